@@ -1,0 +1,25 @@
+//! Generates the Rust side of the wire contract, with a protobuf compiler written in Rust.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message;
+
+const FILES: [&str; 7] = [
+    "simile/v1/common.proto",
+    "simile/v1/collections.proto",
+    "simile/v1/documents.proto",
+    "simile/v1/search.proto",
+    "simile/v1/embedding.proto",
+    "simile/v1/jobs.proto",
+    "simile/v1/admin.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=simile");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("simile_v1.descriptors"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

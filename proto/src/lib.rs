@@ -1,0 +1,11 @@
+//! The wire contract of simile, generated from `simile/v1/*.proto`; the comments there are the
+//! documentation.
+
+/// The services and messages of package `simile.v1`.
+pub mod v1 {
+    tonic::include_proto!("simile.v1");
+
+    /// The encoded descriptors of the package, for the reflection service.
+    pub const DESCRIPTORS: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/simile_v1.descriptors"));
+}

@@ -1,0 +1,6 @@
+//! simile.
+
+pub mod cancel;
+pub mod document;
+pub mod error;
+pub mod vector;

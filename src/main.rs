@@ -1,0 +1,2 @@
+//! simile.
+fn main(){}

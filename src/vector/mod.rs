@@ -1,0 +1,62 @@
+//! How far apart are two vectors?
+//!
+//! Checked vectors, the metrics they are compared by, and the kernels that do it fast. A value of
+//! these types is finite and of a bounded length; what enters an index needs no second look.
+
+mod dense;
+pub mod kernel;
+mod metric;
+mod sparse;
+
+pub use dense::{DIMENSION_MAX, DenseVector};
+pub use metric::{Metric, Score};
+pub use sparse::{SPARSE_ENTRIES_MAX, SparseVector};
+
+use crate::error::{Classified, ErrorKind};
+
+/// Why numbers from outside are not a vector.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum VectorError {
+    /// A dense vector of no or of too many components.
+    #[error("a vector has 1 to {DIMENSION_MAX} components, got {0}")]
+    Dimension(usize),
+    /// A vector of another length than the index holds.
+    #[error("expected dimension {expected}, got {actual}")]
+    DimensionMismatch {
+        /// The dimension of the index or of the other vector.
+        expected: usize,
+        /// The dimension of the vector that was given.
+        actual: usize,
+    },
+    /// A component that is no finite number.
+    #[error("component {position} is {value}, expected a finite number")]
+    NotFinite {
+        /// Which component, from 0.
+        position: usize,
+        /// What it was.
+        value: f32,
+    },
+    /// A vector of length zero where a direction is asked for.
+    #[error("a vector of length zero has no direction, and cosine compares directions")]
+    Zero,
+    /// A sparse vector with other numbers of indices and values.
+    #[error("a sparse vector has as many indices as values, got {indices} and {values}")]
+    Uneven {
+        /// How many indices were given.
+        indices: usize,
+        /// How many values were given.
+        values: usize,
+    },
+    /// A sparse vector that names an index twice.
+    #[error("index {0} stands twice in a sparse vector")]
+    DuplicateIndex(u32),
+    /// A sparse vector of too many entries.
+    #[error("a sparse vector has at most {SPARSE_ENTRIES_MAX} entries, got {0}")]
+    TooManyEntries(usize),
+}
+
+impl Classified for VectorError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
+}
