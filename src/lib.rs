@@ -1,6 +1,8 @@
 //! simile.
 
 pub mod cancel;
+pub mod chunk;
+pub mod decode;
 pub mod document;
 pub mod error;
 pub mod index;
