@@ -5,3 +5,4 @@
 //! and everything in it can be rebuilt from the tables.
 
 pub mod dense;
+pub mod lexical;
