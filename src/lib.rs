@@ -1,7 +1,9 @@
 //! simile.
 
 pub mod cancel;
+pub mod chunk;
 pub mod collection;
+pub mod decode;
 pub mod document;
 pub mod error;
 pub mod index;

@@ -7,8 +7,10 @@ mod filter;
 mod id;
 mod part;
 mod payload;
+mod section;
 
 pub use filter::{Bound, Condition, FieldPath, Filter, FilterError, Range, Scalar};
 pub use id::{DOCUMENT_ID_BYTES_MAX, DocumentId, IdError, Sequence, Slot, SlotSet};
 pub use part::{Part, Span};
 pub use payload::{FieldType, Payload, PayloadError, Value};
+pub use section::Section;
