@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Fusion, Leg};
+use super::{Chance, Fusion, Leg};
 use crate::document::Slot;
 use crate::error::{Classified, ErrorKind};
 use crate::vector::Score;
@@ -23,6 +23,8 @@ pub struct Ranking {
     pub leg: Leg,
     /// What it found.
     pub candidates: Vec<Candidate>,
+    /// What an arbitrary vector scores; none for words, and where too few vectors tell.
+    pub chance: Option<Chance>,
 }
 
 /// Something that the legs together found.
@@ -91,12 +93,13 @@ pub fn fuse(fusion: &Fusion, rankings: &[Ranking]) -> Result<Vec<Fused>, FuseErr
             rankings.iter().map(|ranking| reciprocal_ranks(ranking, *k)).collect()
         }
         Fusion::WeightedScore { .. } => rankings.iter().map(scaled_scores).collect(),
+        Fusion::Calibrated { .. } => rankings.iter().map(calibrated_scores).collect(),
     };
     Ok(sum(rankings, &contributions, &weights))
 }
 
 fn leg_weights(fusion: &Fusion, rankings: &[Ranking]) -> Result<Vec<f64>, FuseError> {
-    let (Fusion::ReciprocalRank { weights, .. } | Fusion::WeightedScore { weights }) = fusion;
+    let weights = fusion.weights();
     check_weights(weights, rankings)?;
     let of = |ranking: &Ranking| {
         f64::from(weights.get(&ranking.leg.to_string()).copied().unwrap_or(1.0))
@@ -108,7 +111,9 @@ fn leg_weights(fusion: &Fusion, rankings: &[Ranking]) -> Result<Vec<f64>, FuseEr
     let total: f64 = given.iter().sum();
     match fusion {
         Fusion::ReciprocalRank { .. } => Ok(given),
-        Fusion::WeightedScore { .. } => Ok(given.iter().map(|weight| weight / total).collect()),
+        Fusion::WeightedScore { .. } | Fusion::Calibrated { .. } => {
+            Ok(given.iter().map(|weight| weight / total).collect())
+        }
     }
 }
 
@@ -118,7 +123,8 @@ fn check_weights(weights: &BTreeMap<String, f32>, rankings: &[Ranking]) -> Resul
             return Err(FuseError::Weight { leg: leg.clone(), weight });
         }
         if !rankings.iter().any(|ranking| ranking.leg.to_string() == *leg) {
-            let legs: Vec<String> = rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
+            let legs: Vec<String> =
+                rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
             return Err(FuseError::UnknownLeg { leg: leg.clone(), legs: legs.join(", ") });
         }
     }
@@ -139,13 +145,38 @@ fn reciprocal_ranks(ranking: &Ranking, k: u32) -> Vec<f64> {
     (1..=ranking.candidates.len()).map(|rank| 1.0 / (f64::from(k) + rank as f64)).collect()
 }
 
-/// Min-max over the leg's own hits; a leg whose hits are all equally good gives each of them 1.
+/// Min-max over the leg's own hits.
 fn scaled_scores(ranking: &Ranking) -> Vec<f64> {
-    let scores = || ranking.candidates.iter().map(|candidate| f64::from(candidate.score.0));
-    let highest = scores().fold(f64::NEG_INFINITY, f64::max);
-    let lowest = scores().fold(f64::INFINITY, f64::min);
-    let width = highest - lowest;
-    scores().map(|score| if width > 0.0 { (score - lowest) / width } else { 1.0 }).collect()
+    let lowest = scores(ranking).fold(f64::INFINITY, f64::min);
+    scaled_from(ranking, lowest)
+}
+
+/// From what chance gives (nothing, for words) to the best hit, times the trust in the leg.
+fn calibrated_scores(ranking: &Ranking) -> Vec<f64> {
+    match (&ranking.leg, ranking.chance) {
+        (Leg::Lexical, _) => scaled_from(ranking, 0.0),
+        (Leg::Dense(_), None) => scaled_scores(ranking),
+        (Leg::Dense(_), Some(chance)) => {
+            let trust = chance.trust(best(ranking));
+            scaled_from(ranking, chance.mean()).into_iter().map(|score| trust * score).collect()
+        }
+    }
+}
+
+/// The line through (`lowest`, 0) and (best hit, 1), not below 0; a leg whose best hit is no better
+/// than `lowest` gives each of its hits 1.
+fn scaled_from(ranking: &Ranking, lowest: f64) -> Vec<f64> {
+    let width = best(ranking) - lowest;
+    let scaled = |score: f64| if width > 0.0 { ((score - lowest) / width).max(0.0) } else { 1.0 };
+    scores(ranking).map(scaled).collect()
+}
+
+fn scores(ranking: &Ranking) -> impl Iterator<Item = f64> + '_ {
+    ranking.candidates.iter().map(|candidate| f64::from(candidate.score.0))
+}
+
+fn best(ranking: &Ranking) -> f64 {
+    scores(ranking).fold(f64::NEG_INFINITY, f64::max)
 }
 
 fn sum(rankings: &[Ranking], contributions: &[Vec<f64>], weights: &[f64]) -> Vec<Fused> {
@@ -191,11 +222,12 @@ fn sum(rankings: &[Ranking], contributions: &[Vec<f64>], weights: &[f64]) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::Metric;
 
     fn ranking(leg: Leg, hits: &[(u32, f32)]) -> Ranking {
         let hits: Vec<(Slot, Score)> =
             hits.iter().map(|&(slot, score)| (Slot(slot), Score(score))).collect();
-        Ranking { leg, candidates: collapse(&hits, |slot| slot) }
+        Ranking { leg, candidates: collapse(&hits, |slot| slot), chance: None }
     }
 
     fn dense(hits: &[(u32, f32)]) -> Ranking {
@@ -234,6 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn a_dense_leg_that_is_no_better_than_chance_leaves_the_order_to_the_words() {
+        let words = ranking(Leg::Lexical, &[(1, 8.0), (2, 4.0)]);
+        let vectors = |best: f32, at_random: f32| Ranking {
+            chance: Chance::of(Metric::Cosine, &[1.0], vec![&[at_random][..]; 64]),
+            ..dense(&[(3, best), (2, best - 0.1)])
+        };
+        let noise = fuse(&Fusion::default(), &[words.clone(), vectors(0.6, 0.4)]).unwrap();
+        assert_eq!(keys(&noise), [1, 2, 3]);
+        assert_eq!(noise[2].score, 0.0);
+        let signal = fuse(&Fusion::default(), &[words, vectors(0.6, 0.1)]).unwrap();
+        assert_eq!(keys(&signal), [2, 1, 3]);
+        assert!((signal[0].score - (0.5 + 0.8) / 2.0).abs() < 1e-6);
+    }
+
+    #[test]
     fn a_single_leg_keeps_its_own_scores() {
         let fused = fuse(&Fusion::default(), &[dense(&[(7, 0.5), (3, -0.5)])]).unwrap();
         assert_eq!(keys(&fused), [7, 3]);
@@ -246,6 +293,7 @@ mod tests {
         for fusion in [
             Fusion::ReciprocalRank { k: 60, weights: BTreeMap::new() },
             Fusion::WeightedScore { weights: BTreeMap::new() },
+            Fusion::default(),
         ] {
             assert_eq!(keys(&fuse(&fusion, &rankings).unwrap()), [4, 9]);
         }
@@ -263,10 +311,11 @@ mod tests {
     #[test]
     fn the_passage_shown_is_that_of_the_leg_that_gave_most() {
         let of_document = |slot: u32, score| Candidate { key: Slot(0), slot: Slot(slot), score };
+        let of = |leg, candidates| Ranking { leg, candidates, chance: None };
         let other = Candidate { key: Slot(50), slot: Slot(50), score: Score(99.0) };
         let rankings = [
-            Ranking { leg: Leg::Lexical, candidates: vec![other, of_document(1, Score(3.0))] },
-            Ranking { leg: Leg::Dense("text".into()), candidates: vec![of_document(2, Score(0.4))] },
+            of(Leg::Lexical, vec![other, of_document(1, Score(3.0))]),
+            of(Leg::Dense("text".into()), vec![of_document(2, Score(0.4))]),
         ];
         let fused =
             fuse(&Fusion::ReciprocalRank { k: 60, weights: BTreeMap::new() }, &rankings).unwrap();

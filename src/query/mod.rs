@@ -3,11 +3,13 @@
 //! Everything here is pure: a request and the shape of a collection give a plan, rankings give one
 //! ranking. Only `collection` reads and computes.
 
+mod chance;
 mod fuse;
 mod hit;
 mod plan;
 mod request;
 
+pub use chance::{CHANCE_SAMPLE, Chance};
 pub use fuse::{Candidate, FuseError, Fused, Ranking, collapse, fuse};
 pub use hit::{Answer, Hit, LegScore, Snippet, StageTiming, Stages};
 pub use plan::{DenseLeg, Plan, PlanError, Question, Shape, VectorShape, plan};

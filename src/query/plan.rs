@@ -101,7 +101,9 @@ pub enum PlanError {
         name: String,
     },
     /// A text where no vector has an embedder.
-    #[error("no vector of the collection has an embedder, so a semantic question has to be a vector")]
+    #[error(
+        "no vector of the collection has an embedder, so a semantic question has to be a vector"
+    )]
     NoneEmbeds,
     /// A text that could be embedded in several ways.
     #[error("several vectors have an embedder ({0}): name one of them in `using`")]
@@ -149,7 +151,8 @@ pub fn plan(request: &SearchRequest, shape: &Shape) -> Result<Plan, PlanError> {
         Mode::Automatic if dense.is_empty() && lexical.is_none() => return Err(PlanError::NoLeg),
         Mode::Automatic | Mode::Semantic | Mode::Hybrid | Mode::Lexical => {}
     }
-    let is_strict = request.mode != Mode::Automatic || !has_default_weights(&request.fusion);
+    // Weights name legs, so leaving one of them out would change what was asked for.
+    let is_strict = request.mode != Mode::Automatic || !request.fusion.weights().is_empty();
     Ok(Plan { dense, lexical, is_strict, warnings: Vec::new() })
 }
 
@@ -240,11 +243,7 @@ fn embedded_name<'a>(
     }
 }
 
-fn lexical_leg(
-    mode: Mode,
-    text: Option<&str>,
-    shape: &Shape,
-) -> Result<Option<String>, PlanError> {
+fn lexical_leg(mode: Mode, text: Option<&str>, shape: &Shape) -> Result<Option<String>, PlanError> {
     match (mode, text) {
         (Mode::Semantic, _) | (Mode::Automatic, None) => Ok(None),
         (Mode::Hybrid, None) => Err(PlanError::NoText { mode: "hybrid" }),
@@ -252,15 +251,6 @@ fn lexical_leg(
         (_, Some(text)) if shape.has_words => Ok(Some(text.to_owned())),
         (Mode::Automatic, Some(_)) => Ok(None),
         (Mode::Hybrid | Mode::Lexical, Some(_)) => Err(PlanError::NoWords),
-    }
-}
-
-/// Weights name legs, so leaving one of them out would change what was asked for.
-fn has_default_weights(fusion: &Fusion) -> bool {
-    match fusion {
-        Fusion::ReciprocalRank { weights, .. } | Fusion::WeightedScore { weights } => {
-            weights.is_empty()
-        }
     }
 }
 

@@ -125,11 +125,30 @@ pub enum Fusion {
         /// The weight of each leg.
         weights: BTreeMap<String, f32>,
     },
+    /// The weighted mean of the scores, those of each leg scaled from what chance gives to its best
+    /// hit, and a dense leg counted by how far its best hit stands above chance. An embedder that
+    /// does not know the language of a question finds everything about equally near, and is heard
+    /// accordingly.
+    Calibrated {
+        /// The weight of each leg.
+        weights: BTreeMap<String, f32>,
+    },
+}
+
+impl Fusion {
+    /// Returns the weights that were given, by leg name.
+    pub fn weights(&self) -> &BTreeMap<String, f32> {
+        match self {
+            Self::ReciprocalRank { weights, .. }
+            | Self::WeightedScore { weights }
+            | Self::Calibrated { weights } => weights,
+        }
+    }
 }
 
 impl Default for Fusion {
     fn default() -> Self {
-        Self::ReciprocalRank { k: 60, weights: BTreeMap::new() }
+        Self::Calibrated { weights: BTreeMap::new() }
     }
 }
 
