@@ -2,8 +2,11 @@
 
 pub mod cancel;
 pub mod chunk;
+pub mod collection;
 pub mod decode;
 pub mod document;
 pub mod error;
 pub mod index;
+pub mod ingest;
+pub mod query;
 pub mod vector;
