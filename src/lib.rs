@@ -2,7 +2,6 @@
 
 pub mod cancel;
 pub mod chunk;
-pub mod collection;
 pub mod decode;
 pub mod document;
 pub mod error;
