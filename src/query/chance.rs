@@ -5,9 +5,9 @@ pub const CHANCE_SAMPLE: usize = 64;
 /// Below this many vectors a mean says nothing.
 const CHANCE_SAMPLE_MIN: usize = 8;
 /// A best hit whose cosine stands less than the first above chance is noise, one that stands more
-/// than the second is trusted; between them trust grows evenly. Measured with all-MiniLM-L6-v2:
+/// than the second is trusted; between them trust grows evenly. Measured with `all-MiniLM-L6-v2`:
 /// questions in its language stand 0.34 to 0.69 above chance (10th to 90th percentile of cranfield
-/// and XQuAD en), those in languages it was not trained on 0.13 to 0.33 (XQuAD zh, th, ru, ar).
+/// and `XQuAD` en), those in languages it was not trained on 0.13 to 0.33 (`XQuAD` zh, th, ru, ar).
 const TRUST_FROM: f64 = 0.25;
 const TRUST_FULL: f64 = 0.5;
 

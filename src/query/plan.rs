@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::request::{EF_MAX, LIMIT_MAX, QUESTION_BYTES_MAX, WINDOW_MAX};
-use super::{Fusion, Leg, Mode, SearchRequest};
+use super::{Leg, Mode, SearchRequest};
 use crate::error::{Classified, ErrorKind};
 use crate::vector::{DenseVector, Metric, VectorError};
 
@@ -265,6 +265,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Fusion;
 
     fn shape(vectors: &[(&str, bool)], has_words: bool) -> Shape {
         let vector = |&(name, has_embedder): &(&str, bool)| {
