@@ -1,6 +1,11 @@
 //! simile.
 
 pub mod cancel;
+pub mod chunk;
+pub mod decode;
 pub mod document;
 pub mod error;
+pub mod index;
+pub mod ingest;
+pub mod query;
 pub mod vector;
