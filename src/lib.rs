@@ -3,4 +3,5 @@
 pub mod cancel;
 pub mod document;
 pub mod error;
+pub mod evaluate;
 pub mod vector;
