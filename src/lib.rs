@@ -5,6 +5,7 @@ pub mod chunk;
 pub mod decode;
 pub mod document;
 pub mod error;
+pub mod evaluate;
 pub mod index;
 pub mod ingest;
 pub mod query;
