@@ -1,7 +1,7 @@
 //! Generates the Rust side of the wire contract, with a protobuf compiler written in Rust.
 
+use std::env;
 use std::path::PathBuf;
-use std::{env, fs};
 
 use prost::Message;
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=simile");
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("simile_v1.descriptors"), descriptors.encode_to_vec())?;
+    fs_err::write(out.join("simile_v1.descriptors"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

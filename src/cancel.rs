@@ -61,8 +61,9 @@ impl Cancellation {
     }
 
     fn end(&self, reason: u8) {
-        // Only the first reason counts, so a lost race is the intended outcome.
-        drop(self.0.compare_exchange(RUNNING, reason, Ordering::Relaxed, Ordering::Relaxed));
+        // Only the first reason counts, so a later one finds the flag set and leaves it.
+        let _first_or_late =
+            self.0.compare_exchange(RUNNING, reason, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

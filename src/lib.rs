@@ -1,6 +1,12 @@
 //! simile.
 
 pub mod cancel;
+pub mod chunk;
+pub mod decode;
 pub mod document;
 pub mod error;
+pub mod evaluate;
+pub mod index;
+pub mod ingest;
+pub mod query;
 pub mod vector;

@@ -1,2 +1,2 @@
 //! simile.
-fn main(){}
+fn main() {}

@@ -2,6 +2,7 @@
 //! documentation.
 
 /// The services and messages of package `simile.v1`.
+#[allow(clippy::large_enum_variant, reason = "the generator shapes these enums")]
 pub mod v1 {
     tonic::include_proto!("simile.v1");
 

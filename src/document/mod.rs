@@ -7,8 +7,18 @@ mod filter;
 mod id;
 mod part;
 mod payload;
+mod section;
+pub mod words;
 
-pub use filter::{Bound, Condition, FieldPath, Filter, FilterError, Range, Scalar};
+pub use filter::{
+    Bound, Condition, FILTER_CONDITIONS_MAX, FILTER_DEPTH_MAX, FILTER_PREFIX_BYTES_MAX,
+    FILTER_VALUES_MAX, FieldPath, Filter, FilterError, Range, Scalar,
+};
 pub use id::{DOCUMENT_ID_BYTES_MAX, DocumentId, IdError, Sequence, Slot, SlotSet};
 pub use part::{Part, Span};
-pub use payload::{FieldType, Payload, PayloadError, Value};
+pub use payload::{
+    FIELD_NAME_BYTES_MAX, FieldType, FieldTypes, PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, Payload,
+    PayloadError, Value, check_payload, for_each_leaf, parse_datetime, payload_from_json,
+    payload_to_json,
+};
+pub use section::Section;

@@ -74,7 +74,10 @@ mod tests {
     fn entries_are_sorted_and_checked() {
         let vector = SparseVector::new(vec![7, 2], vec![1.0, 3.0]).unwrap();
         assert_eq!((vector.indices(), vector.values()), (&[2, 7][..], &[3.0, 1.0][..]));
-        assert_eq!(SparseVector::new(vec![2, 2], vec![1.0, 1.0]), Err(VectorError::DuplicateIndex(2)));
+        assert_eq!(
+            SparseVector::new(vec![2, 2], vec![1.0, 1.0]),
+            Err(VectorError::DuplicateIndex(2))
+        );
         assert!(SparseVector::new(vec![2], vec![]).is_err());
         assert!(SparseVector::new(vec![2], vec![f32::NAN]).is_err());
     }

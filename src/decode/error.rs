@@ -1,0 +1,80 @@
+use super::Format;
+use crate::cancel::Interrupted;
+use crate::error::{Classified, ErrorKind};
+
+/// Why there is no text in these bytes. The caller knows the file's name and says it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// Nothing, or nothing but blanks.
+    #[error("the file is empty")]
+    Empty,
+    /// A format that is known, and known not to be read.
+    #[error("{what} is not supported: {advice}")]
+    UnsupportedFormat {
+        /// What the bytes are.
+        what: &'static str,
+        /// What is supported, or what to do.
+        advice: &'static str,
+    },
+    /// Bytes that are no text and no known format.
+    #[error("the file is neither text nor a known format (it begins with the bytes {begins_with})")]
+    Binary {
+        /// The first bytes in hexadecimal.
+        begins_with: String,
+    },
+    /// More of something than the limits allow.
+    #[error("too many {what}: at most {limit}, got {actual}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// The most of it.
+        limit: u64,
+        /// How much there was, or had been seen when reading stopped.
+        actual: u64,
+    },
+    /// A document that asks for a password.
+    #[error("the {0} is encrypted and needs a password; remove the password first")]
+    Encrypted(Format),
+    /// Bytes that break the rules of their format.
+    #[error("the {format} is damaged: {reason}")]
+    Damaged {
+        /// What the bytes were taken for.
+        format: Format,
+        /// Which rule they break.
+        reason: String,
+    },
+    /// Bytes that the format's parser could not bear.
+    #[error("the {format} could not be read: its parser failed ({reason})")]
+    ParserFailed {
+        /// What the bytes were taken for.
+        format: Format,
+        /// What the parser said.
+        reason: String,
+    },
+    /// Records without a field that holds their text.
+    #[error("no field holds the text: looked for {looked_for}, found {found}")]
+    NoTextField {
+        /// The names that were looked for.
+        looked_for: String,
+        /// The names that are there.
+        found: String,
+    },
+    /// The work was ended.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Classified for DecodeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnsupportedFormat { .. } | Self::Binary { .. } => ErrorKind::Unsupported,
+            Self::Empty
+            | Self::TooLarge { .. }
+            | Self::Encrypted(_)
+            | Self::Damaged { .. }
+            | Self::ParserFailed { .. }
+            | Self::NoTextField { .. } => ErrorKind::InvalidInput,
+            Self::Interrupted(reason) => reason.kind(),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+/// How much of everything one file may ask for; checked before memory is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a file.
+    pub bytes_max: usize,
+    /// The most bytes of the text that is extracted from a file.
+    pub text_bytes_max: usize,
+    /// The most records of a file.
+    pub records_max: u64,
+    /// The most bytes of one record.
+    pub record_bytes_max: usize,
+    /// The most pages of a PDF.
+    pub pages_max: usize,
+    /// The most entries of a zip archive, which a DOCX is.
+    pub zip_entries_max: usize,
+    /// The most bytes that the entries of an archive unpack to, together.
+    pub zip_bytes_max: u64,
+    /// The most bytes that one byte of an archive's entry may unpack to.
+    pub zip_ratio_max: u64,
+    /// The deepest nesting of elements.
+    pub depth_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes_max: 256 << 20,
+            text_bytes_max: 64 << 20,
+            records_max: 100_000_000,
+            record_bytes_max: 8 << 20,
+            pages_max: 20_000,
+            zip_entries_max: 10_000,
+            zip_bytes_max: 256 << 20,
+            zip_ratio_max: 100,
+            depth_max: 256,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Which slots hold vectors near this one?
+//!
+//! The newest vectors stand in the head and are compared one by one. A full head becomes a sealed
+//! segment: a proximity graph over quantised codes, written once, verified, mapped and never
+//! changed. Segments are merged in the background; a deleted slot is one that the caller no longer
+//! allows, until a merge drops it.
+
+mod collect;
+mod error;
+mod head;
+mod options;
+mod store;
+
+pub use error::DenseError;
+pub use options::{
+    BuildJob, DenseOptions, DenseStatistics, Discarded, Quantisation, SearchOptions,
+};
+pub use store::DenseIndex;

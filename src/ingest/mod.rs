@@ -1,0 +1,10 @@
+//! How do bytes become parts with vectors?
+//!
+//! Sources are decoded, cut and embedded in a pipeline of bounded queues whose stages overlap.
+//! Nothing here touches the disk: what is prepared goes to a store that commits it.
+
+mod result;
+mod source;
+
+pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};
+pub use source::{ContentHash, PartSource, Source, SourceContent, Version};
