@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod chunk;
+pub mod collection;
 pub mod decode;
 pub mod document;
 pub mod embed;
