@@ -83,7 +83,10 @@ fn ask(database: &Database, model: &Model, random: &mut Random) {
     match random.below(6) {
         0 => assert_eq!(database.get(&TEXTS, &key).unwrap().as_ref(), model.texts.get(&key)),
         1 => {
-            assert_eq!(database.contains(&NUMBERS, &low).unwrap(), model.numbers.contains_key(&low))
+            assert_eq!(
+                database.contains(&NUMBERS, &low).unwrap(),
+                model.numbers.contains_key(&low)
+            );
         }
         2 => {
             let expected: Vec<_> = model
