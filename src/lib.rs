@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod chunk;
 pub mod decode;
 pub mod document;
+pub mod embed;
 pub mod error;
 pub mod evaluate;
 pub mod index;

@@ -1,0 +1,76 @@
+//! How does a person use it? Commands that talk gRPC, to a running server or to one that they start
+//! in their own process for as long as they run.
+
+mod arguments;
+mod collection;
+mod connection;
+mod demo;
+mod doctor;
+mod documents;
+mod exit;
+mod filter;
+mod ingest;
+mod maintain;
+mod model;
+mod output;
+mod search;
+mod serve;
+mod value;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub use arguments::Cli;
+use arguments::Command;
+use exit::{CliError, Outcome};
+use output::Output;
+
+use clap::{CommandFactory, FromArgMatches};
+
+/// Runs the command line `arguments` (the first is the program's name) and returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = Cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version are "errors" of code 0; printing fails only if nobody listens.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let output = Output::new(cli.common.json, cli.common.quiet);
+    match execute(&cli, &matches, &output) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            if !error.is_silent() {
+                output.error(&error.render(output.is_json()));
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Outcome, CliError> {
+    let setting = serve::Setting::gather(cli, matches)?;
+    match &cli.command {
+        Command::Serve(arguments) => serve::serve(&setting, arguments, output),
+        Command::Ingest(arguments) => ingest::ingest(&setting, arguments, output),
+        Command::Search(arguments) => search::search(&setting, arguments, output),
+        Command::Get(arguments) => documents::get(&setting, arguments, output),
+        Command::Delete(arguments) => documents::delete(&setting, arguments, output),
+        Command::Count(arguments) => documents::count(&setting, arguments, output),
+        Command::Embed(arguments) => search::embed(&setting, arguments, output),
+        Command::Collection(arguments) => collection::run(&setting, arguments, output),
+        Command::Model(arguments) => model::run(&setting, arguments, output),
+        Command::Job(arguments) => maintain::job(&setting, arguments, output),
+        Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
+        Command::Repair(arguments) => maintain::repair(&setting, arguments, output),
+        Command::Optimize(arguments) => maintain::optimize(&setting, arguments, output),
+        Command::Demo(arguments) => demo::demo(&setting, arguments, output),
+        Command::Doctor(arguments) => doctor::doctor(&setting, arguments, output),
+        Command::Completions(arguments) => output.completions(arguments.shell),
+        Command::Man(arguments) => output.man(arguments.folder.as_deref()),
+    }
+}

@@ -1,0 +1,553 @@
+//! Which settings hold? Defaults, then a TOML file, then the environment, then flags; checked as a
+//! whole, so that one run names every mistake.
+//!
+//! A setting has one name everywhere: `message_bytes_max` in the file is `SIMILE_MESSAGE_BYTES_MAX`
+//! in the environment and `--message-bytes-max` on the command line.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Command, ValueEnum};
+use serde::Deserialize;
+
+use crate::error::{Classified, ErrorKind};
+
+/// The port that is listened on by default: S-I-M-L on a telephone keypad. Below the ports that
+/// systems hand out by themselves, and not the default of another database.
+pub const PORT: u16 = 7465;
+
+/// The name of the text embedder that is used where none is named.
+pub const EMBEDDER: &str = "all-MiniLM-L6-v2";
+
+/// Where things are, and how much is said about them: settings of every command.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct PlaceSettings {
+    /// The directory that holds the collections [default: simile-data]
+    #[arg(long, value_name = "DIR", env = "SIMILE_DATA", global = true)]
+    pub data: Option<PathBuf>,
+    /// The directory that holds models and the ONNX Runtime [default: in the user's data directory]
+    #[arg(long, value_name = "DIR", env = "SIMILE_MODELS", global = true)]
+    pub models: Option<PathBuf>,
+    /// The ONNX Runtime library to load, instead of one that is found or obtained
+    #[arg(long, value_name = "FILE", env = "SIMILE_RUNTIME", global = true)]
+    pub runtime: Option<PathBuf>,
+    /// Obtain nothing from the network
+    #[arg(long, value_name = "BOOL", env = "SIMILE_OFFLINE", global = true,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub offline: Option<bool>,
+    /// What is logged: a level (error, warn, info, debug, trace) or `target=level,...`
+    #[arg(long, value_name = "FILTER", env = "SIMILE_LOG", global = true)]
+    pub log: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT", env = "SIMILE_LOG_FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How the server behaves: settings of `serve`, and of a server that a command starts for itself.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct ServerSettings {
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:7465]
+    #[arg(long, value_name = "ADDRESS", env = "SIMILE_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Allow an address that other machines reach, without encryption and without keys
+    #[arg(long, value_name = "BOOL", env = "SIMILE_INSECURE",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub insecure: Option<bool>,
+    /// The text embedder that is used where none is named [default: all-MiniLM-L6-v2]
+    #[arg(long, value_name = "MODEL", env = "SIMILE_EMBEDDER")]
+    pub embedder: Option<String>,
+    /// The largest message that is read, and so the largest file [default: 64MiB]
+    #[arg(long, value_name = "BYTES", env = "SIMILE_MESSAGE_BYTES_MAX")]
+    pub message_bytes_max: Option<Bytes>,
+    /// Requests that one connection may have open at once [default: 256]
+    #[arg(long, value_name = "N", env = "SIMILE_STREAMS_MAX")]
+    pub streams_max: Option<u32>,
+    /// Threads that answer requests [default: four for each CPU, 8 to 64]
+    #[arg(long, value_name = "N", env = "SIMILE_WORKERS")]
+    pub workers: Option<usize>,
+    /// Requests that wait for a worker before more are refused [default: 1024]
+    #[arg(long, value_name = "N", env = "SIMILE_WAITING_MAX")]
+    pub waiting_max: Option<usize>,
+    /// The time a request without a deadline of its own may take [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "SIMILE_REQUEST_SECONDS_MAX")]
+    pub request_seconds_max: Option<u64>,
+    /// The time that running requests get to end when the server stops [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "SIMILE_SHUTDOWN_SECONDS_MAX")]
+    pub shutdown_seconds_max: Option<u64>,
+    /// Threads that one embedder computes with [default: one for each CPU]
+    #[arg(long, value_name = "N", env = "SIMILE_EMBED_THREADS")]
+    pub embed_threads: Option<usize>,
+    /// Memory for cached table pages, of each collection [default: 64MiB]
+    #[arg(long, value_name = "BYTES", env = "SIMILE_CACHE_BYTES_MAX")]
+    pub cache_bytes_max: Option<Bytes>,
+}
+
+/// Settings from one source; what it does not name is `None`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Settings {
+    /// Where things are.
+    #[serde(flatten)]
+    pub places: PlaceSettings,
+    /// How the server behaves.
+    #[serde(flatten)]
+    pub server: ServerSettings,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A number of bytes, written plainly or with a unit: `65536`, `64KiB`, `64MiB`, `1GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+/// Where the value of a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// The configuration file.
+    File,
+    /// A variable `SIMILE_*`.
+    Environment,
+    /// The command line.
+    Flag,
+}
+
+/// The settings that hold, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The directory that holds the collections.
+    pub data: PathBuf,
+    /// The directory that holds models and the runtime.
+    pub models: PathBuf,
+    /// The runtime library, if it was named.
+    pub runtime: Option<PathBuf>,
+    /// Whether the network is left alone.
+    pub is_offline: bool,
+    /// What is logged; `None` leaves it to the command.
+    pub log: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Whether an address that other machines reach is allowed.
+    pub is_insecure: bool,
+    /// The default text embedder.
+    pub embedder: String,
+    /// The largest message that is read.
+    pub message_bytes_max: usize,
+    /// Requests that one connection may have open.
+    pub streams_max: u32,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// Requests that wait for a worker.
+    pub waiting_max: usize,
+    /// The time of a request without a deadline.
+    pub request_time_max: Duration,
+    /// The time that running requests get when the server stops.
+    pub shutdown_time_max: Duration,
+    /// Threads of one embedder.
+    pub embed_threads: usize,
+    /// Memory for cached table pages, of each collection.
+    pub cache_bytes_max: u64,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// What the machine is like, as far as defaults depend on it.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// How many threads run at once.
+    pub cpus: usize,
+    /// The user's directory for application data, if there is one.
+    pub user_data: Option<PathBuf>,
+}
+
+/// Why settings do not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration file")]
+    Read(#[source] std::io::Error),
+    /// The file is no TOML, or a value has another type.
+    #[error("{}: {message}", file.display())]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// What the parser says, with the place.
+        message: String,
+    },
+    /// Values that cannot hold; each one is named.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+impl Classified for ConfigError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Read(_) | Self::Parse { .. } | Self::Invalid(_) => ErrorKind::InvalidInput,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the settings of a TOML file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] (invalid input) if the file cannot be read, is no TOML, or names a setting
+    /// that does not exist.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = fs_err::read_to_string(file).map_err(ConfigError::Read)?;
+        let parse = |error: toml::de::Error| ConfigError::Parse {
+            file: file.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        };
+        let table: toml::Table = toml::from_str(&text).map_err(parse)?;
+        let known = setting_names();
+        let unknown: Vec<String> = table
+            .keys()
+            .filter(|key| !known.contains(*key))
+            .map(|key| format!("{}: no setting `{key}`; there are {}", file.display(), known.join(", ")))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(ConfigError::Invalid(unknown));
+        }
+        toml::from_str(&text).map_err(parse)
+    }
+}
+
+impl Config {
+    /// Returns the settings that hold: what was given (by flag or environment), else what the file
+    /// says, else the default. `origin` tells flag from environment for a setting that was given.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] (invalid input) naming every value that cannot hold.
+    pub fn assemble(
+        file: &Settings,
+        given: &Settings,
+        origin: &dyn Fn(&str) -> Origin,
+        surroundings: &Surroundings,
+    ) -> Result<Self, ConfigError> {
+        let mut choose = Choice { file, given, origin, origins: BTreeMap::new() };
+        let models = surroundings.user_data.clone().map(|folder| folder.join("simile"));
+        let config = Self {
+            data: choose.pick("data", |s| s.places.data.clone()).unwrap_or("simile-data".into()),
+            models: choose
+                .pick("models", |s| s.places.models.clone())
+                .or(models)
+                .unwrap_or_else(|| "simile-models".into()),
+            runtime: choose.pick("runtime", |s| s.places.runtime.clone()),
+            is_offline: choose.pick("offline", |s| s.places.offline).unwrap_or(false),
+            log: choose.pick("log", |s| s.places.log.clone()),
+            log_format: choose.pick("log_format", |s| s.places.log_format).unwrap_or_default(),
+            listen: choose
+                .pick("listen", |s| s.server.listen)
+                .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT)),
+            is_insecure: choose.pick("insecure", |s| s.server.insecure).unwrap_or(false),
+            embedder: choose
+                .pick("embedder", |s| s.server.embedder.clone())
+                .unwrap_or_else(|| EMBEDDER.to_owned()),
+            message_bytes_max: choose
+                .pick("message_bytes_max", |s| s.server.message_bytes_max)
+                .map_or(64 << 20, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
+            streams_max: choose.pick("streams_max", |s| s.server.streams_max).unwrap_or(256),
+            workers: choose
+                .pick("workers", |s| s.server.workers)
+                .unwrap_or((surroundings.cpus * 4).clamp(8, 64)),
+            waiting_max: choose.pick("waiting_max", |s| s.server.waiting_max).unwrap_or(1024),
+            request_time_max: Duration::from_secs(
+                choose.pick("request_seconds_max", |s| s.server.request_seconds_max).unwrap_or(60),
+            ),
+            shutdown_time_max: Duration::from_secs(
+                choose.pick("shutdown_seconds_max", |s| s.server.shutdown_seconds_max).unwrap_or(30),
+            ),
+            embed_threads: choose
+                .pick("embed_threads", |s| s.server.embed_threads)
+                .unwrap_or(surroundings.cpus),
+            cache_bytes_max: choose
+                .pick("cache_bytes_max", |s| s.server.cache_bytes_max)
+                .map_or(64 << 20, |bytes| bytes.0),
+            origins: choose.origins,
+        };
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
+    /// Returns where the value of a setting comes from.
+    pub fn origin(&self, name: &str) -> Origin {
+        self.origins.get(name).copied().unwrap_or(Origin::Default)
+    }
+
+    /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
+    pub fn to_toml(&self) -> String {
+        let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
+        let lines: [(&str, Option<String>); 17] = [
+            ("data", Some(quoted(&self.data))),
+            ("models", Some(quoted(&self.models))),
+            ("runtime", optional_path(&self.runtime)),
+            ("offline", Some(self.is_offline.to_string())),
+            ("log", self.log.as_ref().map(|log| toml::Value::from(log.as_str()).to_string())),
+            ("log_format", Some(format!("\"{}\"", self.log_format))),
+            ("listen", Some(format!("\"{}\"", self.listen))),
+            ("insecure", Some(self.is_insecure.to_string())),
+            ("embedder", Some(toml::Value::from(self.embedder.as_str()).to_string())),
+            ("message_bytes_max", Some(format!("\"{}\"", Bytes(self.message_bytes_max as u64)))),
+            ("streams_max", Some(self.streams_max.to_string())),
+            ("workers", Some(self.workers.to_string())),
+            ("waiting_max", Some(self.waiting_max.to_string())),
+            ("request_seconds_max", Some(self.request_time_max.as_secs().to_string())),
+            ("shutdown_seconds_max", Some(self.shutdown_time_max.as_secs().to_string())),
+            ("embed_threads", Some(self.embed_threads.to_string())),
+            ("cache_bytes_max", Some(format!("\"{}\"", Bytes(self.cache_bytes_max)))),
+        ];
+        let mut text = String::new();
+        for (name, value) in lines {
+            let origin = self.origin(name);
+            let line = match value {
+                Some(value) => format!("{name} = {value}"),
+                None => format!("# {name} is not set"),
+            };
+            // Writing to a String cannot fail.
+            drop(writeln!(text, "{line:<48}  # {origin}"));
+        }
+        text
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut require = |holds: bool, problem: String| {
+            if !holds {
+                problems.push(problem);
+            }
+        };
+        require(
+            self.listen.ip().is_loopback() || self.is_insecure,
+            format!(
+                "listen = {}: other machines would reach this address, and it has neither \
+                 encryption nor keys; listen on 127.0.0.1, or say --insecure if the network \
+                 itself is trusted",
+                self.listen
+            ),
+        );
+        let mut bound = |name: &str, value: u64, min: u64, max: u64| {
+            require(
+                (min..=max).contains(&value),
+                format!("{name} = {value}: expected {min} to {max}"),
+            );
+        };
+        bound("message_bytes_max", self.message_bytes_max as u64, 1 << 16, 1 << 30);
+        bound("streams_max", self.streams_max.into(), 1, 65_536);
+        bound("workers", self.workers as u64, 1, 1_024);
+        bound("waiting_max", self.waiting_max as u64, 1, 1_000_000);
+        bound("request_seconds_max", self.request_time_max.as_secs(), 1, 86_400);
+        bound("shutdown_seconds_max", self.shutdown_time_max.as_secs(), 0, 3_600);
+        bound("embed_threads", self.embed_threads as u64, 1, 1_024);
+        bound("cache_bytes_max", self.cache_bytes_max, 1 << 20, 1 << 40);
+        require(!self.embedder.is_empty(), "embedder: expected the name of a model".to_owned());
+        require(
+            !self.data.as_os_str().is_empty(),
+            "data: expected the path of a directory".to_owned(),
+        );
+        problems
+    }
+}
+
+struct Choice<'a> {
+    file: &'a Settings,
+    given: &'a Settings,
+    origin: &'a dyn Fn(&str) -> Origin,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Choice<'_> {
+    fn pick<T>(&mut self, name: &'static str, of: impl Fn(&Settings) -> Option<T>) -> Option<T> {
+        if let Some(value) = of(self.given) {
+            self.origins.insert(name, (self.origin)(name));
+            return Some(value);
+        }
+        let value = of(self.file)?;
+        self.origins.insert(name, Origin::File);
+        Some(value)
+    }
+}
+
+/// Returns the names of all settings; the argument definitions are the one list of them.
+fn setting_names() -> Vec<String> {
+    let command = ServerSettings::augment_args(PlaceSettings::augment_args(Command::new("simile")));
+    command.get_arguments().map(|argument| argument.get_id().to_string()).collect()
+}
+
+fn quoted(path: &Path) -> String {
+    toml::Value::from(path.to_string_lossy().into_owned()).to_string()
+}
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("expected bytes as 65536, 64KiB, 64MiB or 1GiB, got `{text}`");
+        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let shift = match text[digits.len()..].trim() {
+            "" | "B" => 0,
+            "KiB" | "K" => 10,
+            "MiB" | "M" => 20,
+            "GiB" | "G" => 30,
+            _ => return Err(expected()),
+        };
+        let number: u64 = digits.parse().map_err(|_| expected())?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(expected)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+            if self.0 >= 1 << shift && self.0.is_multiple_of(1 << shift) {
+                return write!(formatter, "{}{unit}", self.0 >> shift);
+            }
+        }
+        write!(formatter, "{}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(number) => Ok(Self(number)),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Default => "default",
+            Self::File => "configuration file",
+            Self::Environment => "environment",
+            Self::Flag => "command line",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn surroundings() -> Surroundings {
+        Surroundings { cpus: 2, user_data: Some("/home/user/.local/share".into()) }
+    }
+
+    fn assemble(file: &Settings, given: &Settings) -> Result<Config, ConfigError> {
+        Config::assemble(file, given, &|_| Origin::Flag, &surroundings())
+    }
+
+    fn from_file(text: &str) -> Result<Settings, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("simile.toml");
+        fs_err::write(&file, text).unwrap();
+        Settings::load(&file)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = from_file("workers = 3\nwaiting_max = 5\nmessage_bytes_max = \"1MiB\"").unwrap();
+        let mut given = Settings::default();
+        given.server.workers = Some(9);
+        let config = assemble(&file, &given).unwrap();
+        assert_eq!((config.workers, config.waiting_max), (9, 5));
+        assert_eq!((config.message_bytes_max, config.streams_max), (1 << 20, 256));
+        assert_eq!(config.origin("workers"), Origin::Flag);
+        assert_eq!(config.origin("waiting_max"), Origin::File);
+        assert_eq!(config.origin("streams_max"), Origin::Default);
+        assert_eq!(config.models, Path::new("/home/user/.local/share/simile"));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let file = from_file("workers = 0\nlisten = \"0.0.0.0:1\"\nstreams_max = 0").unwrap();
+        let text = assemble(&file, &Settings::default()).unwrap_err().to_string();
+        assert!(text.contains("workers = 0: expected 1 to 1024"), "{text}");
+        assert!(text.contains("streams_max = 0"), "{text}");
+        assert!(text.contains("--insecure"), "{text}");
+    }
+
+    #[test]
+    fn another_address_needs_insecure() {
+        let mut given = Settings::default();
+        given.server.listen = Some("0.0.0.0:7465".parse().unwrap());
+        assert!(assemble(&Settings::default(), &given).is_err());
+        given.server.insecure = Some(true);
+        assert!(assemble(&Settings::default(), &given).is_ok());
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_refused_by_name() {
+        let text = from_file("wokers = 3").unwrap_err().to_string();
+        assert!(text.contains("no setting `wokers`") && text.contains("workers"), "{text}");
+        assert!(from_file("workers = \"many\"").is_err());
+        assert!(from_file("workers = ").is_err());
+    }
+
+    #[test]
+    fn printed_settings_are_read_back_as_the_same() {
+        let mut given = Settings::default();
+        given.places.runtime = Some("/opt/\"odd\"/lib.so".into());
+        given.server.cache_bytes_max = Some(Bytes(3 << 20));
+        let config = assemble(&Settings::default(), &given).unwrap();
+        let again = assemble(&from_file(&config.to_toml()).unwrap(), &Settings::default()).unwrap();
+        assert_eq!(Config { origins: BTreeMap::new(), ..config }.to_toml(), {
+            Config { origins: BTreeMap::new(), ..again }.to_toml()
+        });
+    }
+
+    #[test]
+    fn every_setting_is_printed() {
+        let config = assemble(&Settings::default(), &Settings::default()).unwrap();
+        let text = config.to_toml();
+        for name in setting_names() {
+            assert!(
+                text.lines().any(|line| line.starts_with(&format!("{name} ="))
+                    || line.starts_with(&format!("# {name} is"))),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_with_units_and_refused_without_sense() {
+        assert_eq!("64KiB".parse(), Ok(Bytes(65_536)));
+        assert_eq!("7".parse(), Ok(Bytes(7)));
+        for wrong in ["", "MiB", "1.5MiB", "1TiB", "-1", "99999999999999999999", "20000000000GiB"] {
+            assert!(wrong.parse::<Bytes>().is_err(), "{wrong}");
+        }
+        assert_eq!(Bytes(65_536).to_string(), "64KiB");
+        assert_eq!(Bytes(65_537).to_string(), "65537");
+    }
+}
