@@ -29,6 +29,14 @@ impl Best {
         }
     }
 
+    /// Returns the score that a slot has to beat, once `limit` are kept.
+    #[cfg(test)]
+    pub(super) fn threshold(&self) -> Option<Score> {
+        (self.heap.len() >= self.limit)
+            .then(|| self.heap.peek().map(|Reverse((score, _))| *score))
+            .flatten()
+    }
+
     /// Returns what was kept, best first.
     pub(super) fn into_sorted(self) -> Vec<(Slot, Score)> {
         self.heap
