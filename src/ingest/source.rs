@@ -179,11 +179,8 @@ mod tests {
         assert_ne!(base, version(&source("cat", &[("a", 2)])));
         assert_ne!(base, version(&source("dog", &[("a", 1)])));
         let file = |name: &str| {
-            let content = SourceContent::File {
-                name: name.into(),
-                bytes: b"cat".to_vec(),
-                media_type: None,
-            };
+            let content =
+                SourceContent::File { name: name.into(), bytes: b"cat".to_vec(), media_type: None };
             version(&Source { content, ..source("", &[("a", 1)]) })
         };
         assert_ne!(file("a.md"), file("a.html"));
