@@ -166,12 +166,8 @@ impl Jobs {
             if status.revision > revision || left.is_zero() {
                 return Some(status);
             }
-            state = self
-                .0
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state =
+                self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -5,19 +5,27 @@
 //! Everything that arrives here is hostile until proven otherwise: sizes are checked before memory is
 //! taken, and a parser that panics is an error of that input, not the end of the program.
 
+mod contain;
 mod content;
 mod encoding;
 mod error;
+mod flow;
 mod format;
+mod html;
 mod limits;
+mod markdown;
+mod metadata;
 mod plain;
 mod records;
+mod writer;
 
 pub use content::{Content, TextContent};
 pub use error::DecodeError;
 pub use format::{Format, detect};
 pub use limits::Limits;
 pub use records::{FieldNames, Record, RecordError, RecordProblem, Records};
+
+use std::io::Cursor;
 
 use crate::cancel::Cancellation;
 
@@ -55,13 +63,50 @@ pub fn decode<'a>(
         });
     }
     cancel.check()?;
-    let format = format::detect(bytes, hint)?;
-    match format {
-        Format::JsonLines | Format::Csv | Format::Tsv => {
-            Ok(Content::Records(Records::read(bytes, format, hint, limits)?))
-        }
-        Format::Plain | Format::Markdown | Format::Html | Format::Pdf | Format::Docx => {
-            plain::decode(bytes, hint, limits).map(Content::Text)
-        }
+    let format = detect(bytes, hint)?;
+    let declared = hint.media_type.and_then(charset_of);
+    if format.has_records() {
+        return match encoding::wide(bytes) {
+            // Line ends are two bytes in these, so the text is told before lines are looked for.
+            Some(_) => {
+                let text = encoding::decode(bytes, declared).text.into_owned();
+                Records::read(Cursor::new(text), format, hint, limits).map(Content::Records)
+            }
+            None => Records::read(bytes, format, hint, limits).map(Content::Records),
+        };
     }
+    text_content(bytes, format, declared, limits, cancel).map(Content::Text)
+}
+
+fn text_content(
+    bytes: &[u8],
+    format: Format,
+    declared: Option<&str>,
+    limits: &Limits,
+    cancel: &Cancellation,
+) -> Result<TextContent, DecodeError> {
+    let declared = match format {
+        Format::Html => declared.or_else(|| encoding::declared_in_html(bytes)),
+        _ => declared,
+    };
+    let decoded = encoding::decode(bytes, declared);
+    cancel.check()?;
+    let mut content = contain::panics(format, || match format {
+        Format::Markdown => markdown::decode(&decoded.text, limits),
+        Format::Html => html::decode(&decoded.text, limits),
+        _ => plain::decode(decoded.text.into_owned(), limits),
+    })?;
+    content.warnings.splice(0..0, decoded.warnings);
+    if content.text.trim().is_empty() {
+        content.warnings.push("no text".to_owned());
+    }
+    Ok(content)
+}
+
+/// Returns the encoding that a media type names.
+fn charset_of(media_type: &str) -> Option<&str> {
+    media_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
 }

@@ -296,7 +296,8 @@ impl Range {
         Ok(())
     }
 
-    fn holds(&self, value: &Scalar) -> bool {
+    /// Returns whether the value lies within the bounds; never one of another kind than they are.
+    pub fn holds(&self, value: &Scalar) -> bool {
         let within = |bound: &Option<Bound>, wanted: Ordering| {
             bound.as_ref().is_none_or(|bound| match value.compare(&bound.value) {
                 Some(Ordering::Equal) => bound.is_inclusive,

@@ -162,6 +162,11 @@ impl FieldTypes {
         types
     }
 
+    /// Notes that a field was seen to hold values of a type.
+    pub fn insert(&mut self, path: &str, kind: FieldType) {
+        self.0.entry(path.to_owned()).or_default().insert(kind);
+    }
+
     /// Adds the fields and types of another set; returns whether one of them was new.
     pub fn merge(&mut self, other: &Self) -> bool {
         let mut is_changed = false;

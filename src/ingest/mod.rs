@@ -3,8 +3,12 @@
 //! Sources are decoded, cut and embedded in a pipeline of bounded queues whose stages overlap.
 //! Nothing here touches the disk: what is prepared goes to a store that commits it.
 
+mod prepare;
+mod prepared;
 mod result;
 mod source;
 
+pub use prepare::{PrepareContext, PreparedSource, VectorTarget, prepare};
+pub use prepared::Prepared;
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};
 pub use source::{ContentHash, PartSource, Source, SourceContent, Version};

@@ -72,7 +72,7 @@ impl Batch {
             return;
         }
         for (key, value) in later.changes {
-            self.insert(key, value);
+            self.set(key, value);
         }
     }
 
@@ -81,11 +81,12 @@ impl Batch {
         if bytes > BATCH_BYTES_MAX {
             return Err(StorageError::BatchTooLarge { bytes });
         }
-        self.insert(key, value);
+        self.set(key, value);
         Ok(())
     }
 
-    fn insert(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+    /// Adds a change without asking whether it fits.
+    pub(crate) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
         let key_bytes = key.len();
         self.bytes += key_bytes + value.as_ref().map_or(0, Vec::len);
         if let Some(replaced) = self.changes.insert(key, value) {

@@ -23,6 +23,13 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Writes the record of an empty database, and puts spacers beside it.
+    pub(crate) fn create(engine: &Engine) -> Result<Self, StorageError> {
+        let contents = Self::default();
+        engine.apply(&spacers(), (CONTENTS_KEY, &contents.encode()))?;
+        Ok(contents)
+    }
+
     /// Returns what the database says it holds.
     pub(crate) fn load(engine: &Engine) -> Result<Option<Self>, StorageError> {
         let Some(bytes) = engine.get(CONTENTS_KEY)? else { return Ok(None) };
@@ -94,6 +101,17 @@ impl fmt::Display for Contents {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} entries with sum {:016x}", self.entries, self.sum)
     }
+}
+
+/// The record of what the database holds changes with every batch, and with it the engine writes
+/// the whole page that it stands on, every tenth time or so. Sixteen records make a page; these
+/// keep the records of the first table off this one.
+fn spacers() -> Batch {
+    let mut batch = Batch::new();
+    for number in 0..32 {
+        batch.set(vec![RESERVED_PREFIX, number], Some(Vec::new()));
+    }
+    batch
 }
 
 /// The finaliser of splitmix64 (Steele et al. 2014) over a checksum, so that sums do not cancel.

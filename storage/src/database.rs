@@ -92,7 +92,10 @@ impl Database {
         let log = File::open(folder.join(LOG_FILE)).map_err(io)?;
         let (promise, promised) = Promise::open(folder).map_err(io)?;
         let recorded = Contents::load(&engine)?;
-        let contents = recorded.unwrap_or_default();
+        let contents = match recorded {
+            Some(contents) => contents,
+            None => Contents::create(&engine)?,
+        };
         if contents.commit < promised {
             return Err(StorageError::CorruptDatabase {
                 folder: folder.to_owned(),
@@ -358,7 +361,11 @@ fn sync_blobs(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     for blob in blobs {
-        File::open(blob)?.sync_all()?;
+        match File::open(blob) {
+            // The engine removes pages that it has replaced, at any time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => opened?.sync_all()?,
+        }
     }
     sync_folder(&folder)
 }

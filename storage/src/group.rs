@@ -78,3 +78,74 @@ impl State {
         (tickets, group)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    fn batch(key: u8, bytes: usize) -> Batch {
+        let mut batch = Batch::new();
+        batch.set(vec![key], Some(vec![0; bytes]));
+        batch
+    }
+
+    #[test]
+    fn those_that_come_while_one_writes_are_written_together() {
+        let group = Group::default();
+        let writes = AtomicUsize::new(0);
+        let write = |batch: &Batch| {
+            if writes.fetch_add(1, Ordering::SeqCst) == 0 {
+                while group.lock().waiting.len() < 8 {
+                    thread::yield_now();
+                }
+            } else {
+                assert_eq!(batch.len(), 8);
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| group.commit(batch(0, 1), write).unwrap());
+            // The others come only when the first writes.
+            while writes.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            for key in 1..=8 {
+                let (group, write) = (&group, &write);
+                scope.spawn(move || group.commit(batch(key, 1), write).unwrap());
+            }
+        });
+        assert_eq!(writes.load(Ordering::SeqCst), 2);
+        assert!(group.lock().outcomes.is_empty() && group.lock().waiting.is_empty());
+    }
+
+    #[test]
+    fn each_of_a_group_hears_that_it_failed() {
+        let group = Group::default();
+        let failed = || StorageError::BatchTooLarge { bytes: 0 };
+        thread::scope(|scope| {
+            for key in 0..4 {
+                let group = &group;
+                scope.spawn(move || {
+                    assert!(group.commit(batch(key, 1), |_| Err(failed())).is_err());
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_group_is_bounded_but_takes_any_one_batch() {
+        let mut state = State::default();
+        for (ticket, bytes) in
+            [(0, 2 * GROUP_BYTES_MAX), (1, GROUP_BYTES_MAX / 2), (2, 1), (3, GROUP_BYTES_MAX)]
+        {
+            state.waiting.push_back((ticket, batch(0, bytes)));
+        }
+        let groups: Vec<Vec<u64>> = (0..3).map(|_| state.take_group().0).collect();
+        assert_eq!(groups, [vec![0], vec![1, 2], vec![3]]);
+    }
+}

@@ -40,6 +40,12 @@ impl Roles {
         first_of(&self.text, names)
     }
 
+    /// Returns whether the field is text, title or id, which are texts whatever they look like.
+    pub(super) fn is_text(&self, name: &str) -> bool {
+        let is_one_of = |names: &[String]| first_of(names, std::iter::once(name)).is_some();
+        is_one_of(&self.text) || is_one_of(&self.title) || is_one_of(&self.id)
+    }
+
     /// Returns the names that hold a text, for a message.
     pub(super) fn text_names(&self) -> String {
         listed(self.text.iter().map(String::as_str))
@@ -48,7 +54,7 @@ impl Roles {
     /// Returns the record of these fields.
     pub(super) fn record(
         &self,
-        mut fields: Vec<(String, serde_json::Value)>,
+        fields: Vec<(String, serde_json::Value)>,
         line: u64,
     ) -> Result<Record, RecordProblem> {
         let names = || fields.iter().map(|field| field.0.as_str());
@@ -61,14 +67,15 @@ impl Roles {
                 found: listed(names()),
             });
         };
-        let body = text_in(&mut fields[text])?;
-        let title = title.map(|at| text_in(&mut fields[at])).transpose()?;
+        let body = text_in(&fields[text])?;
+        let title = title.map(|at| title_in(&fields[at])).transpose()?;
         let title = title.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
         let name = id.map(|at| id_in(&fields[at])).transpose()?.flatten();
         let mut payload = Payload::new();
         for (at, (key, value)) in fields.into_iter().enumerate() {
             if at != text && Some(at) != id {
-                payload.insert(field_name(&key), value_of(value, &key, 1)?);
+                let value = value_of(value, &key, 1)?;
+                payload.entry(field_name(&key)).or_insert(value);
             }
         }
         if let Some(title) = &title {
@@ -104,7 +111,7 @@ pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 /// Returns a name that a condition can ask for.
-pub(super) fn field_name(key: &str) -> String {
+pub(in crate::decode) fn field_name(key: &str) -> String {
     let mut name = key.trim().replace('.', "_");
     if name.is_empty() {
         "unnamed".clone_into(&mut name);
@@ -123,15 +130,29 @@ fn first_of<'n>(wanted: &[String], names: impl Iterator<Item = &'n str> + Clone)
         .find_map(|wanted| names.clone().position(|name| name.trim().eq_ignore_ascii_case(wanted)))
 }
 
-fn text_in(field: &mut (String, serde_json::Value)) -> Result<String, RecordProblem> {
-    match &mut field.1 {
+/// Takes the text out of a field: a text, a list of paragraphs, or nothing.
+fn text_in(field: &(String, serde_json::Value)) -> Result<String, RecordProblem> {
+    let wrong = |found| RecordProblem::WrongType {
+        field: field.0.clone(),
+        expected: "text or a list of texts",
+        found,
+    };
+    match &field.1 {
         serde_json::Value::String(text) => Ok(text.clone()),
         serde_json::Value::Null => Ok(String::new()),
-        other => Err(RecordProblem::WrongType {
-            field: field.0.clone(),
-            expected: "text",
-            found: kind_of(other),
-        }),
+        serde_json::Value::Array(items) => {
+            let items: Option<Vec<&str>> = items.iter().map(serde_json::Value::as_str).collect();
+            items.map(|items| items.join("\n")).ok_or_else(|| wrong("a list of other things"))
+        }
+        other => Err(wrong(kind_of(other))),
+    }
+}
+
+/// Takes the title out of a field; a number is a title too (1984).
+fn title_in(field: &(String, serde_json::Value)) -> Result<String, RecordProblem> {
+    match &field.1 {
+        serde_json::Value::Number(number) => Ok(number.to_string()),
+        _ => text_in(field),
     }
 }
 

@@ -1,5 +1,6 @@
 use std::io::{self, BufRead};
 
+use super::super::encoding::Pieces;
 use super::field::Roles;
 use super::{Limits, Record, RecordError, RecordProblem};
 
@@ -7,13 +8,20 @@ use super::{Limits, Record, RecordError, RecordProblem};
 pub(super) struct Lines<'a> {
     source: Box<dyn BufRead + Send + 'a>,
     roles: Roles,
+    pieces: Pieces,
     line: u64,
     bytes_max: usize,
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(source: Box<dyn BufRead + Send + 'a>, roles: Roles, limits: &Limits) -> Self {
-        Self { source, roles, line: 0, bytes_max: limits.record_bytes_max }
+    pub(super) fn new(
+        mut source: Box<dyn BufRead + Send + 'a>,
+        roles: Roles,
+        limits: &Limits,
+    ) -> Self {
+        // A source that cannot be read says so again when its first line is asked for.
+        let pieces = Pieces::new(source.fill_buf().unwrap_or_default());
+        Self { source, roles, pieces, line: 0, bytes_max: limits.record_bytes_max }
     }
 
     /// Returns the next record; blank lines are passed over.
@@ -32,9 +40,10 @@ impl<'a> Lines<'a> {
                     return Some(Err(RecordProblem::Source(error.to_string()).at(self.line)));
                 }
             };
-            let text = super::super::encoding::to_text(&line);
+            let text = self.pieces.text(&line);
+            let text = text.trim_start_matches('\u{FEFF}');
             if !text.trim().is_empty() {
-                return Some(self.record(&text).map_err(|problem| problem.at(self.line)));
+                return Some(self.record(text.trim_end()).map_err(|problem| problem.at(self.line)));
             }
         }
     }

@@ -4,6 +4,10 @@
 mod field;
 mod json;
 mod table;
+#[cfg(test)]
+mod tests;
+
+pub(super) use field::field_name;
 
 use std::fmt;
 use std::io::BufRead;
@@ -83,6 +87,14 @@ pub enum RecordProblem {
         /// The most bytes.
         limit: usize,
     },
+    /// A record whose end was not found within twice the limit; none are read after this one.
+    #[error(
+        "a record has at most {limit} bytes, this one has no end (a quote that is not closed?)"
+    )]
+    Endless {
+        /// The most bytes.
+        limit: usize,
+    },
     /// Records without end; none are read after this one.
     #[error("a file has at most {0} records, this one has more")]
     TooMany(u64),
@@ -100,6 +112,7 @@ impl Classified for RecordError {
             | RecordProblem::WrongType { .. }
             | RecordProblem::EmptyText
             | RecordProblem::TooLarge { .. }
+            | RecordProblem::Endless { .. }
             | RecordProblem::TooMany(_) => ErrorKind::InvalidInput,
         }
     }
@@ -135,8 +148,9 @@ impl<'a> Records<'a> {
         let roles = field::Roles::new(hint.fields);
         let source = match format {
             Format::JsonLines => Source::Lines(json::Lines::new(source, roles, limits)),
-            Format::Csv => Source::Table(table::Table::new(source, b',', format, roles, limits)?),
-            Format::Tsv => Source::Table(table::Table::new(source, b'\t', format, roles, limits)?),
+            Format::Csv | Format::Tsv => {
+                Source::Table(table::Table::new(source, format, roles, limits)?)
+            }
             Format::Plain | Format::Markdown | Format::Html | Format::Pdf | Format::Docx => {
                 return Err(DecodeError::UnsupportedFormat {
                     what: "a file of records in this format",

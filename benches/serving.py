@@ -1,0 +1,163 @@
+"""How does the server behave when there is much? Starts, memory, and the answers of the first second.
+
+    python3 benches/serving.py cold-start [--binary target/release/simile] [--parts 100000] [--json]
+    python3 benches/serving.py memory     [--binary target/release/simile] [--texts 50000] [--json]
+
+cold-start stores vectors and texts until there are enough parts, ends the server, starts it again and
+takes the time from the start of the process to the first right answer: by vector, by word, and by
+meaning (a question in text, so with the model loaded). Right means: the document that was asked for,
+first. Beside these it repeats the questions after the start, all of which have to be right.
+
+memory ingests texts of random length, 1 to 400 words, which are cut, embedded and indexed, and samples
+the resident memory of the server as it goes.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import harness
+
+harness.environment()
+
+import numpy
+
+DIMENSION = 384
+
+
+def upsert(stubs, server, documents, collection):
+    """Stores documents through one stream; returns how many of the results say so."""
+    requests = (stubs.UpsertRequest(collection=collection, document=document) for document in documents)
+    stored = 0
+    for result in stubs.DocumentsStub(server.channel).Upsert(requests):
+        if not result.HasField("stored"):
+            raise SystemExit(f"not stored: {result}")
+        stored += 1
+    return stored
+
+
+def cold_start(stubs, options):
+    chance = numpy.random.default_rng(1)
+    vectors = chance.standard_normal((options.parts, DIMENSION), dtype=numpy.float32)
+    vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)
+    texts = list(harness.texts(options.parts, 5, 20))
+
+    def documents():
+        for i, (text, vector) in enumerate(zip(texts, vectors)):
+            given = {"given": stubs.DenseVector(components=vector.tolist())}
+            part = stubs.Part(text=f"{text} mark{i}", vectors=given)
+            yield stubs.Document(id=f"d{i}", parts=stubs.PartList(parts=[part]))
+
+    report = {}
+    with tempfile.TemporaryDirectory() as folder:
+        with harness.Server(options.binary, folder) as server:
+            collections = stubs.CollectionsStub(server.channel)
+            config = stubs.VectorConfig(dimension=DIMENSION)
+            collections.Create(stubs.CreateCollectionRequest(name="many", vectors={"given": config}))
+            collections.Create(stubs.CreateCollectionRequest(name="meaning"))
+            start = time.perf_counter()
+            upsert(stubs, server, documents(), "many")
+            report["upserts/s, one stream"] = round(options.parts / (time.perf_counter() - start))
+            sentences = ["The cat chases the mouse", "I like ham sandwiches", "The tide is out"]
+            named = [stubs.Document(id=text, text=text) for text in sentences]
+            upsert(stubs, server, named, "meaning")
+        for kind in ["vector", "word", "meaning"]:
+            report[f"first answer by {kind}, ms"] = first_answer(stubs, options, folder, kind, vectors)
+        with harness.Server(options.binary, folder) as server:
+            report["ready, ms"] = round(1e3 * (time.perf_counter() - server.started))
+            wrong = 0
+            chosen = random.Random(2).sample(range(options.parts), 200)
+            for i in chosen:
+                for kind in ["vector", "word"]:
+                    wrong += not is_right(stubs, server, kind, i, vectors)
+            report["wrong of 400 answers after the start"] = wrong
+            report["resident MiB after them"] = round(server.status("VmRSS"))
+    return report
+
+
+def first_answer(stubs, options, folder, kind, vectors):
+    with harness.Server(options.binary, folder) as server:
+        right = is_right(stubs, server, kind, options.parts // 3, vectors)
+        spent = round(1e3 * (time.perf_counter() - server.started))
+    if not right:
+        raise SystemExit(f"the first answer by {kind} is wrong")
+    return spent
+
+
+def is_right(stubs, server, kind, i, vectors):
+    if kind == "vector":
+        question = {"given": stubs.DenseVector(components=vectors[i].tolist())}
+        request = stubs.SearchRequest(collection="many", vectors=question, mode=stubs.MODE_SEMANTIC, limit=1)
+        expected = f"d{i}"
+    elif kind == "word":
+        request = stubs.SearchRequest(collection="many", text=f"mark{i}", mode=stubs.MODE_LEXICAL, limit=1)
+        expected = f"d{i}"
+    else:
+        text = "The kitten hunts rodents"
+        request = stubs.SearchRequest(collection="meaning", text=text, mode=stubs.MODE_SEMANTIC, limit=1)
+        expected = "The cat chases the mouse"
+    hits = stubs.SearchStub(server.channel).Search(request).hits
+    return bool(hits) and hits[0].id == expected
+
+
+def memory(stubs, options):
+    texts = harness.texts(options.texts, 1, 400)
+    samples, done, is_over = [], [0], threading.Event()
+    with tempfile.TemporaryDirectory() as folder, harness.Server(options.binary, folder) as server:
+        collections = stubs.CollectionsStub(server.channel)
+        collections.Create(stubs.CreateCollectionRequest(name="texts"))
+
+        def watch():
+            while not is_over.wait(0.5):
+                samples.append((done[0], server.status("VmRSS")))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        start = time.perf_counter()
+        tokens = 0
+        requests = (
+            stubs.UpsertRequest(collection="texts", document=stubs.Document(id=f"d{i}", text=text))
+            for i, text in enumerate(texts)
+        )
+        for result in stubs.DocumentsStub(server.channel).Upsert(requests):
+            if not result.HasField("stored"):
+                raise SystemExit(f"not stored: {result}")
+            done[0] += 1
+            tokens += result.stored.tokens
+        spent = time.perf_counter() - start
+        is_over.set()
+        watcher.join()
+        report = {"texts/s": round(done[0] / spent, 1), "tokens/s": round(tokens / spent)}
+        for share in [10, 25, 50, 75, 100]:
+            past = [mib for count, mib in samples if count <= options.texts * share / 100]
+            report[f"resident MiB at {share} %"] = round(past[-1]) if past else None
+        report["resident MiB, highest"] = round(server.status("VmHWM"))
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bench", choices=["cold-start", "memory"])
+    parser.add_argument("--binary", default=harness.ROOT / "target/release/simile")
+    parser.add_argument("--parts", type=int, default=100_000)
+    parser.add_argument("--texts", type=int, default=50_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    measured = {"cold-start": cold_start, "memory": memory}[options.bench](harness.stubs(), options)
+    report = {"machine": harness.machine(), options.bench: measured}
+    if options.json:
+        print(json.dumps(report))
+        return
+    print(report["machine"])
+    for name, value in measured.items():
+        print(f"{name:40}{value:>12,}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::engine::damaged;
+use super::error::Error;
+use super::open::Collection;
+use super::records::{DOCUMENTS, DocumentRecord};
+use super::view::View;
+use crate::document::{DocumentId, Filter, Payload, Sequence, Slot, SlotSet, Span};
+use crate::vector::DenseVector;
+
+/// The most ids of one request.
+const IDS_MAX: usize = 10_000;
+/// The most documents of one page.
+const PAGE_MAX: usize = 1_000;
+
+/// A document as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDocument {
+    /// Its id.
+    pub id: DocumentId,
+    /// Its fields.
+    pub payload: Payload,
+    /// The mutation that stored this version.
+    pub sequence: Sequence,
+    /// Its parts, in order; empty if they were not asked for.
+    pub parts: Vec<StoredPart>,
+}
+
+/// A part as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredPart {
+    /// Where it stands.
+    pub span: Span,
+    /// Its text.
+    pub text: String,
+    /// Its vectors by name; empty if they were not asked for.
+    pub vectors: BTreeMap<String, DenseVector>,
+}
+
+/// How many documents and parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Documents.
+    pub documents: u64,
+    /// Their parts.
+    pub parts: u64,
+}
+
+impl Collection {
+    /// Returns the documents with these ids, in the order of the ids; those that are missing are
+    /// left out.
+    ///
+    /// # Errors
+    /// Invalid input for too many ids; corrupt for damaged rows.
+    pub fn get(
+        &self,
+        ids: &[DocumentId],
+        with_vectors: bool,
+    ) -> Result<Vec<StoredDocument>, Error> {
+        check_ids(ids.len())?;
+        let view = self.engine.views.current();
+        let mut documents = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(first) = self.first_slot(&view, id)? {
+                documents.push(self.stored(first, true, with_vectors)?);
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Returns up to `limit` documents after an id in the order of ids, and whether there are more.
+    ///
+    /// # Errors
+    /// Invalid input for a limit out of 1 to 1,000 or a filter that does not fit.
+    pub fn scroll(
+        &self,
+        filter: Option<&Filter>,
+        after: Option<&DocumentId>,
+        limit: usize,
+        with_parts: bool,
+        with_vectors: bool,
+    ) -> Result<(Vec<StoredDocument>, bool), Error> {
+        if limit == 0 || limit > PAGE_MAX {
+            return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
+        }
+        let view = self.engine.views.current();
+        let allowed = self.allowed(&view, filter)?;
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
+        let mut page = Vec::new();
+        for row in self.engine.database.range(&DOCUMENTS, (start, Bound::Unbounded)) {
+            let (_, record) = row?;
+            if !view.starts.contains(record.first) || !allowed.contains(record.first) {
+                continue;
+            }
+            if page.len() == limit {
+                return Ok((page, true));
+            }
+            page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+        }
+        Ok((page, false))
+    }
+
+    /// Returns how many documents and parts there are, or how many the filter means.
+    ///
+    /// # Errors
+    /// Invalid input for a filter that does not fit.
+    pub fn count(&self, filter: Option<&Filter>) -> Result<Counts, Error> {
+        let view = self.engine.views.current();
+        let allowed = self.allowed(&view, filter)?;
+        Ok(Counts { documents: (&*allowed & &view.starts).len(), parts: allowed.len() })
+    }
+
+    /// Returns which of these ids hold content with these hashes.
+    ///
+    /// # Errors
+    /// Invalid input for too many.
+    pub fn compare(&self, contents: &[(DocumentId, [u8; 32])]) -> Result<Vec<DocumentId>, Error> {
+        check_ids(contents.len())?;
+        let mut unchanged = Vec::new();
+        for (id, hash) in contents {
+            let stored = self.record(id)?.map(|record| record.content);
+            let stored = match stored {
+                Some(content) => Some(content),
+                None => self.file_content(id)?,
+            };
+            if stored == Some(*hash) {
+                unchanged.push(id.clone());
+            }
+        }
+        Ok(unchanged)
+    }
+
+    pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
+        Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?)
+    }
+
+    /// Returns the ids of the documents that the filter means.
+    pub(super) fn ids_of(&self, filter: &Filter) -> Result<BTreeSet<DocumentId>, Error> {
+        let view = self.engine.views.current();
+        let allowed = self.allowed(&view, Some(filter))?;
+        let mut ids = BTreeSet::new();
+        for first in &*allowed & &view.starts {
+            let body = self.engine.body(Slot(first))?;
+            ids.insert(body.ok_or_else(|| damaged("body", first, "missing"))?.id);
+        }
+        Ok(ids)
+    }
+
+    /// Returns the slots that a request is about.
+    pub(super) fn allowed<'a>(
+        &self,
+        view: &'a View,
+        filter: Option<&Filter>,
+    ) -> Result<std::borrow::Cow<'a, SlotSet>, Error> {
+        Ok(match filter {
+            None => std::borrow::Cow::Borrowed(&view.live),
+            Some(filter) => std::borrow::Cow::Owned(self.engine.lexical.evaluate(
+                filter,
+                &view.fields,
+                &view.live,
+            )?),
+        })
+    }
+
+    fn first_slot(&self, view: &View, id: &DocumentId) -> Result<Option<Slot>, Error> {
+        // The table may be a mutation ahead of the view, which then does not show that version.
+        let record = self.record(id)?;
+        Ok(record.map(|record| record.first).filter(|&first| view.starts.contains(first)).map(Slot))
+    }
+
+    fn stored(
+        &self,
+        first: Slot,
+        with_parts: bool,
+        with_vectors: bool,
+    ) -> Result<StoredDocument, Error> {
+        let missing = |table| damaged(table, first.0, "missing");
+        let body = self.engine.body(first)?.ok_or_else(|| missing("body"))?;
+        let mut parts = Vec::new();
+        for slot in (first.0..first.0 + body.parts).filter(|_| with_parts).map(Slot) {
+            let part = self.engine.part(slot)?.ok_or_else(|| missing("part"))?;
+            let vectors = if with_vectors { self.engine.vectors(slot)? } else { BTreeMap::new() };
+            parts.push(StoredPart { span: part.span.into(), text: part.text, vectors });
+        }
+        let sequence = Sequence(body.sequence);
+        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, parts })
+    }
+}
+
+fn check_ids(actual: usize) -> Result<(), Error> {
+    if actual > IDS_MAX {
+        return Err(Error::TooMuch { what: "ids", limit: IDS_MAX, actual });
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use simile_storage::Database;
+
+use super::error::Error;
+use super::records::{BODIES, BodyRecord, PARTS, PartRecord, VECTORS};
+use super::settings::Settings;
+use super::view::Views;
+use crate::document::{DocumentId, Payload, Slot, Span};
+use crate::index::dense::DenseIndex;
+use crate::index::lexical::{LexicalIndex, LexicalPart};
+use crate::vector::DenseVector;
+
+/// Everything of one open collection that readers, the committer and maintenance share.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) database: Arc<Database>,
+    pub(super) dense: BTreeMap<String, DenseIndex>,
+    pub(super) lexical: LexicalIndex,
+    pub(super) views: Views,
+    pub(super) read_only: OnceLock<String>,
+    /// Vectors of random parts by vector name, and how many parts there were when they were drawn.
+    pub(super) samples: Mutex<BTreeMap<String, (u64, Arc<Vec<Vec<f32>>>)>>,
+}
+
+/// The rows that the parts of one version of a document share, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Body {
+    pub(super) id: DocumentId,
+    pub(super) parts: u32,
+    pub(super) sequence: u64,
+    pub(super) payload: Payload,
+}
+
+impl Engine {
+    /// Ends writing for good: what could not be written may be lost, so nothing is tried again.
+    pub(super) fn stop_writing(&self, reason: String) {
+        let _first_reason_stays = self.read_only.set(reason);
+    }
+
+    /// Returns quietly while writes are taken.
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
+        match self.read_only.get() {
+            Some(reason) => {
+                Err(Error::ReadOnly { name: self.name.clone(), reason: reason.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns what the parts that begin at this slot share.
+    pub(super) fn body(&self, first: Slot) -> Result<Option<Body>, Error> {
+        self.database
+            .get(&BODIES, &first.0)?
+            .map(|record| Body::checked(first.0, record))
+            .transpose()
+    }
+
+    /// Returns a part.
+    pub(super) fn part(&self, slot: Slot) -> Result<Option<PartRecord>, Error> {
+        Ok(self.database.get(&PARTS, &slot.0)?)
+    }
+
+    /// Returns the vectors of a part by name.
+    pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, DenseVector>, Error> {
+        let mut vectors = BTreeMap::new();
+        for (name, settings) in &self.settings.vectors {
+            if let Some(record) = self.database.get(&VECTORS, &(settings.number, slot.0))? {
+                let vector = DenseVector::new(record.components())
+                    .map_err(|error| damaged("vector", slot.0, error))?;
+                vectors.insert(name.clone(), vector);
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Returns what the lexical index takes of parts.
+    pub(super) fn lexical_part<'a>(
+        &self,
+        slot: Slot,
+        document: &'a DocumentId,
+        payload: &'a Payload,
+        span: &'a Span,
+        text: &'a str,
+    ) -> LexicalPart<'a> {
+        let text = if self.settings.has_words { text } else { "" };
+        let heading = match span {
+            Span::Text { heading: Some(heading), .. } => Some(heading.as_str()),
+            Span::Text { .. } | Span::Whole => title_of(payload),
+        };
+        // A title that the text begins with would count twice.
+        let heading =
+            heading.filter(|heading| self.settings.has_words && !text.starts_with(heading));
+        LexicalPart { slot, document, text, heading, payload }
+    }
+}
+
+impl Body {
+    pub(super) fn checked(first: u32, record: BodyRecord) -> Result<Self, Error> {
+        let payload = record.payload().map_err(|error| damaged("body", first, error))?;
+        let id = DocumentId::new(record.id).map_err(|error| damaged("body", first, error))?;
+        Ok(Self { id, parts: record.parts, sequence: record.sequence, payload })
+    }
+}
+
+fn title_of(payload: &Payload) -> Option<&str> {
+    match payload.get("title") {
+        Some(crate::document::Value::Text(title)) => Some(title),
+        Some(_) | None => None,
+    }
+}
+
+/// Returns the error of a row that does not hold what it should.
+pub(super) fn damaged(table: &str, key: u32, reason: impl std::fmt::Display) -> Error {
+    Error::Corrupt { what: format!("row {key} of table {table}"), reason: reason.to_string() }
+}

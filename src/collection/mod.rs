@@ -1,0 +1,51 @@
+//! Which documents are there, and what do they answer?
+//!
+//! A collection keeps its tables and the indexes derived from them in agreement. One thread writes:
+//! it gives sequence numbers and slots, commits each mutation as one atomic batch that survives power
+//! loss, applies it to the indexes and publishes a new view. Readers hold a view, and see each
+//! document as it was when they began.
+
+mod catalogue;
+mod checkpoint;
+mod commit;
+mod documents;
+mod engine;
+mod error;
+mod files;
+mod jobs;
+mod open;
+mod records;
+mod search;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod view;
+mod write;
+
+use std::sync::Arc;
+
+use crate::embed::{EmbedError, EmbedderHandle};
+
+pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
+pub use documents::{Counts, StoredDocument, StoredPart};
+pub use error::Error;
+pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
+pub use open::Collection;
+pub use settings::{
+    ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
+    Settings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
+};
+pub use upkeep::Verification;
+
+/// Gives embedders by name. Models are loaded by whoever stands behind it, not by a request.
+pub trait Embedders: Send + Sync {
+    /// Returns the embedder of this name.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: not found; unavailable if it is not loaded yet.
+    fn get(&self, name: &str) -> Result<EmbedderHandle, EmbedError>;
+}
+
+/// Shared by all collections.
+pub type SharedEmbedders = Arc<dyn Embedders>;

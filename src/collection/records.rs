@@ -1,0 +1,288 @@
+//! The records of the tables. Persisted: a changed layout gets a new `FORMAT`, and old ones are
+//! still read.
+
+use bincode::{Decode, Encode};
+use simile_storage::{Record, Table};
+
+use crate::document::{DocumentId, FieldType, FieldTypes, Payload, SlotSet, Span};
+use crate::ingest::{ContentHash, Version};
+
+/// document id -> where its newest version is.
+pub(super) const DOCUMENTS: Table<String, DocumentRecord> = Table::new(1, "document");
+/// first slot of a version -> what its parts share.
+pub(super) const BODIES: Table<u32, BodyRecord> = Table::new(2, "body");
+/// slot -> a part.
+pub(super) const PARTS: Table<u32, PartRecord> = Table::new(3, "part");
+/// (vector number, slot) -> the vector of a part.
+pub(super) const VECTORS: Table<(u16, u32), VectorRecord> = Table::new(4, "vector");
+/// sequence number -> what the mutation did.
+pub(super) const LOG: Table<u64, LogRecord> = Table::new(5, "log");
+/// One record: the ends of all numbering.
+pub(super) const HEADER: Table<u32, HeaderRecord> = Table::new(6, "header");
+/// The key of the one record of [`HEADER`].
+pub(super) const HEADER_KEY: u32 = 0;
+/// field path -> what the field was seen to hold.
+pub(super) const FIELDS: Table<String, FieldRecord> = Table::new(7, "field");
+/// id of a file of records -> which version of it is stored.
+pub(super) const FILES: Table<String, FileRecord> = Table::new(8, "file");
+
+/// The newest version of a document. Slots are given in one run, and rows under slots never change:
+/// replacing a document writes new rows and turns this record to them.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct DocumentRecord {
+    pub(super) first: u32,
+    pub(super) parts: u32,
+    pub(super) sequence: u64,
+    pub(super) content: [u8; 32],
+    pub(super) version: [u8; 32],
+    /// How many leading bytes of the id name the file that it is a record of; 0: of none.
+    pub(super) file_bytes: u16,
+}
+
+/// What the parts of one version share.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct BodyRecord {
+    pub(super) id: String,
+    pub(super) parts: u32,
+    pub(super) sequence: u64,
+    /// JSON: with the digits that give the same floats back, and never longer than the payload's
+    /// limit, which counts JSON.
+    pub(super) payload: String,
+}
+
+/// A part.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct PartRecord {
+    /// The first slot of its version.
+    pub(super) first: u32,
+    pub(super) span: StoredSpan,
+    pub(super) text: String,
+}
+
+/// A vector: components as little-endian `f32`.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct VectorRecord {
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A mutation: the runs of slots that it brought and took away.
+#[derive(Debug, Clone, PartialEq, Default, Encode, Decode)]
+pub(super) struct LogRecord {
+    pub(super) ids: Vec<String>,
+    pub(super) added: Option<Run>,
+    pub(super) removed: Vec<Run>,
+}
+
+/// The slots of one version of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Run {
+    pub(super) first: u32,
+    pub(super) count: u32,
+}
+
+/// The ends of all numbering.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct HeaderRecord {
+    /// Of the newest mutation.
+    pub(super) last_sequence: u64,
+    /// The lowest slot that was never given.
+    pub(super) next_slot: u32,
+}
+
+/// What a field was seen to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct FieldRecord {
+    /// One bit a type, see [`field_bit`].
+    pub(super) types: u8,
+}
+
+/// Which version of a file of records is stored, all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct FileRecord {
+    pub(super) content: [u8; 32],
+    pub(super) version: [u8; 32],
+}
+
+/// A span as it is stored.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) enum StoredSpan {
+    Whole,
+    Text { start: u64, end: u64, page: Option<u32>, heading: Option<String> },
+}
+
+macro_rules! formats {
+    ($($record:ty = $format:literal),* $(,)?) => {
+        $(impl Record for $record { const FORMAT: u16 = $format; })*
+    };
+}
+
+formats! {
+    DocumentRecord = 1,
+    BodyRecord = 1,
+    PartRecord = 1,
+    VectorRecord = 1,
+    LogRecord = 1,
+    HeaderRecord = 1,
+    FieldRecord = 1,
+    FileRecord = 1,
+}
+
+impl Run {
+    /// Returns the slots.
+    pub(super) fn slots(self) -> std::ops::Range<u32> {
+        self.first..self.first.saturating_add(self.count)
+    }
+}
+
+impl LogRecord {
+    /// Does to the sets what the mutation did.
+    pub(super) fn apply(&self, live: &mut SlotSet, starts: &mut SlotSet) {
+        if let Some(run) = self.added {
+            live.insert_range(run.slots());
+            starts.insert(run.first);
+        }
+        for run in &self.removed {
+            live.remove_range(run.slots());
+            starts.remove(run.first);
+        }
+    }
+}
+
+impl DocumentRecord {
+    /// Returns the slots of the version.
+    pub(super) fn run(&self) -> Run {
+        Run { first: self.first, count: self.parts }
+    }
+
+    /// Returns the hash of the content.
+    pub(super) fn content(&self) -> ContentHash {
+        ContentHash(self.content)
+    }
+
+    /// Returns the version.
+    pub(super) fn version(&self) -> Version {
+        Version(self.version)
+    }
+
+    /// Returns the file that the document is a record of.
+    pub(super) fn file<'a>(&self, id: &'a DocumentId) -> Option<&'a str> {
+        match self.file_bytes {
+            0 => None,
+            bytes => id.as_str().get(..usize::from(bytes)),
+        }
+    }
+}
+
+impl VectorRecord {
+    pub(super) fn of(components: &[f32]) -> Self {
+        Self { bytes: components.iter().flat_map(|value| value.to_le_bytes()).collect() }
+    }
+
+    pub(super) fn components(&self) -> Vec<f32> {
+        let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        self.bytes.chunks_exact(4).map(value).collect()
+    }
+}
+
+impl BodyRecord {
+    /// Returns the payload.
+    pub(super) fn payload(&self) -> Result<Payload, serde_json::Error> {
+        serde_json::from_str(&self.payload)
+    }
+}
+
+impl From<&Span> for StoredSpan {
+    fn from(span: &Span) -> Self {
+        match span {
+            Span::Whole => Self::Whole,
+            Span::Text { bytes, page, heading } => Self::Text {
+                start: bytes.start,
+                end: bytes.end,
+                page: *page,
+                heading: heading.clone(),
+            },
+        }
+    }
+}
+
+impl From<StoredSpan> for Span {
+    fn from(span: StoredSpan) -> Self {
+        match span {
+            StoredSpan::Whole => Self::Whole,
+            StoredSpan::Text { start, end, page, heading } => {
+                Self::Text { bytes: start..end, page, heading }
+            }
+        }
+    }
+}
+
+const FIELD_TYPES: [FieldType; 5] = [
+    FieldType::Boolean,
+    FieldType::Integer,
+    FieldType::Float,
+    FieldType::Datetime,
+    FieldType::Keyword,
+];
+
+/// Returns the bit that stands for the type in a [`FieldRecord`].
+pub(super) fn field_bit(field: FieldType) -> u8 {
+    match field {
+        FieldType::Boolean => 1,
+        FieldType::Integer => 2,
+        FieldType::Float => 4,
+        FieldType::Datetime => 8,
+        FieldType::Keyword => 16,
+    }
+}
+
+/// Returns the types whose bits are set.
+pub(super) fn field_types(bits: u8) -> impl Iterator<Item = FieldType> {
+    FIELD_TYPES.into_iter().filter(move |&field| bits & field_bit(field) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Value;
+
+    #[test]
+    fn payloads_and_spans_come_back_as_they_were() {
+        let nested = Value::Object(Payload::from([
+            ("list".to_owned(), Value::Array(vec![Value::Null, Value::Integer(i64::MIN)])),
+            ("float".to_owned(), Value::Float(0.1 + 0.2)),
+            ("whole float".to_owned(), Value::Float(1e300)),
+            ("other".to_owned(), Value::Float(-0.0)),
+        ]));
+        let payload = Payload::from([
+            ("nested".to_owned(), nested),
+            ("text".to_owned(), Value::Text("猫".into())),
+            ("yes".to_owned(), Value::Boolean(true)),
+        ]);
+        let body = BodyRecord {
+            id: "a".into(),
+            parts: 1,
+            sequence: 1,
+            payload: serde_json::to_string(&payload).unwrap(),
+        };
+        assert_eq!(body.payload().unwrap(), payload);
+        let mut random = 1_u64;
+        for _ in 0..10_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+            let float = f64::from_bits(random);
+            if float.is_finite() {
+                let json = serde_json::to_string(&Value::Float(float)).unwrap();
+                assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), Value::Float(float));
+            }
+        }
+        let span = Span::Text { bytes: 3..9, page: Some(2), heading: Some("A > B".into()) };
+        assert_eq!(Span::from(StoredSpan::from(&span)), span);
+        assert_eq!(Span::from(StoredSpan::from(&Span::Whole)), Span::Whole);
+    }
+
+    #[test]
+    fn every_field_type_has_its_own_bit() {
+        for field in FIELD_TYPES {
+            assert_eq!(field_types(field_bit(field)).collect::<Vec<_>>(), [field]);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::files;
+use crate::index::dense::{DenseOptions, Quantisation};
+use crate::query::{Shape, VectorShape};
+use crate::vector::{DIMENSION_MAX, Metric};
+
+/// The most named vectors of a collection.
+pub const VECTORS_MAX: usize = 16;
+/// The longest name of a collection or of a vector, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+/// The name of the vector that a collection has where none was asked for.
+pub const VECTOR_NAME_DEFAULT: &str = "text";
+/// The format of the settings file that this build writes.
+const FORMAT: u32 = 1;
+/// The most passage tokens that a collection may ask for.
+const CHUNK_TOKENS_MAX: usize = 8_192;
+
+/// What a new collection is to be like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCollection {
+    /// The named vectors of every part. May be empty if words are indexed.
+    pub vectors: BTreeMap<String, NewVector>,
+    /// Whether texts are indexed by words. Payload conditions work either way.
+    pub has_words: bool,
+    /// How texts are cut.
+    pub chunk: ChunkSettings,
+}
+
+/// What a named vector of a new collection is to be like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewVector {
+    /// Where the vectors come from.
+    pub source: NewVectorSource,
+    /// How two are compared; none: as the embedder says, or by cosine.
+    pub metric: Option<Metric>,
+    /// Links of a graph node, 2 to 128; none: the index decides.
+    pub links_max: Option<usize>,
+    /// The breadth of the search while building, 8 to 4096; none: the index decides.
+    pub ef_construction: Option<usize>,
+    /// What the graph is searched on; none: the index decides.
+    pub quantisation: Option<Quantisation>,
+}
+
+/// Where the vectors of a new collection come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewVectorSource {
+    /// Texts are embedded by the embedder of this name.
+    Embedder(String),
+    /// They are given, with this many components.
+    Given(usize),
+}
+
+/// How texts are cut into passages, in tokens of the embedder in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChunkSettings {
+    /// The most tokens of a passage; none: what the embedder reads at most.
+    pub tokens_max: Option<usize>,
+    /// The tokens that a passage repeats of the one before; none: an eighth of `tokens_max`.
+    pub tokens_overlap: Option<usize>,
+}
+
+/// What a collection is like; fixed for its life. Persisted as JSON; fields may be added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The named vectors of every part.
+    pub vectors: BTreeMap<String, VectorSettings>,
+    /// Whether texts are indexed by words.
+    pub has_words: bool,
+    /// How texts are cut.
+    pub chunk: ChunkSettings,
+}
+
+/// What a named vector is like. Persisted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VectorSettings {
+    /// Names the vector in the tables.
+    pub number: u16,
+    /// The embedder that the vectors come from; none: they are given.
+    pub embedder: Option<EmbedderBinding>,
+    /// How many components.
+    pub dimension: usize,
+    /// How two are compared.
+    pub metric: Metric,
+    /// Links of a graph node.
+    pub links_max: usize,
+    /// The breadth of the search while building.
+    pub ef_construction: usize,
+    /// What the graph is searched on.
+    pub quantisation: Quantisation,
+}
+
+/// Which embedder made the vectors of a collection; another one's would not be comparable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedderBinding {
+    /// Its name in the catalogue.
+    pub name: String,
+    /// What identifies model, files and settings.
+    pub fingerprint: String,
+}
+
+/// What has to be known of an embedder to bind a collection to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbedderFacts {
+    /// What identifies model, files and settings.
+    pub fingerprint: String,
+    /// How many components its vectors have.
+    pub dimension: usize,
+    /// How two are compared.
+    pub metric: Metric,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SettingsFile {
+    format: u32,
+    /// The BLAKE3 hash of the settings as compact JSON.
+    checksum: String,
+    settings: Settings,
+}
+
+impl Settings {
+    /// Returns the settings of a new collection, with what was left open decided.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] (invalid input) naming what is out of bounds; what `facts` says of an
+    /// embedder that it does not have.
+    pub(crate) fn decide(
+        asked: &NewCollection,
+        facts: &dyn Fn(&str) -> Result<EmbedderFacts, Error>,
+    ) -> Result<Self, Error> {
+        if asked.vectors.len() > VECTORS_MAX {
+            return Err(Error::Settings(format!(
+                "a collection has at most {VECTORS_MAX} vectors, got {}",
+                asked.vectors.len()
+            )));
+        }
+        if asked.vectors.is_empty() && !asked.has_words {
+            return Err(Error::Settings(
+                "a collection needs a vector or the index of words".into(),
+            ));
+        }
+        check_chunk(asked.chunk)?;
+        let mut vectors = BTreeMap::new();
+        for (number, (name, vector)) in (0..).zip(&asked.vectors) {
+            check_name("vector", name)?;
+            vectors.insert(name.clone(), VectorSettings::decide(number, name, vector, facts)?);
+        }
+        Ok(Self { vectors, has_words: asked.has_words, chunk: asked.chunk })
+    }
+
+    /// Writes the settings into a folder, whole or not at all.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
+        let file =
+            SettingsFile { format: FORMAT, checksum: self.checksum(), settings: self.clone() };
+        let json = serde_json::to_vec_pretty(&file)
+            .map_err(|error| Error::Settings(format!("settings cannot be written: {error}")))?;
+        files::write_whole(&folder.join(files::SETTINGS), &json)?;
+        Ok(())
+    }
+
+    /// Reads the settings of a folder.
+    pub(super) fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(files::SETTINGS);
+        let damaged = |reason: String| Error::Corrupt { what: path.display().to_string(), reason };
+        let bytes = fs_err::read(&path)?;
+        let format: FormatOnly =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if format.format != FORMAT {
+            return Err(Error::NewerFormat { found: format.format, known: FORMAT });
+        }
+        let file: SettingsFile =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let actual = file.settings.checksum();
+        if actual != file.checksum {
+            return Err(damaged(format!("expected checksum {}, got {actual}", file.checksum)));
+        }
+        Ok(file.settings)
+    }
+
+    /// Returns what a plan has to know.
+    pub(crate) fn shape(&self) -> Shape {
+        let vector = |(name, vector): (&String, &VectorSettings)| {
+            let shape = VectorShape {
+                dimension: vector.dimension,
+                metric: vector.metric,
+                has_embedder: vector.embedder.is_some(),
+            };
+            (name.clone(), shape)
+        };
+        Shape { vectors: self.vectors.iter().map(vector).collect(), has_words: self.has_words }
+    }
+
+    fn checksum(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        blake3::hash(&json).to_hex().to_string()
+    }
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+impl VectorSettings {
+    fn decide(
+        number: u16,
+        name: &str,
+        asked: &NewVector,
+        facts: &dyn Fn(&str) -> Result<EmbedderFacts, Error>,
+    ) -> Result<Self, Error> {
+        let (embedder, dimension, metric) = match &asked.source {
+            NewVectorSource::Embedder(embedder) => {
+                let facts = facts(embedder)?;
+                let fingerprint = facts.fingerprint;
+                let binding = EmbedderBinding { name: embedder.clone(), fingerprint };
+                (Some(binding), facts.dimension, facts.metric)
+            }
+            NewVectorSource::Given(dimension) => (None, *dimension, Metric::Cosine),
+        };
+        if dimension == 0 || dimension > DIMENSION_MAX {
+            return Err(Error::Settings(format!(
+                "vector `{name}` has dimension {dimension}, expected 1 to {DIMENSION_MAX}"
+            )));
+        }
+        let usual = DenseOptions::new(dimension, metric);
+        let settings = Self {
+            number,
+            embedder,
+            dimension,
+            metric: asked.metric.unwrap_or(metric),
+            links_max: asked.links_max.unwrap_or(usual.links_max),
+            ef_construction: asked.ef_construction.unwrap_or(usual.ef_construction),
+            quantisation: asked.quantisation.unwrap_or(usual.quantisation),
+        };
+        settings
+            .dense_options(None)
+            .check()
+            .map_err(|error| Error::Settings(format!("vector `{name}`: {error}")))?;
+        Ok(settings)
+    }
+
+    /// Returns how the dense index is built; `seal_at` in vectors of the head.
+    pub(super) fn dense_options(&self, seal_at: Option<usize>) -> DenseOptions {
+        let usual = DenseOptions::new(self.dimension, self.metric);
+        DenseOptions {
+            links_max: self.links_max,
+            ef_construction: self.ef_construction,
+            quantisation: self.quantisation,
+            seal_at: seal_at.unwrap_or(usual.seal_at),
+            ..usual
+        }
+    }
+}
+
+impl NewVector {
+    /// Returns a vector from this source with everything else left open.
+    pub fn from_source(source: NewVectorSource) -> Self {
+        Self { source, metric: None, links_max: None, ef_construction: None, quantisation: None }
+    }
+}
+
+impl NewCollection {
+    /// Returns a collection whose texts are embedded by one embedder and indexed by words.
+    pub fn of_texts(embedder: impl Into<String>) -> Self {
+        let vector = NewVector::from_source(NewVectorSource::Embedder(embedder.into()));
+        Self {
+            vectors: BTreeMap::from([(VECTOR_NAME_DEFAULT.to_owned(), vector)]),
+            has_words: true,
+            chunk: ChunkSettings::default(),
+        }
+    }
+}
+
+/// Checks the name of a collection or of a vector, which becomes the name of a folder.
+pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+        return Err(Error::Name { what, name: name.chars().take(80).collect() });
+    }
+    Ok(())
+}
+
+fn check_chunk(chunk: ChunkSettings) -> Result<(), Error> {
+    let most = chunk.tokens_max.unwrap_or(CHUNK_TOKENS_MAX);
+    if most == 0 || most > CHUNK_TOKENS_MAX {
+        return Err(Error::Settings(format!(
+            "tokens_max is {most}, expected 1 to {CHUNK_TOKENS_MAX}"
+        )));
+    }
+    match chunk.tokens_overlap {
+        Some(overlap) if overlap >= most => Err(Error::Settings(format!(
+            "tokens_overlap is {overlap}, expected less than tokens_max, which is {most}"
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,239 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+
+use super::commit::{Done, Write};
+use super::error::Error;
+use super::open::Collection;
+use super::records::{DOCUMENTS, FILES, FileRecord};
+use crate::cancel::Cancellation;
+use crate::decode::Limits;
+use crate::document::{DocumentId, Filter, Sequence};
+use crate::embed::EmbedderHandle;
+use crate::ingest::{
+    ItemError, ItemResult, Outcome, PrepareContext, PreparedSource, Source, SourceContent, Stored,
+    VectorTarget, Version, prepare,
+};
+
+/// What stands between the id of a file of records and the name of a record.
+const RECORD_SEPARATOR: char = '#';
+
+/// A source that was handed to the committer.
+struct Sent {
+    prepared: PreparedSource,
+    waiting: Vec<(DocumentId, Receiver<Result<Done, Error>>)>,
+    removed: u64,
+    file: Option<(DocumentId, FileRecord)>,
+}
+
+impl Collection {
+    /// Stores sources, and returns what became of each in their order. Short ones are embedded
+    /// together. A version that is stored already is left as it is.
+    ///
+    /// # Errors
+    /// The collection takes no writes, or its embedder is not there. What is wrong with one source
+    /// is in its result.
+    pub fn store(
+        &self,
+        sources: Vec<Source>,
+        cancel: &Cancellation,
+    ) -> Result<Vec<ItemResult>, Error> {
+        self.engine.check_writable()?;
+        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(sources.len());
+        let mut changed = Vec::new();
+        let mut places = Vec::new();
+        for source in sources {
+            let version = Version::of(&source, source.content.hash());
+            let is_stored = self.is_stored(&source, version)?;
+            results.push(
+                is_stored
+                    .then(|| ItemResult { id: source.id.clone(), outcome: Outcome::Unchanged }),
+            );
+            if !is_stored {
+                places.push(results.len() - 1);
+                changed.push(source);
+            }
+        }
+        if !changed.is_empty() {
+            let context = self.prepare_context()?;
+            let prepared = prepare(&changed, &context, cancel);
+            let sent: Vec<Result<Sent, ItemError>> = changed
+                .iter()
+                .zip(prepared)
+                .map(|(source, prepared)| {
+                    let send = |prepared| {
+                        self.send(source, prepared).map_err(|error| ItemError::from_error(&error))
+                    };
+                    prepared.and_then(send)
+                })
+                .collect();
+            for ((source, sent), place) in changed.iter().zip(sent).zip(places) {
+                let outcome = match sent.and_then(|sent| self.finish(sent)) {
+                    Ok(stored) => Outcome::Stored(stored),
+                    Err(error) => Outcome::Failed(error),
+                };
+                results[place] = Some(ItemResult { id: source.id.clone(), outcome });
+            }
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+
+    /// Removes the documents with these ids; returns how many there were, and the last mutation.
+    ///
+    /// # Errors
+    /// The collection takes no writes.
+    pub fn delete(
+        &self,
+        ids: impl IntoIterator<Item = DocumentId>,
+    ) -> Result<(u64, Sequence), Error> {
+        self.engine.check_writable()?;
+        let mut waiting = Vec::new();
+        for id in ids {
+            // Deleting a file of records deletes its records.
+            for record in self.records_of(&id)? {
+                waiting.push(self.committer.send(Write::Remove(record))?);
+            }
+            waiting.push(self.committer.send(Write::Remove(id))?);
+        }
+        let mut deleted = 0;
+        let mut last = self.engine.views.current().sequence;
+        for done in waiting {
+            let done = self.committer.wait(&done)?;
+            deleted += u64::from(done.was_there);
+            last = last.max(done.sequence);
+        }
+        Ok((deleted, last))
+    }
+
+    /// Removes the documents that the filter means; as [`Self::delete`].
+    ///
+    /// # Errors
+    /// Invalid input for a filter that does not fit; the collection takes no writes.
+    pub fn delete_where(&self, filter: &Filter) -> Result<(u64, Sequence), Error> {
+        let ids = self.ids_of(filter)?;
+        self.delete(ids)
+    }
+
+    /// Returns the embedder of a vector, checked to be the one that made the stored vectors.
+    pub(super) fn embedder(&self, vector: &str) -> Result<Option<EmbedderHandle>, Error> {
+        let settings = self.engine.settings.vectors.get(vector);
+        let Some(bound) = settings.and_then(|settings| settings.embedder.as_ref()) else {
+            return Ok(None);
+        };
+        let handle = self.embedders.get(&bound.name)?;
+        let offered = handle.specification();
+        if offered.fingerprint.to_string() != bound.fingerprint {
+            return Err(Error::OtherEmbedder {
+                vector: vector.to_owned(),
+                bound: bound.name.clone(),
+                bound_fingerprint: bound.fingerprint.clone(),
+                offered: offered.name.clone(),
+                offered_fingerprint: offered.fingerprint.to_string(),
+            });
+        }
+        Ok(Some(handle))
+    }
+
+    pub(super) fn file_content(&self, id: &DocumentId) -> Result<Option<[u8; 32]>, Error> {
+        let record = self.engine.database.get(&FILES, &id.as_str().to_owned())?;
+        Ok(record.map(|record| record.content))
+    }
+
+    fn prepare_context(&self) -> Result<PrepareContext, Error> {
+        let settings = &self.engine.settings;
+        let mut vectors = BTreeMap::new();
+        for (name, vector) in &settings.vectors {
+            let embedder = self.embedder(name)?;
+            let (dimension, metric) = (vector.dimension, vector.metric);
+            vectors.insert(name.clone(), VectorTarget { dimension, metric, embedder });
+        }
+        Ok(PrepareContext {
+            vectors,
+            tokens_max: settings.chunk.tokens_max,
+            tokens_overlap: settings.chunk.tokens_overlap,
+            limits: Limits::default(),
+        })
+    }
+
+    fn is_stored(&self, source: &Source, version: Version) -> Result<bool, Error> {
+        if self.record(&source.id)?.is_some_and(|record| record.version() == version) {
+            return Ok(true);
+        }
+        let file = self.engine.database.get(&FILES, &source.id.as_str().to_owned())?;
+        let is_file = matches!(source.content, SourceContent::File { .. });
+        Ok(is_file && file.is_some_and(|file| file.version == version.0))
+    }
+
+    fn send(&self, source: &Source, mut prepared: PreparedSource) -> Result<Sent, Error> {
+        let is_file = prepared.documents.iter().any(|document| document.file.is_some());
+        let documents = std::mem::take(&mut prepared.documents);
+        let mut waiting = Vec::with_capacity(documents.len());
+        let ids: BTreeSet<DocumentId> =
+            documents.iter().map(|document| document.id.clone()).collect();
+        for document in documents {
+            let id = document.id.clone();
+            waiting.push((id, self.committer.send(Write::Put(Box::new(document)))?));
+        }
+        let mut removed = 0;
+        let mut file = None;
+        if is_file {
+            for gone in self.records_of(&source.id)?.difference(&ids) {
+                let done = self.committer.send(Write::Remove(gone.clone()))?;
+                removed += u64::from(self.committer.wait(&done)?.was_there);
+            }
+            let content = source.content.hash();
+            let version = Version::of(source, content).0;
+            file = Some((source.id.clone(), FileRecord { content: content.0, version }));
+        }
+        Ok(Sent { prepared, waiting, removed, file })
+    }
+
+    fn finish(&self, sent: Sent) -> Result<Stored, ItemError> {
+        let began = Instant::now();
+        let refused = |error: Error| ItemError::from_error(&error);
+        let mut stored = Stored {
+            tokens: sent.prepared.tokens,
+            warnings: sent.prepared.warnings,
+            records_failed: sent.prepared.records_failed,
+            records_removed: sent.removed,
+            ..Stored::default()
+        };
+        for (id, done) in sent.waiting {
+            let done = self.committer.wait(&done).map_err(refused)?;
+            stored.sequence = stored.sequence.max(done.sequence);
+            stored.is_replaced |= done.was_there;
+            let parts = self.record(&id).map_err(refused)?.map_or(0, |record| record.parts);
+            stored.parts += parts;
+            if sent.file.is_some() {
+                stored.record_ids.push(id);
+            }
+        }
+        if let Some((id, record)) = sent.file {
+            // Last, so that a file that broke off is stored again.
+            let done = self.committer.send(Write::File(id, record)).map_err(refused)?;
+            self.committer.wait(&done).map_err(refused)?;
+        }
+        stored.timings.decode = sent.prepared.decode;
+        stored.timings.embed = sent.prepared.embed;
+        stored.timings.commit = began.elapsed();
+        Ok(stored)
+    }
+
+    /// Returns the ids of the stored records of a file.
+    fn records_of(&self, file: &DocumentId) -> Result<BTreeSet<DocumentId>, Error> {
+        let start = format!("{file}{RECORD_SEPARATOR}");
+        let mut ids = BTreeSet::new();
+        for row in self.engine.database.range(&DOCUMENTS, start.clone()..) {
+            let (id, record) = row?;
+            if !id.starts_with(&start) {
+                break;
+            }
+            let id = DocumentId::new(id)?;
+            if record.file(&id) == Some(file.as_str()) {
+                ids.insert(id);
+            }
+        }
+        Ok(ids)
+    }
+}

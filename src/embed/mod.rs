@@ -1,0 +1,112 @@
+//! What does it mean, as numbers?
+//!
+//! A [`Manifest`] describes a model; the [`Catalogue`] knows the manifests, obtains the files they
+//! name, checks them and loads them. A loaded model is an [`Embedder`] that one thread owns; everyone
+//! else holds an [`EmbedderHandle`], which tokenizes on the caller's thread and queues the rest. Two
+//! vectors may be compared only if the [`Fingerprint`]s of their models agree.
+
+mod catalogue;
+mod error;
+mod fingerprint;
+mod manifest;
+pub mod obtain;
+pub mod onnx;
+mod tokenizer;
+mod worker;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::vector::{DenseVector, Metric};
+
+pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
+pub use error::EmbedError;
+pub use fingerprint::{Fingerprint, FingerprintError};
+pub use manifest::{Kind, Manifest, ManifestError, Pooling};
+pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};
+
+/// The longest text that is embedded or cut, in bytes of UTF-8.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What a text is to its model: some models are told which side of the comparison it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// What is asked.
+    Query,
+    /// What is stored.
+    Passage,
+}
+
+/// What a loaded model is, for those who store or compare its vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Specification {
+    /// The name in the catalogue; an alias, where the fingerprint is the identity.
+    pub name: String,
+    /// The sort of model.
+    pub kind: Kind,
+    /// The hash of everything that shapes a vector.
+    pub fingerprint: Fingerprint,
+    /// How many components a vector has.
+    pub dimension: usize,
+    /// How its vectors are compared.
+    pub metric: Metric,
+    /// How many tokens of a text it reads, its own special tokens included.
+    pub tokens_max: usize,
+    /// The licence of the weights, as an SPDX expression.
+    pub licence: String,
+}
+
+/// A text as its model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids, special tokens included; never empty.
+    pub ids: Vec<u32>,
+    /// Whether the text was longer than the model reads.
+    pub truncated: bool,
+}
+
+/// The vector of one text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// The vector, of length one if the model's metric is cosine.
+    pub vector: DenseVector,
+    /// How many tokens the model read, its special tokens included.
+    pub tokens: u32,
+    /// Whether the text was longer than that.
+    pub truncated: bool,
+}
+
+/// Cuts texts into the tokens of one model. Cheap to share; needs no queue and no model.
+pub trait Tokenize: Send + Sync + Debug {
+    /// Returns the text as the model reads it: prefixed for its role, cut to
+    /// [`Specification::tokens_max`].
+    ///
+    /// # Errors
+    /// [`EmbedError::TextTooLong`] (invalid input); [`EmbedError::Tokenize`] (internal).
+    fn encode(&self, text: &str, role: Role) -> Result<Encoded, EmbedError>;
+
+    /// Returns the byte range of each token of the whole text, in order, without special tokens and
+    /// without the cut at [`Specification::tokens_max`]. Takes time linear in the length of the
+    /// text. Where the tokenizer fails, words stand in for tokens.
+    fn token_ranges(&self, text: &str) -> Vec<Range<usize>>;
+
+    /// Returns how many special tokens the model puts around a text.
+    fn special_tokens(&self) -> usize;
+}
+
+/// A loaded model. One thread owns it and hands it batches.
+pub trait Embedder: Send + Debug {
+    /// Returns what the model is.
+    fn specification(&self) -> &Specification;
+
+    /// Returns the model's tokenizer, to be shared with the callers' threads.
+    fn tokenizer(&self) -> Arc<dyn Tokenize>;
+
+    /// Returns one vector per text of the batch, in order. A vector does not depend on the other
+    /// texts of its batch beyond rounding.
+    ///
+    /// # Errors
+    /// [`EmbedError`] (internal) if the model fails or yields what is no vector.
+    fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<DenseVector>, EmbedError>;
+}

