@@ -261,9 +261,10 @@ impl Config {
             python: choose
                 .pick("python", |s| s.places.python.clone())
                 .unwrap_or_else(|| "python3".to_owned()),
-            hub: choose
-                .pick("hub", |s| s.places.hub.clone())
-                .map_or_else(|| HUB_ENDPOINT.to_owned(), |hub| hub.trim_end_matches('/').to_owned()),
+            hub: choose.pick("hub", |s| s.places.hub.clone()).map_or_else(
+                || HUB_ENDPOINT.to_owned(),
+                |hub| hub.trim_end_matches('/').to_owned(),
+            ),
             is_offline: choose.pick("offline", |s| s.places.offline).unwrap_or(false),
             log: choose.pick("log", |s| s.places.log.clone()),
             log_format: choose.pick("log_format", |s| s.places.log_format).unwrap_or_default(),

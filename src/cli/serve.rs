@@ -110,7 +110,8 @@ fn source(matches: &ArgMatches, name: &str) -> Option<ValueSource> {
 fn surroundings() -> Surroundings {
     Surroundings {
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        user_cache: ProjectDirs::from("", "", "simile").map(|folders| folders.cache_dir().to_owned()),
+        user_cache: ProjectDirs::from("", "", "simile")
+            .map(|folders| folders.cache_dir().to_owned()),
     }
 }
 

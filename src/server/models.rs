@@ -124,7 +124,10 @@ impl Models {
         let began = Instant::now();
         let report = |what: &str, done: u64, total: Option<u64>| (self.report)(what, done, total);
         let is_installed = || {
-            self.catalogue.list().iter().any(|model| model.manifest.name == name && model.is_installed)
+            self.catalogue
+                .list()
+                .iter()
+                .any(|model| model.manifest.name == name && model.is_installed)
         };
         let obtained = if name == self.default && self.obtains_default && !is_installed() {
             self.catalogue.pull(name, &report)

@@ -7,8 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::status;
 use super::super::translate::{
-    WireError, at_most, document_id, document_ids, filter, optional_filter,
-    stored_document_to_wire,
+    WireError, at_most, document_id, document_ids, filter, optional_filter, stored_document_to_wire,
 };
 use super::upsert::upsert;
 use crate::document::DocumentId;
@@ -104,11 +103,15 @@ impl Documents for DocumentsService {
         let limit = message.limit.unwrap_or(PAGE.0);
         if limit == 0 || limit > PAGE.1 {
             let (least, most) = (1, PAGE.1.into());
-            return Err(WireError::OutOfRange { what: "limit", actual: limit.into(), least, most })?;
+            return Err(WireError::OutOfRange {
+                what: "limit",
+                actual: limit.into(),
+                least,
+                most,
+            })?;
         }
         let filter = optional_filter(message.filter)?;
-        let after =
-            if message.after.is_empty() { None } else { Some(document_id(message.after)?) };
+        let after = if message.after.is_empty() { None } else { Some(document_id(message.after)?) };
         let (with_parts, with_vectors) =
             (message.with_parts || message.with_vectors, message.with_vectors);
         let scroll = self.0.answer(&metadata, move |shared, _| {

@@ -28,13 +28,11 @@ impl Embedding for EmbeddingService {
         at_most("texts", message.texts.len(), TEXTS_MAX)?;
         let role = role(message.role)?;
         let embed = move |shared: &Shared, cancel: &Cancellation| {
-            let embedder =
-                shared.models.get(&message.model).map_err(|error| status::of(&error))?;
+            let embedder = shared.models.get(&message.model).map_err(|error| status::of(&error))?;
             let texts: Vec<&str> = message.texts.iter().map(String::as_str).collect();
             let lane = if texts.len() <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
-            let embedded = embedder
-                .embed(&texts, role, lane, cancel)
-                .map_err(|error| status::of(&error))?;
+            let embedded =
+                embedder.embed(&texts, role, lane, cancel).map_err(|error| status::of(&error))?;
             let fingerprint = embedder.specification().fingerprint.to_string();
             Ok(to_wire(embedded, fingerprint))
         };

@@ -30,7 +30,10 @@ impl Jobs for JobsService {
         Ok(Response::new(wire::ListJobsResponse { jobs }))
     }
 
-    async fn get(&self, request: Request<wire::GetJobRequest>) -> Result<Response<wire::Job>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::GetJobRequest>,
+    ) -> Result<Response<wire::Job>, Status> {
         let id = request.into_inner().id;
         let job = self.0.jobs.get(&id).ok_or_else(|| unknown(&id))?;
         Ok(Response::new(to_wire(job)))

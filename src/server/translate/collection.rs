@@ -170,7 +170,11 @@ mod tests {
     fn a_vector_says_where_it_comes_from() {
         let error = new_collection(with_vector(wire::VectorConfig::default()), "m").unwrap_err();
         assert!(error.to_string().contains("embedder or the dimension"), "{error}");
-        let config = wire::VectorConfig { source: Some(Source::Dimension(3)), metric: 9, ..Default::default() };
+        let config = wire::VectorConfig {
+            source: Some(Source::Dimension(3)),
+            metric: 9,
+            ..Default::default()
+        };
         let error = new_collection(with_vector(config), "m").unwrap_err();
         assert_eq!(error.to_string(), "metric 9 is not known");
     }
