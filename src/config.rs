@@ -218,7 +218,9 @@ impl Settings {
         let unknown: Vec<String> = table
             .keys()
             .filter(|key| !known.contains(*key))
-            .map(|key| format!("{}: no setting `{key}`; there are {}", file.display(), known.join(", ")))
+            .map(|key| {
+                format!("{}: no setting `{key}`; there are {}", file.display(), known.join(", "))
+            })
             .collect();
         if !unknown.is_empty() {
             return Err(ConfigError::Invalid(unknown));
@@ -270,7 +272,9 @@ impl Config {
                 choose.pick("request_seconds_max", |s| s.server.request_seconds_max).unwrap_or(60),
             ),
             shutdown_time_max: Duration::from_secs(
-                choose.pick("shutdown_seconds_max", |s| s.server.shutdown_seconds_max).unwrap_or(30),
+                choose
+                    .pick("shutdown_seconds_max", |s| s.server.shutdown_seconds_max)
+                    .unwrap_or(30),
             ),
             embed_threads: choose
                 .pick("embed_threads", |s| s.server.embed_threads)
@@ -282,6 +286,11 @@ impl Config {
         };
         let problems = config.problems();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
+    /// Returns the same settings over another data directory.
+    pub fn over(&self, data: PathBuf) -> Self {
+        Self { data, ..self.clone() }
     }
 
     /// Returns where the value of a setting comes from.

@@ -2,6 +2,8 @@
 
 pub mod cancel;
 pub mod chunk;
+pub mod cli;
+pub mod config;
 pub mod collection;
 pub mod decode;
 pub mod document;
@@ -11,4 +13,6 @@ pub mod evaluate;
 pub mod index;
 pub mod ingest;
 pub mod query;
+pub mod server;
+pub mod telemetry;
 pub mod vector;

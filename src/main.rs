@@ -1,2 +1,7 @@
-//! simile.
-fn main() {}
+//! The program `simile`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    simile::cli::run(std::env::args_os())
+}

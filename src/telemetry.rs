@@ -11,9 +11,8 @@ use crate::config::LogFormat;
 /// # Errors
 /// The filter as it was written, if it is none.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|error| format!("log = `{filter}`: {error}"))?;
+    let filter =
+        EnvFilter::builder().parse(filter).map_err(|error| format!("log = `{filter}`: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

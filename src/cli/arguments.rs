@@ -215,9 +215,9 @@ pub(super) struct SearchArguments {
     /// How QUERY is read for its words: plain, or with "phrases", +must, -not, AND, OR, fuzzy~
     #[arg(long, value_enum, default_value_t = Syntax::Plain)]
     pub(super) syntax: Syntax,
-    /// How the answers by meaning and by words are joined
-    #[arg(long, value_enum, default_value_t = Fusion::Rank)]
-    pub(super) fusion: Fusion,
+    /// How the answers by meaning and by words are joined [default: calibrated]
+    #[arg(long, value_enum)]
+    pub(super) fusion: Option<Fusion>,
     /// The weight of a leg in the joined score, as lexical=0.5 or dense:text=2 (may be repeated)
     #[arg(long, value_name = "LEG=WEIGHT")]
     pub(super) weight: Vec<String>,
@@ -227,9 +227,12 @@ pub(super) struct SearchArguments {
     /// Compare with every vector instead of walking the graph
     #[arg(long)]
     pub(super) exact: bool,
-    /// Breadth of the graph search: more finds more and takes longer [default: 100]
+    /// Breadth of the graph search: more finds more and takes longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) ef: Option<u32>,
+    /// Every passage that matches, instead of the best one of each document
+    #[arg(long)]
+    pub(super) passages: bool,
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
@@ -257,6 +260,8 @@ pub(super) enum Syntax {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Fusion {
+    /// By the scores, counted from what chance gives
+    Calibrated,
     /// By the ranks in each leg (reciprocal rank fusion)
     Rank,
     /// By the scores in each leg, scaled to 0..1
@@ -433,9 +438,11 @@ pub(super) struct MaintainArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The demo starts its own server on loopback, reads a few dozen short texts \
+#[command(
+    after_help = "The demo starts its own server on loopback, reads a few dozen short texts \
     that come with simile, and asks them questions over gRPC. Everything printed is what the server \
-    answered. The first run obtains ONNX Runtime and the model all-MiniLM-L6-v2 (about 110 MB).")]
+    answered. The first run obtains ONNX Runtime and the model all-MiniLM-L6-v2 (about 110 MB)."
+)]
 pub(super) struct DemoArguments {
     /// Keep the demo's collection in this folder [default: a temporary one]
     #[arg(long, value_name = "DIR")]

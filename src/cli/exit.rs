@@ -27,7 +27,7 @@ pub(super) enum Outcome {
 pub(super) enum CliError {
     /// The server's answer.
     #[error("{}", .0.message())]
-    Status(#[from] Status),
+    Status(Status),
     /// Settings that do not hold.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -42,6 +42,13 @@ pub(super) enum CliError {
     /// Writing the answer failed.
     #[error("cannot write the answer")]
     Output(#[from] io::Error),
+}
+
+// Not a source: its message is the whole story, and its own display adds the code to it.
+impl From<Status> for CliError {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }
 
 impl CliError {

@@ -77,15 +77,18 @@ fn short(text: &str) -> Option<wire::Filter> {
     match operator {
         "=" => field(path, equals(word)),
         "!=" => Some(of(Kind::Not(Box::new(field(path, equals(word))?)))),
-        ">" => field(path, Condition::Range(wire::Range { greater: bound(), ..Default::default() })),
+        ">" => {
+            field(path, Condition::Range(wire::Range { greater: bound(), ..Default::default() }))
+        }
         ">=" => field(
             path,
             Condition::Range(wire::Range { greater_or_equal: bound(), ..Default::default() }),
         ),
         "<" => field(path, Condition::Range(wire::Range { less: bound(), ..Default::default() })),
-        "<=" => {
-            field(path, Condition::Range(wire::Range { less_or_equal: bound(), ..Default::default() }))
-        }
+        "<=" => field(
+            path,
+            Condition::Range(wire::Range { less_or_equal: bound(), ..Default::default() }),
+        ),
         "^=" => field(path, Condition::Prefix(word.to_owned())),
         "~" => match serde_json::from_str::<String>(word) {
             Ok(phrase) => field(path, Condition::Phrase(phrase)),

@@ -195,16 +195,15 @@ impl Progress {
         self.bar.set_message(message.to_owned());
         if self.shows_lines && self.said.elapsed() >= PLAIN_INTERVAL {
             self.said = Instant::now();
-            let of = self.bar.length().map_or(String::new(), |all| format!("/{}", self.unit.amount(all)));
+            let of = self
+                .bar
+                .length()
+                .map_or(String::new(), |all| format!("/{}", self.unit.amount(all)));
             let rate = self.bar.per_sec();
             let left = self.bar.length().map_or(String::new(), |_| {
                 format!(", {} left", indicatif::HumanDuration(self.bar.eta()))
             });
-            self.line(&format!(
-                "{} {}{of}, {rate:.1}/s{left}",
-                self.title,
-                self.unit.amount(done)
-            ));
+            self.line(&format!("{} {}{of}, {rate:.1}/s{left}", self.title, self.unit.amount(done)));
         }
     }
 

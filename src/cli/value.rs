@@ -47,7 +47,12 @@ pub(super) fn fields_to_json<'a>(
 ) -> Json {
     let mut named: Vec<_> = fields.into_iter().collect();
     named.sort_by_key(|(name, _)| *name);
-    Json::Object(named.into_iter().map(|(name, value)| (name.clone(), to_json(value))).collect::<Map<_, _>>())
+    Json::Object(
+        named
+            .into_iter()
+            .map(|(name, value)| (name.clone(), to_json(value)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 /// Returns a value as it is written on a command line: true, false, null, a number, a "quoted text",

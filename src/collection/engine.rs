@@ -13,6 +13,9 @@ use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
 use crate::vector::DenseVector;
 
+/// Vectors of random parts, and how many parts there were when they were drawn.
+pub(super) type Sample = (u64, Arc<Vec<Vec<f32>>>);
+
 /// Everything of one open collection that readers, the committer and maintenance share.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -25,7 +28,7 @@ pub(super) struct Engine {
     pub(super) views: Views,
     pub(super) read_only: OnceLock<String>,
     /// Vectors of random parts by vector name, and how many parts there were when they were drawn.
-    pub(super) samples: Mutex<BTreeMap<String, (u64, Arc<Vec<Vec<f32>>>)>>,
+    pub(super) samples: Mutex<BTreeMap<String, Sample>>,
 }
 
 /// The rows that the parts of one version of a document share, checked.

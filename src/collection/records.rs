@@ -4,8 +4,8 @@
 use bincode::{Decode, Encode};
 use simile_storage::{Record, Table};
 
-use crate::document::{DocumentId, FieldType, FieldTypes, Payload, SlotSet, Span};
-use crate::ingest::{ContentHash, Version};
+use crate::document::{DocumentId, FieldType, Payload, Span};
+use crate::ingest::Version;
 
 /// document id -> where its newest version is.
 pub(super) const DOCUMENTS: Table<String, DocumentRecord> = Table::new(1, "document");
@@ -134,29 +134,10 @@ impl Run {
     }
 }
 
-impl LogRecord {
-    /// Does to the sets what the mutation did.
-    pub(super) fn apply(&self, live: &mut SlotSet, starts: &mut SlotSet) {
-        if let Some(run) = self.added {
-            live.insert_range(run.slots());
-            starts.insert(run.first);
-        }
-        for run in &self.removed {
-            live.remove_range(run.slots());
-            starts.remove(run.first);
-        }
-    }
-}
-
 impl DocumentRecord {
     /// Returns the slots of the version.
     pub(super) fn run(&self) -> Run {
         Run { first: self.first, count: self.parts }
-    }
-
-    /// Returns the hash of the content.
-    pub(super) fn content(&self) -> ContentHash {
-        ContentHash(self.content)
     }
 
     /// Returns the version.

@@ -105,7 +105,7 @@ pub struct EmbedderBinding {
 
 /// What has to be known of an embedder to bind a collection to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmbedderFacts {
+pub(crate) struct EmbedderFacts {
     /// What identifies model, files and settings.
     pub fingerprint: String,
     /// How many components its vectors have.

@@ -64,17 +64,6 @@ impl Views {
         Self { current: RwLock::new(Arc::new(view)), retired: Mutex::default() }
     }
 
-    /// Returns views that begin with this one, where rows of slots that it does not show are left.
-    pub(super) fn with_unreleased(view: View, runs: Vec<Run>) -> Self {
-        let sequence = view.sequence;
-        let views = Self::new(view);
-        if !runs.is_empty() {
-            let retired = Retired { last_shown_by: Weak::new(), sequence, runs };
-            views.retired.lock().unwrap_or_else(PoisonError::into_inner).push_back(retired);
-        }
-        views
-    }
-
     /// Returns the newest view.
     pub(super) fn current(&self) -> Arc<View> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))

@@ -19,6 +19,23 @@ pub(super) fn panics<T>(
     })
 }
 
+/// How work was ended before its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended<T> {
+    /// On purpose, with what was thrown.
+    Thrown(T),
+    /// By a panic, with its reason.
+    Panicked(String),
+}
+
+/// Runs work that may be ended by throwing a value through it.
+pub(super) fn ended<T: Any>(work: impl FnOnce()) -> Result<(), Ended<T>> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<T>() {
+        Ok(thrown) => Ended::Thrown(*thrown),
+        Err(panic) => Ended::Panicked(reason_of(panic.as_ref())),
+    })
+}
+
 fn reason_of(panic: &(dyn Any + Send)) -> String {
     let reason = panic
         .downcast_ref::<&str>()

@@ -32,6 +32,14 @@ pub enum DecodeError {
         /// How much there was, or had been seen when reading stopped.
         actual: u64,
     },
+    /// Reading that does not come to an end.
+    #[error("the {format} was not read within {seconds} seconds")]
+    TooSlow {
+        /// What the bytes were taken for.
+        format: Format,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A document that asks for a password.
     #[error("the {0} is encrypted and needs a password; remove the password first")]
     Encrypted(Format),
@@ -70,6 +78,7 @@ impl Classified for DecodeError {
             Self::UnsupportedFormat { .. } | Self::Binary { .. } => ErrorKind::Unsupported,
             Self::Empty
             | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
             | Self::Encrypted(_)
             | Self::Damaged { .. }
             | Self::ParserFailed { .. }

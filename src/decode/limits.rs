@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// How much of everything one file may ask for; checked before memory is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -11,10 +13,12 @@ pub struct Limits {
     pub record_bytes_max: usize,
     /// The most pages of a PDF.
     pub pages_max: usize,
+    /// The longest that reading a PDF may take; a drawing is a program and could run for ever.
+    pub pdf_time_max: Duration,
+    /// The most bytes that the compressed parts of a file unpack to, together.
+    pub unpacked_bytes_max: u64,
     /// The most entries of a zip archive, which a DOCX is.
     pub zip_entries_max: usize,
-    /// The most bytes that the entries of an archive unpack to, together.
-    pub zip_bytes_max: u64,
     /// The most bytes that one byte of an archive's entry may unpack to.
     pub zip_ratio_max: u64,
     /// The deepest nesting of elements.
@@ -29,8 +33,9 @@ impl Default for Limits {
             records_max: 100_000_000,
             record_bytes_max: 8 << 20,
             pages_max: 20_000,
+            pdf_time_max: Duration::from_secs(120),
+            unpacked_bytes_max: 512 << 20,
             zip_entries_max: 10_000,
-            zip_bytes_max: 256 << 20,
             zip_ratio_max: 100,
             depth_max: 256,
         }

@@ -15,6 +15,7 @@ mod html;
 mod limits;
 mod markdown;
 mod metadata;
+mod pdf;
 mod plain;
 mod records;
 mod writer;
@@ -75,7 +76,11 @@ pub fn decode<'a>(
             None => Records::read(bytes, format, hint, limits).map(Content::Records),
         };
     }
-    text_content(bytes, format, declared, limits, cancel).map(Content::Text)
+    match format {
+        Format::Pdf => pdf::decode(bytes, limits, cancel),
+        _ => text_content(bytes, format, declared, limits, cancel),
+    }
+    .map(Content::Text)
 }
 
 fn text_content(

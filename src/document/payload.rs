@@ -153,10 +153,10 @@ impl FieldTypes {
     pub fn infer(payload: &Payload) -> Self {
         let mut types = Self::default();
         for_each_leaf(payload, &mut |path, value| {
-            if let Some(field_type) = FieldType::of(value) {
-                if !types.0.get(path).is_some_and(|seen| seen.contains(&field_type)) {
-                    types.0.entry(path.to_owned()).or_default().insert(field_type);
-                }
+            if let Some(field_type) = FieldType::of(value)
+                && !types.0.get(path).is_some_and(|seen| seen.contains(&field_type))
+            {
+                types.insert(path, field_type);
             }
         });
         types
@@ -259,7 +259,7 @@ fn visit_value(value: &Value, path: &mut String, visit: &mut dyn FnMut(&str, &Va
             }
         }
         Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
-            visit(path, value)
+            visit(path, value);
         }
     }
 }

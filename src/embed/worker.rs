@@ -60,7 +60,8 @@ pub struct EmbedderHandle {
     specification: Arc<Specification>,
     tokenizer: Arc<dyn Tokenize>,
     queue: Arc<Queue>,
-    _owner: Arc<Owner>,
+    #[expect(dead_code, reason = "ends the thread when it is dropped")]
+    owner: Arc<Owner>,
 }
 
 /// Ends the thread when the last handle goes.
@@ -130,8 +131,8 @@ impl EmbedderHandle {
         thread::Builder::new()
             .name(format!("embed-{}", specification.name))
             .spawn(move || serve(embedder, &served))?;
-        let _owner = Arc::new(Owner(Arc::clone(&queue)));
-        Ok(Self { specification, tokenizer, queue, _owner })
+        let owner = Arc::new(Owner(Arc::clone(&queue)));
+        Ok(Self { specification, tokenizer, queue, owner })
     }
 
     /// Returns what the model is.

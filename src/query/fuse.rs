@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(noise[2].score, 0.0);
         let signal = fuse(&Fusion::default(), &[words, vectors(0.6, 0.1)]).unwrap();
         assert_eq!(keys(&signal), [2, 1, 3]);
-        assert!((signal[0].score - (0.5 + 0.8) / 2.0).abs() < 1e-6);
+        assert!((signal[0].score - 0.65).abs() < 1e-6);
     }
 
     #[test]

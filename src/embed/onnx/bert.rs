@@ -81,7 +81,9 @@ pub(super) fn import(folder: &Path, pooling: Pooling) -> Result<Vec<u8>, ImportE
     if config.model_type != "bert" || config.hidden_act != "gelu" {
         return Err(ImportError::Family(config.model_type, config.hidden_act));
     }
-    if config.num_attention_heads == 0 || config.hidden_size % config.num_attention_heads != 0 {
+    if config.num_attention_heads == 0
+        || !config.hidden_size.is_multiple_of(config.num_attention_heads)
+    {
         return Err(ImportError::Config(format!(
             "hidden_size {} cannot be shared by {} heads",
             config.hidden_size, config.num_attention_heads
@@ -259,7 +261,9 @@ impl Builder<'_> {
             }
         }
         let mut bias = self.weights.get(&format!("{name}.bias"), &[to])?;
-        bias.iter_mut().for_each(|value| *value *= scale);
+        for value in &mut bias {
+            *value *= scale;
+        }
         let weight = self.graph.floats(&[from, to], &weight);
         let bias = self.graph.floats(&[to], &bias);
         let product = self.graph.node("MatMul", &[input, &weight], &[]);

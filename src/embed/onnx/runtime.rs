@@ -30,7 +30,7 @@ const WHEELS: [Wheel; 3] = [
         platform: "manylinux_2_28_x86_64",
         member: LINUX_MEMBER,
         sha256: "6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f",
-        bytes: 34824680,
+        bytes: 34_824_680,
     },
     Wheel {
         system: "linux",
@@ -38,7 +38,7 @@ const WHEELS: [Wheel; 3] = [
         platform: "manylinux_2_28_aarch64",
         member: LINUX_MEMBER,
         sha256: "49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a",
-        bytes: 27165936,
+        bytes: 27_165_936,
     },
     Wheel {
         system: "macos",
@@ -46,7 +46,7 @@ const WHEELS: [Wheel; 3] = [
         platform: "macosx_14_0_arm64",
         member: MAC_MEMBER,
         sha256: "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
-        bytes: 35272344,
+        bytes: 35_272_344,
     },
 ];
 

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
 use super::bert::{self, ATTENTION_MASK, EMBEDDING, INPUT_IDS};
@@ -54,13 +54,18 @@ fn session(graph: &[u8], threads: usize) -> Result<Session, String> {
     let processor = ort::ep::CPU::default().with_arena_allocator(false).build();
     let environment = super::runtime::environment().ok_or("ONNX Runtime is not loaded")?;
     let builder = Session::builder(environment).map_err(|error| error.to_string())?;
+    let said = |error: ort::Error<SessionBuilder>| error.to_string();
     builder
         .with_optimization_level(GraphOptimizationLevel::Level3)
-        .and_then(|builder| builder.with_intra_threads(threads))
-        .and_then(|builder| builder.with_memory_pattern(false))
-        .and_then(|builder| builder.with_intra_op_spinning(false))
-        .and_then(|builder| builder.with_execution_providers([processor]))
-        .map_err(|error| error.to_string())?
+        .map_err(said)?
+        .with_intra_threads(threads)
+        .map_err(said)?
+        .with_memory_pattern(false)
+        .map_err(said)?
+        .with_intra_op_spinning(false)
+        .map_err(said)?
+        .with_execution_providers([processor])
+        .map_err(said)?
         .commit_from_memory(graph)
         .map_err(|error| error.to_string())
 }

@@ -1,0 +1,278 @@
+//! `simile collection`: create, list, show and delete collections.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+use simile_proto::v1::vector_config::Source;
+use simile_proto::v1::{self as wire};
+
+use super::arguments::{CollectionCommand, CreateArguments};
+use super::connection::with_session;
+use super::exit::{CliError, Outcome};
+use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
+use super::serve::Setting;
+use crate::vector::Metric;
+
+pub(super) fn run(
+    setting: &Setting,
+    command: &CollectionCommand,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    match command {
+        CollectionCommand::Create(arguments) => create(setting, arguments, output),
+        CollectionCommand::List(arguments) => {
+            with_session(setting, &arguments.connection, async |session| {
+                let request = session.request(wire::ListCollectionsRequest {});
+                let list = session.collections().list(request).await?.into_inner().collections;
+                output.answer(
+                    || json!({ "collections": list.iter().map(to_json).collect::<Vec<_>>() }),
+                    || table(&list),
+                )?;
+                Ok(Outcome::Done)
+            })
+        }
+        CollectionCommand::Info(arguments) => {
+            with_session(setting, &arguments.connection, async |session| {
+                let request = wire::GetCollectionRequest { name: arguments.name.clone() };
+                let request = session.request(request);
+                let collection = session.collections().get(request).await?.into_inner();
+                output.answer(|| to_json(&collection), || describe(&collection))?;
+                Ok(Outcome::Done)
+            })
+        }
+        CollectionCommand::Delete(arguments) => {
+            with_session(setting, &arguments.connection, async |session| {
+                let name = arguments.name.clone();
+                let request = wire::GetCollectionRequest { name: name.clone() };
+                let found = session.collections().get(session.request(request)).await?.into_inner();
+                if !arguments.yes {
+                    let what = documents(found.documents);
+                    output.confirm(&format!("Delete collection `{name}` with {what}?"))?;
+                }
+                let request = wire::DeleteCollectionRequest { name: name.clone() };
+                session.collections().delete(session.request(request)).await?;
+                output.answer(
+                    || json!({ "deleted": name, "documents": found.documents }),
+                    || format!("deleted collection `{name}` with {}", documents(found.documents)),
+                )?;
+                Ok(Outcome::Done)
+            })
+        }
+    }
+}
+
+fn create(
+    setting: &Setting,
+    arguments: &CreateArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let vectors = arguments
+        .vector
+        .iter()
+        .map(|text| vector_config(text))
+        .collect::<Result<HashMap<_, _>, _>>()?;
+    if vectors.len() < arguments.vector.len() {
+        return Err(CliError::usage("a vector name stands twice"));
+    }
+    let chunk = wire::ChunkConfig {
+        tokens_max: arguments.tokens_max,
+        tokens_overlap: arguments.tokens_overlap,
+    };
+    let request = wire::CreateCollectionRequest {
+        name: arguments.name.clone(),
+        vectors,
+        lexical: Some(wire::LexicalConfig { disabled: arguments.no_lexical }),
+        chunk: Some(chunk),
+    };
+    with_session(setting, &arguments.connection, async |session| {
+        let request = session.request(request);
+        let collection = session.collections().create(request).await?.into_inner();
+        output.answer(
+            || to_json(&collection),
+            || format!("created collection `{}`\n{}", collection.name, vector_lines(&collection)),
+        )?;
+        Ok(Outcome::Done)
+    })
+}
+
+/// Reads `NAME=MODEL`, `NAME=DIMENSION` or `NAME=DIMENSION:METRIC`.
+fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
+    let expected = || {
+        CliError::usage(format!(
+            "vector `{text}`: expected NAME=MODEL or NAME=DIMENSION[:METRIC], as text=all-MiniLM-L6-v2 or image=512:dot"
+        ))
+    };
+    let (name, source) = text.split_once('=').ok_or_else(expected)?;
+    let (source, metric) = match source.split_once(':') {
+        Some((source, metric)) => (source, metric_of(metric).ok_or_else(expected)?),
+        None => (source, wire::Metric::Unspecified),
+    };
+    if name.is_empty() || source.is_empty() {
+        return Err(expected());
+    }
+    let source = match source.parse::<u32>() {
+        Ok(dimension) => Source::Dimension(dimension),
+        Err(_) => Source::Embedder(source.to_owned()),
+    };
+    let config =
+        wire::VectorConfig { source: Some(source), metric: metric.into(), ..Default::default() };
+    Ok((name.to_owned(), config))
+}
+
+fn metric_of(name: &str) -> Option<wire::Metric> {
+    [
+        (Metric::Cosine, wire::Metric::Cosine),
+        (Metric::Dot, wire::Metric::Dot),
+        (Metric::Euclidean, wire::Metric::Euclidean),
+    ]
+    .into_iter()
+    .find_map(|(metric, on_wire)| (metric.name() == name).then_some(on_wire))
+}
+
+fn metric_name(metric: wire::Metric) -> &'static str {
+    match metric {
+        wire::Metric::Unspecified | wire::Metric::Cosine => Metric::Cosine.name(),
+        wire::Metric::Dot => Metric::Dot.name(),
+        wire::Metric::Euclidean => Metric::Euclidean.name(),
+    }
+}
+
+fn state_name(state: wire::CollectionState) -> &'static str {
+    match state {
+        wire::CollectionState::Unspecified => "unknown",
+        wire::CollectionState::Ready => "ready",
+        wire::CollectionState::ReadOnly => "read-only",
+        wire::CollectionState::Quarantined => "quarantined",
+    }
+}
+
+/// Returns a collection for a script.
+pub(super) fn to_json(collection: &wire::Collection) -> Json {
+    let vectors: serde_json::Map<_, _> = sorted(&collection.vectors)
+        .into_iter()
+        .map(|(name, vector)| {
+            let source = (!vector.embedder.is_empty()).then_some(&vector.embedder);
+            let value = json!({
+                "embedder": source,
+                "fingerprint": source.map(|_| &vector.fingerprint),
+                "dimension": vector.dimension,
+                "metric": metric_name(vector.metric()),
+                "indexed": vector.indexed,
+                "head": vector.head,
+                "segments": vector.segments,
+            });
+            (name.clone(), value)
+        })
+        .collect();
+    let fields: serde_json::Map<_, _> = sorted(&collection.fields)
+        .into_iter()
+        .map(|(name, field)| (name.clone(), json!(field.types)))
+        .collect();
+    json!({
+        "name": collection.name,
+        "state": state_name(collection.state()),
+        "state_reason": (!collection.state_reason.is_empty()).then_some(&collection.state_reason),
+        "documents": collection.documents,
+        "parts": collection.parts,
+        "last_sequence": collection.last_sequence,
+        "disk_bytes": collection.disk_bytes,
+        "lexical": collection.lexical.is_none_or(|lexical| !lexical.disabled),
+        "vectors": vectors,
+        "fields": fields,
+    })
+}
+
+fn table(list: &[wire::Collection]) -> String {
+    if list.is_empty() {
+        return "no collections yet; `simile ingest PATH --collection NAME` makes one".to_owned();
+    }
+    let width = list.iter().map(|collection| collection.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for collection in list {
+        let state = match collection.state() {
+            wire::CollectionState::Ready | wire::CollectionState::Unspecified => String::new(),
+            state => styled(BAD, format!("  {}", state_name(state))),
+        };
+        drop(writeln!(
+            text,
+            "{STRONG}{:<width$}{STRONG:#}  {:>10} documents  {:>10} parts  {:>10}{state}",
+            collection.name,
+            collection.documents,
+            collection.parts,
+            bytes(collection.disk_bytes),
+        ));
+    }
+    text
+}
+
+fn describe(collection: &wire::Collection) -> String {
+    let state = match collection.state() {
+        state @ wire::CollectionState::Ready => styled(GOOD, state_name(state)),
+        state => styled(BAD, format!("{}: {}", state_name(state), collection.state_reason)),
+    };
+    let mut text = format!(
+        "{STRONG}{}{STRONG:#}  {state}\n{}, {} parts, {} on disk, newest mutation {}\n{}",
+        collection.name,
+        documents(collection.documents),
+        collection.parts,
+        bytes(collection.disk_bytes),
+        collection.last_sequence,
+        vector_lines(collection),
+    );
+    for (name, field) in sorted(&collection.fields) {
+        drop(writeln!(text, "field {name}: {}", field.types.join(", ")));
+    }
+    text
+}
+
+fn vector_lines(collection: &wire::Collection) -> String {
+    let mut text = String::new();
+    for (name, vector) in sorted(&collection.vectors) {
+        let source = if vector.embedder.is_empty() { "given" } else { &vector.embedder };
+        drop(writeln!(
+            text,
+            "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} in the head{FAINT:#}",
+            vector.dimension,
+            metric_name(vector.metric()),
+            vector.indexed,
+            vector.segments,
+            vector.head,
+        ));
+    }
+    text
+}
+
+fn sorted<V>(map: &HashMap<String, V>) -> Vec<(&String, &V)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by_key(|(name, _)| *name);
+    entries
+}
+
+/// Returns a number of documents in words.
+pub(super) fn documents(number: u64) -> String {
+    if number == 1 { "1 document".to_owned() } else { format!("{number} documents") }
+}
+
+/// Returns a number of bytes for a person.
+pub(super) fn bytes(number: u64) -> String {
+    indicatif::HumanBytes(number).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_is_named_with_a_model_or_a_dimension() {
+        let (name, config) = vector_config("text=all-MiniLM-L6-v2").unwrap();
+        assert_eq!(name, "text");
+        assert_eq!(config.source, Some(Source::Embedder("all-MiniLM-L6-v2".to_owned())));
+        let (_, config) = vector_config("image=512:euclidean").unwrap();
+        assert_eq!(config.source, Some(Source::Dimension(512)));
+        assert_eq!(config.metric(), wire::Metric::Euclidean);
+        for wrong in ["", "text", "=5", "text=", "image=5:manhattan"] {
+            assert!(vector_config(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! To which server does a command talk? To the one that was named, to the one that runs over the data
+//! directory, or to one of its own for as long as it runs.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use simile_proto::v1::admin_client::AdminClient;
+use simile_proto::v1::collections_client::CollectionsClient;
+use simile_proto::v1::documents_client::DocumentsClient;
+use simile_proto::v1::embedding_client::EmbeddingClient;
+use simile_proto::v1::jobs_client::JobsClient;
+use simile_proto::v1::search_client::SearchClient;
+use simile_proto::v1::{InfoRequest, InfoResponse};
+use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
+
+use super::arguments::Connection;
+use super::exit::{CliError, Outcome};
+use super::serve::{self, Setting};
+use crate::error::ErrorKind;
+use crate::server::Server;
+
+/// The file in the data directory that says where its server listens.
+pub(super) const ADDRESS_FILE: &str = "server.address";
+
+/// The largest answer that is read: a thousand documents with their vectors are large.
+const ANSWER_BYTES_MAX: usize = 1 << 30;
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// A server on this machine answers sooner, or is not there.
+const PROBE_TIME_MAX: Duration = Duration::from_millis(1_500);
+
+/// A connection to a server, and the server itself where the command runs its own.
+#[derive(Debug)]
+pub(super) struct Session {
+    channel: Channel,
+    timeout: Option<Duration>,
+    own: Option<Server>,
+}
+
+/// Runs a command against a server; Ctrl-C ends it.
+pub(super) fn with_session(
+    setting: &Setting,
+    connection: &Connection,
+    work: impl AsyncFnOnce(&Session) -> Result<Outcome, CliError>,
+) -> Result<Outcome, CliError> {
+    serve::block_on(async {
+        let session = Session::open(setting, connection).await?;
+        let outcome = tokio::select! {
+            outcome = work(&session) => outcome,
+            () = serve::stop_signal() => Ok(Outcome::Interrupted),
+        };
+        session.close().await;
+        outcome
+    })
+}
+
+impl Session {
+    /// Connects to the server that the arguments mean.
+    pub(super) async fn open(setting: &Setting, connection: &Connection) -> Result<Self, CliError> {
+        setting.start_telemetry("warn")?;
+        let timeout = connection.timeout.map(Duration::from_secs);
+        if let Some(url) = &connection.server {
+            let channel = connect(url, CONNECT_TIME_MAX).await?;
+            return Ok(Self { channel, timeout, own: None });
+        }
+        if let Some((_, channel)) = find(setting).await {
+            return Ok(Self { channel, timeout, own: None });
+        }
+        Self::start_own(setting, timeout).await
+    }
+
+    /// Starts a server of the command's own, on a free port.
+    pub(super) async fn start_own(
+        setting: &Setting,
+        timeout: Option<Duration>,
+    ) -> Result<Self, CliError> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let server = serve::start(setting, listener).await?;
+        let channel = connect(&format!("http://{}", server.address()), CONNECT_TIME_MAX).await?;
+        Ok(Self { channel, timeout, own: Some(server) })
+    }
+
+    /// Returns a request that carries the deadline, if one was given.
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        request
+    }
+
+    /// Returns the address of the command's own server, if it runs one.
+    pub(super) fn own_address(&self) -> Option<std::net::SocketAddr> {
+        self.own.as_ref().map(Server::address)
+    }
+
+    /// Ends the connection, and the server if it is the command's own.
+    pub(super) async fn close(self) {
+        drop(self.channel);
+        if let Some(server) = self.own {
+            server.stop().await;
+        }
+    }
+
+    pub(super) fn collections(&self) -> CollectionsClient<Channel> {
+        CollectionsClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(super) fn documents(&self) -> DocumentsClient<Channel> {
+        DocumentsClient::new(self.channel.clone())
+            .max_decoding_message_size(ANSWER_BYTES_MAX)
+            .max_encoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(super) fn search(&self) -> SearchClient<Channel> {
+        SearchClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(super) fn embedding(&self) -> EmbeddingClient<Channel> {
+        EmbeddingClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(super) fn jobs(&self) -> JobsClient<Channel> {
+        JobsClient::new(self.channel.clone())
+    }
+
+    pub(super) fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel.clone())
+    }
+
+    /// Returns what the server says of itself.
+    pub(super) async fn info(&self) -> Result<InfoResponse, CliError> {
+        Ok(self.admin().info(self.request(InfoRequest {})).await?.into_inner())
+    }
+}
+
+/// Returns the address of the server that runs over the data directory, or, where none was chosen,
+/// on the default port; and a connection to it.
+pub(super) async fn find(setting: &Setting) -> Option<(String, Channel)> {
+    let config = &setting.config;
+    let written = written_address(&config.data);
+    let usual = (!setting.is_data_chosen()).then(|| format!("http://{}", config.listen));
+    for url in written.into_iter().chain(usual) {
+        if let Some(channel) = probe(&url).await {
+            return Some((url, channel));
+        }
+    }
+    None
+}
+
+/// A connection counts only if a simile answers on it: another program may have taken the port.
+async fn probe(url: &str) -> Option<Channel> {
+    let channel = connect(url, PROBE_TIME_MAX).await.ok()?;
+    let mut request = Request::new(InfoRequest {});
+    request.set_timeout(PROBE_TIME_MAX);
+    AdminClient::new(channel.clone()).info(request).await.ok()?;
+    Some(channel)
+}
+
+async fn connect(url: &str, time_max: Duration) -> Result<Channel, CliError> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let endpoint = Endpoint::from_shared(url.clone())
+        .map_err(|_| CliError::usage(format!("`{url}` is no address, as http://127.0.0.1:7465")))?
+        .connect_timeout(time_max)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20);
+    endpoint.connect().await.map_err(|_| {
+        CliError::local(
+            ErrorKind::Unavailable,
+            format!("no server answers at {url}; `simile serve` starts one"),
+        )
+    })
+}
+
+/// Notes where the server over this data directory listens; the note goes when it is dropped.
+#[derive(Debug)]
+pub(super) struct AddressNote(PathBuf);
+
+impl AddressNote {
+    /// Writes the note.
+    pub(super) fn write(data: &Path, address: std::net::SocketAddr) -> std::io::Result<Self> {
+        let file = data.join(ADDRESS_FILE);
+        fs_err::write(&file, format!("http://{address}\n"))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for AddressNote {
+    fn drop(&mut self) {
+        // A note that stays behind is harmless: who reads it checks that a server answers.
+        drop(fs_err::remove_file(&self.0));
+    }
+}
+
+fn written_address(data: &Path) -> Option<String> {
+    let text = fs_err::read_to_string(data.join(ADDRESS_FILE)).ok()?;
+    let address = text.trim();
+    (!address.is_empty()).then(|| address.to_owned())
+}

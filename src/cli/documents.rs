@@ -1,0 +1,166 @@
+//! `simile get`, `simile delete` and `simile count`.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+use simile_proto::v1::delete_documents_request::Selection;
+use simile_proto::v1::{self as wire};
+
+use super::arguments::{CountArguments, DeleteArguments, GetArguments};
+use super::collection::documents;
+use super::connection::with_session;
+use super::exit::{CliError, Outcome};
+use super::output::{FAINT, Output, STRONG};
+use super::serve::Setting;
+use super::{filter, value};
+use crate::error::ErrorKind;
+
+/// How many characters of a passage are shown where it is not asked for.
+const PASSAGE_SHOWN: usize = 400;
+
+pub(super) fn get(
+    setting: &Setting,
+    arguments: &GetArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let request = wire::GetDocumentsRequest {
+        collection: arguments.target.collection.clone(),
+        ids: arguments.ids.clone(),
+        with_vectors: arguments.vectors,
+    };
+    with_session(setting, &arguments.connection, async |session| {
+        let request = session.request(request);
+        let found = session.documents().get(request).await?.into_inner().documents;
+        output.answer(
+            || json!({ "documents": found.iter().map(document_to_json).collect::<Vec<_>>() }),
+            || found.iter().map(describe).collect::<Vec<_>>().join("\n"),
+        )?;
+        let missing: Vec<&str> = arguments
+            .ids
+            .iter()
+            .filter(|id| !found.iter().any(|document| document.id == **id))
+            .map(String::as_str)
+            .collect();
+        if missing.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let message = format!(
+            "collection `{}` has no document {}",
+            arguments.target.collection,
+            missing.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+        );
+        Err(CliError::local(ErrorKind::NotFound, message))
+    })
+}
+
+pub(super) fn delete(
+    setting: &Setting,
+    arguments: &DeleteArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let collection = arguments.target.collection.clone();
+    let filter = filter::parse_all(&arguments.filter)?;
+    with_session(setting, &arguments.connection, async |session| {
+        let selection = match filter {
+            Some(filter) => {
+                if !arguments.yes {
+                    let request = wire::CountRequest {
+                        collection: collection.clone(),
+                        filter: Some(filter.clone()),
+                    };
+                    let request = session.request(request);
+                    let found = session.documents().count(request).await?.into_inner().documents;
+                    output.confirm(&format!("Delete {}?", documents(found)))?;
+                }
+                Selection::Filter(filter)
+            }
+            None => Selection::Ids(wire::DocumentIds { ids: arguments.ids.clone() }),
+        };
+        let request = wire::DeleteDocumentsRequest { collection, selection: Some(selection) };
+        let deleted = session.documents().delete(session.request(request)).await?.into_inner();
+        output.answer(
+            || json!({ "deleted": deleted.deleted, "sequence": deleted.sequence }),
+            || format!("deleted {}", documents(deleted.deleted)),
+        )?;
+        Ok(Outcome::Done)
+    })
+}
+
+pub(super) fn count(
+    setting: &Setting,
+    arguments: &CountArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let request = wire::CountRequest {
+        collection: arguments.target.collection.clone(),
+        filter: filter::parse_all(&arguments.filter)?,
+    };
+    with_session(setting, &arguments.connection, async |session| {
+        let request = session.request(request);
+        let counted = session.documents().count(request).await?.into_inner();
+        output.answer(
+            || json!({ "documents": counted.documents, "parts": counted.parts }),
+            || format!("{} in {} parts", documents(counted.documents), counted.parts),
+        )?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn document_to_json(document: &wire::StoredDocument) -> Json {
+    json!({
+        "id": document.id,
+        "sequence": document.sequence,
+        "payload": value::fields_to_json(&document.payload),
+        "parts": document.parts.iter().map(part_to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn part_to_json(part: &wire::Part) -> Json {
+    let mut json = json!({ "text": part.text, "span": part.span.as_ref().map(span_to_json) });
+    if !part.vectors.is_empty() {
+        json["vectors"] = part
+            .vectors
+            .iter()
+            .map(|(name, vector)| (name.clone(), json!(vector.components)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+    }
+    json
+}
+
+/// Returns a span for a script.
+pub(super) fn span_to_json(span: &wire::Span) -> Json {
+    json!({
+        "byte_start": span.byte_start,
+        "byte_end": span.byte_end,
+        "page": span.page,
+        "heading": span.heading,
+    })
+}
+
+fn describe(document: &wire::StoredDocument) -> String {
+    let mut text = format!("{STRONG}{}{STRONG:#}\n", document.id);
+    if !document.payload.is_empty() {
+        drop(writeln!(text, "{FAINT}{}{FAINT:#}", value::fields_to_json(&document.payload)));
+    }
+    for part in &document.parts {
+        let place = part.span.as_ref().map(place).unwrap_or_default();
+        let shown: String = part.text.chars().take(PASSAGE_SHOWN).collect();
+        let rest = if shown.len() < part.text.len() { " ..." } else { "" };
+        drop(writeln!(text, "{FAINT}[{place}]{FAINT:#} {}{rest}", shown.trim()));
+    }
+    text
+}
+
+/// Returns where a passage stands, for a person.
+pub(super) fn place(span: &wire::Span) -> String {
+    let mut place = Vec::new();
+    if let Some(page) = span.page {
+        place.push(format!("page {page}"));
+    }
+    if let Some(heading) = &span.heading {
+        place.push(heading.clone());
+    }
+    place.push(format!("bytes {}-{}", span.byte_start, span.byte_end));
+    place.join(", ")
+}

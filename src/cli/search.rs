@@ -1,0 +1,302 @@
+//! `simile search` and `simile embed`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+use simile_proto::v1::fusion::Kind;
+use simile_proto::v1::{self as wire};
+
+use super::arguments::{EmbedArguments, Fusion, Mode, SearchArguments, Syntax};
+use super::connection::with_session;
+use super::documents::{place, span_to_json};
+use super::exit::{CliError, Outcome};
+use super::output::{BAD, FAINT, MATCH, Output, STRONG, TITLE, styled};
+use super::serve::Setting;
+use super::{filter, value};
+
+/// How many characters of a passage are shown where no words matched.
+const PASSAGE_SHOWN: usize = 240;
+/// How many columns of the table of similarities fit a screen.
+const TEXTS_COMPARED: usize = 12;
+
+pub(super) fn search(
+    setting: &Setting,
+    arguments: &SearchArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let request = request(arguments)?;
+    with_session(setting, &arguments.connection, async |session| {
+        let request = session.request(request);
+        let answer = session.search().search(request).await?.into_inner();
+        output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError> {
+    let mode = match arguments.mode {
+        None => wire::Mode::Unspecified,
+        Some(Mode::Hybrid) => wire::Mode::Hybrid,
+        Some(Mode::Semantic) => wire::Mode::Semantic,
+        Some(Mode::Lexical) => wire::Mode::Lexical,
+    };
+    let syntax = match arguments.syntax {
+        Syntax::Plain => wire::WordSyntax::Unspecified,
+        Syntax::Query => wire::WordSyntax::Query,
+    };
+    let grouping =
+        if arguments.passages { wire::Grouping::Passage } else { wire::Grouping::Document };
+    Ok(wire::SearchRequest {
+        collection: arguments.target.collection.clone(),
+        text: Some(arguments.query.clone()),
+        mode: mode.into(),
+        fusion: fusion(arguments)?,
+        filter: filter::parse_all(&arguments.filter)?,
+        limit: Some(arguments.limit),
+        offset: arguments.offset,
+        score_threshold: arguments.threshold,
+        exact: arguments.exact,
+        ef: arguments.ef,
+        using: arguments.vector.clone(),
+        syntax: syntax.into(),
+        grouping: grouping.into(),
+        ..Default::default()
+    })
+}
+
+fn fusion(arguments: &SearchArguments) -> Result<Option<wire::Fusion>, CliError> {
+    let weights =
+        arguments.weight.iter().map(|text| weight(text)).collect::<Result<HashMap<_, _>, _>>()?;
+    let kind = match arguments.fusion {
+        None if weights.is_empty() => return Ok(None),
+        None | Some(Fusion::Calibrated) => Kind::CalibratedScore(wire::CalibratedScore { weights }),
+        Some(Fusion::Rank) => Kind::ReciprocalRank(wire::ReciprocalRank { k: None, weights }),
+        Some(Fusion::Score) => Kind::WeightedScore(wire::WeightedScore { weights }),
+    };
+    Ok(Some(wire::Fusion { kind: Some(kind) }))
+}
+
+fn weight(text: &str) -> Result<(String, f32), CliError> {
+    text.split_once('=')
+        .and_then(|(leg, weight)| Some((leg.to_owned(), weight.parse().ok()?)))
+        .ok_or_else(|| {
+            CliError::usage(format!(
+                "weight `{text}`: expected LEG=NUMBER, as lexical=0.5 or dense:text=2"
+            ))
+        })
+}
+
+/// Returns an answer for a script.
+pub(super) fn to_json(answer: &wire::SearchResponse) -> Json {
+    let timings: serde_json::Map<_, _> = answer
+        .timings
+        .iter()
+        .map(|timing| (timing.stage.clone(), json!(timing.microseconds)))
+        .collect();
+    json!({
+        "hits": answer.hits.iter().map(hit_to_json).collect::<Vec<_>>(),
+        "timings_us": timings,
+        "warnings": answer.warnings,
+    })
+}
+
+fn hit_to_json(hit: &wire::Hit) -> Json {
+    json!({
+        "id": hit.id,
+        "part": hit.part,
+        "score": hit.score,
+        "span": hit.span.as_ref().map(span_to_json),
+        "text": hit.text,
+        "snippet": hit.snippet.as_ref().map(|snippet| json!({
+            "text": snippet.text,
+            "highlights": snippet
+                .highlights
+                .iter()
+                .map(|range| [range.start, range.end])
+                .collect::<Vec<_>>(),
+        })),
+        "payload": value::fields_to_json(&hit.payload),
+        "legs": hit
+            .legs
+            .iter()
+            .map(|leg| json!({ "leg": leg.leg, "rank": leg.rank, "score": leg.score }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+/// Returns an answer for a person.
+pub(super) fn render(answer: &wire::SearchResponse, is_full: bool) -> String {
+    let mut text = String::new();
+    for (number, hit) in (1..).zip(&answer.hits) {
+        text.push_str(&render_hit(number, hit, is_full));
+    }
+    if answer.hits.is_empty() {
+        text.push_str("nothing found\n");
+    }
+    for warning in &answer.warnings {
+        drop(writeln!(text, "{BAD}warning:{BAD:#} {warning}"));
+    }
+    drop(writeln!(text, "{FAINT}{}{FAINT:#}", footer(answer)));
+    text
+}
+
+fn render_hit(number: usize, hit: &wire::Hit, is_full: bool) -> String {
+    let legs: Vec<String> =
+        hit.legs.iter().map(|leg| format!("{} #{} {:.3}", leg.leg, leg.rank, leg.score)).collect();
+    let place = hit.span.as_ref().map(place).unwrap_or_default();
+    let mut text = format!(
+        "{TITLE}{number:>2}{TITLE:#}  {STRONG}{}{STRONG:#}  {:.4}  {FAINT}{}{FAINT:#}\n",
+        hit.id,
+        hit.score,
+        legs.join("  ")
+    );
+    let passage = match (&hit.snippet, &hit.text) {
+        (Some(snippet), _) if !is_full && !snippet.highlights.is_empty() => highlighted(snippet),
+        (_, Some(passage)) if is_full => passage.clone(),
+        (_, Some(passage)) => shortened(passage),
+        (Some(snippet), None) => highlighted(snippet),
+        (None, None) => String::new(),
+    };
+    for line in passage.lines().filter(|line| !line.trim().is_empty()) {
+        drop(writeln!(text, "    {}", line.trim()));
+    }
+    if !place.is_empty() {
+        drop(writeln!(text, "    {FAINT}{place}{FAINT:#}"));
+    }
+    text
+}
+
+/// Marks the words that matched; ranges that do not fit the text are left out.
+fn highlighted(snippet: &wire::Snippet) -> String {
+    let mut marked = String::new();
+    let mut end = 0;
+    for range in &snippet.highlights {
+        let (from, to) = (range.start as usize, range.end as usize);
+        let parts = (snippet.text.get(end..from), snippet.text.get(from..to));
+        if let (Some(before), Some(word)) = parts {
+            marked.push_str(before);
+            marked.push_str(&styled(MATCH, word));
+            end = to;
+        }
+    }
+    marked.push_str(snippet.text.get(end..).unwrap_or_default());
+    marked
+}
+
+fn shortened(passage: &str) -> String {
+    let shown: String = passage.chars().take(PASSAGE_SHOWN).collect();
+    if shown.len() < passage.len() { format!("{} ...", shown.trim_end()) } else { shown }
+}
+
+fn footer(answer: &wire::SearchResponse) -> String {
+    let milliseconds = |microseconds: u64| microseconds as f64 / 1000.0;
+    let stages: Vec<String> = answer
+        .timings
+        .iter()
+        .map(|timing| format!("{} {:.1}", timing.stage, milliseconds(timing.microseconds)))
+        .collect();
+    let hits = if answer.hits.len() == 1 { "hit" } else { "hits" };
+    format!("{} {hits}; milliseconds: {}", answer.hits.len(), stages.join(", "))
+}
+
+pub(super) fn embed(
+    setting: &Setting,
+    arguments: &EmbedArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let role = if arguments.query { wire::Role::Query } else { wire::Role::Passage };
+    let request = wire::EmbedRequest {
+        model: arguments.model.clone(),
+        texts: arguments.texts.clone(),
+        role: role.into(),
+    };
+    with_session(setting, &arguments.connection, async |session| {
+        let request = session.request(request);
+        let answer = session.embedding().embed(request).await?.into_inner();
+        output.answer(
+            || embeddings_to_json(&arguments.texts, &answer),
+            || render_embeddings(&arguments.texts, &answer),
+        )?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn embeddings_to_json(texts: &[String], answer: &wire::EmbedResponse) -> Json {
+    let embeddings: Vec<Json> = texts
+        .iter()
+        .zip(&answer.embeddings)
+        .map(|(text, embedding)| {
+            json!({
+                "text": text,
+                "vector": components(embedding),
+                "tokens": embedding.tokens,
+                "truncated": embedding.truncated,
+            })
+        })
+        .collect();
+    json!({ "embeddings": embeddings, "fingerprint": answer.fingerprint })
+}
+
+fn render_embeddings(texts: &[String], answer: &wire::EmbedResponse) -> String {
+    if texts.len() > 1 {
+        return similarities(texts, answer);
+    }
+    answer.embeddings.first().map_or(String::new(), |embedding| {
+        let vector = components(embedding);
+        let shown: Vec<String> = vector.iter().take(8).map(|value| format!("{value:.4}")).collect();
+        let rest = if vector.len() > 8 { ", ..." } else { "" };
+        format!("{} components: {}{rest}", vector.len(), shown.join(", "))
+    })
+}
+
+/// Returns the table of how similar each text is to each other one, by cosine.
+pub(super) fn similarities(texts: &[String], answer: &wire::EmbedResponse) -> String {
+    let mut text = String::new();
+    let shown = texts.len().min(TEXTS_COMPARED);
+    for row in 0..shown {
+        let mut line = String::new();
+        for column in 0..=row {
+            let cosine =
+                cosine(components(&answer.embeddings[row]), components(&answer.embeddings[column]));
+            let style = if row != column && cosine >= 0.5 { MATCH } else { FAINT };
+            drop(write!(line, "{}", styled(style, format!("{cosine:>7.3}"))));
+        }
+        let padding = " ".repeat((shown - row - 1) * 7);
+        drop(writeln!(text, "{line}{padding}   {}", texts[row]));
+    }
+    text
+}
+
+fn components(embedding: &wire::TextEmbedding) -> &[f32] {
+    embedding.vector.as_ref().map_or(&[], |vector| &vector.components)
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_are_marked_and_ranges_that_do_not_fit_are_left_out() {
+        let range = |start, end| wire::ByteRange { start, end };
+        let snippet = wire::Snippet {
+            text: "猫 cat mouse".to_owned(),
+            // The second begins within a character, the last ends after the text.
+            highlights: vec![range(4, 7), range(1, 2), range(8, 99)],
+        };
+        assert_eq!(highlighted(&snippet), format!("猫 {} mouse", styled(MATCH, "cat")));
+    }
+
+    #[test]
+    fn a_weight_is_a_leg_and_a_number() {
+        assert_eq!(weight("dense:text=2").unwrap(), ("dense:text".to_owned(), 2.0));
+        assert!(weight("dense:text").is_err() && weight("lexical=much").is_err());
+    }
+}

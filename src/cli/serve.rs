@@ -1,0 +1,180 @@
+//! Settings, and the server as a program of its own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, FromArgMatches as _};
+use directories::BaseDirs;
+
+use super::arguments::{Cli, Command, ServeArguments};
+use super::connection::AddressNote;
+use super::exit::{CliError, Outcome};
+use super::output::Output;
+use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
+use crate::error::ErrorKind;
+use crate::server::{Clock, Server, ServerOptions};
+use crate::telemetry;
+
+/// The settings of this run.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) config: Config,
+}
+
+impl Setting {
+    /// Returns the settings that flags, environment and file make together.
+    pub(super) fn gather(cli: &Cli, matches: &ArgMatches) -> Result<Self, CliError> {
+        let file = match &cli.common.config {
+            Some(file) => Settings::load(file)?,
+            None => Settings::default(),
+        };
+        let server = match &cli.command {
+            Command::Serve(arguments) => arguments.settings.clone(),
+            _ => from_environment()?,
+        };
+        let given = Settings { places: cli.places.clone(), server };
+        let origin = |name: &str| match source(matches, name) {
+            Some(ValueSource::CommandLine) => Origin::Flag,
+            _ => Origin::Environment,
+        };
+        Ok(Self { config: Config::assemble(&file, &given, &origin, &surroundings())? })
+    }
+
+    /// Returns the same settings over another data directory.
+    pub(super) fn over(&self, data: PathBuf) -> Self {
+        Self { config: self.config.over(data) }
+    }
+
+    /// Returns whether somebody chose the data directory.
+    pub(super) fn is_data_chosen(&self) -> bool {
+        self.config.origin("data") != Origin::Default
+    }
+
+    /// Starts logging, by `usual` where no filter was given.
+    pub(super) fn start_telemetry(&self, usual: &str) -> Result<(), CliError> {
+        let filter = self.config.log.as_deref().unwrap_or(usual);
+        telemetry::start(filter, self.config.log_format).map_err(CliError::usage)
+    }
+}
+
+/// The server's settings without a command line: a server that another command starts has them too.
+fn from_environment() -> Result<ServerSettings, CliError> {
+    let command = ServerSettings::augment_args(clap::Command::new("simile"));
+    command
+        .try_get_matches_from(["simile"])
+        .and_then(|matches| ServerSettings::from_arg_matches(&matches))
+        .map_err(|error| CliError::usage(error.to_string().trim_end().to_owned()))
+}
+
+fn source(matches: &ArgMatches, name: &str) -> Option<ValueSource> {
+    let here = matches.try_contains_id(name).ok().and_then(|_| matches.value_source(name));
+    let below = matches.subcommand().and_then(|(_, matches)| source(matches, name));
+    // A flag may stand before or after the command's name; whichever says more is meant.
+    match (here, below) {
+        (Some(ValueSource::CommandLine), _) | (_, Some(ValueSource::CommandLine)) => {
+            Some(ValueSource::CommandLine)
+        }
+        (here, below) => here.or(below),
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        user_data: BaseDirs::new().map(|folders| folders.data_dir().to_owned()),
+    }
+}
+
+/// Runs the server until it is told to stop.
+pub(super) fn serve(
+    setting: &Setting,
+    arguments: &ServeArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    if arguments.print_config {
+        output.text(&setting.config.to_toml())?;
+        return Ok(Outcome::Done);
+    }
+    setting.start_telemetry("info")?;
+    block_on(async {
+        let listener = TcpListener::bind(setting.config.listen).map_err(|error| {
+            let message = format!("cannot listen on {}: {error}", setting.config.listen);
+            CliError::local(ErrorKind::Unavailable, message)
+        })?;
+        let server = start(setting, listener).await?;
+        let _note = AddressNote::write(&setting.config.data, server.address())?;
+        tracing::info!(
+            address = %server.address(),
+            data = %setting.config.data.display(),
+            "serving"
+        );
+        stop_signal().await;
+        tracing::info!("stopping");
+        tokio::select! {
+            () = server.stop() => tracing::info!("stopped"),
+            () = stop_signal() => tracing::warn!("stopped without waiting for running requests"),
+        }
+        Ok(Outcome::Done)
+    })
+}
+
+/// Starts a server with these settings.
+pub(super) async fn start(setting: &Setting, listener: TcpListener) -> Result<Server, CliError> {
+    let config = &setting.config;
+    let clock: Clock = Arc::new(|| unix_ms());
+    let options = ServerOptions {
+        data: config.data.clone(),
+        models: config.models.clone(),
+        runtime: config.runtime.clone(),
+        is_offline: config.is_offline,
+        embedder: config.embedder.clone(),
+        message_bytes_max: config.message_bytes_max,
+        streams_max: config.streams_max,
+        workers: config.workers,
+        waiting_max: config.waiting_max,
+        request_time_max: config.request_time_max,
+        shutdown_time_max: config.shutdown_time_max,
+        embed_threads: config.embed_threads,
+        cache_bytes_max: config.cache_bytes_max,
+        clock,
+    };
+    Server::start(options, listener).await.map_err(|error| CliError::of(&error))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the layer that passes the clock in")]
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs a future to its end.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
+}
+
+/// Returns when the process is asked to end: Ctrl-C, or SIGTERM.
+pub(super) async fn stop_signal() {
+    let interrupt = async {
+        // Without a handler Ctrl-C ends the process, which is what is wanted then.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,13 @@
+//! How does the outside reach it? gRPC: wire types, statuses, deadlines and streams end here.
+//!
+//! Asynchronous code only waits. Every request that computes or reads goes once to a pool of threads
+//! behind a bounded queue, and carries a token that ends it with its deadline or its caller.
+
+mod options;
+mod pool;
+mod status;
+mod translate;
+mod transport;
+
+pub use options::{Clock, ServerOptions};
+pub use transport::{Server, ServerError};

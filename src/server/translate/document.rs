@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use simile_proto::v1::document::Content;
+use simile_proto::v1::upsert_result;
+use simile_proto::v1::{self as wire};
+
+use super::value::{document_id, payload, span, vectors};
+use super::{WireError, at_most};
+use crate::ingest::{
+    ItemError, ItemResult, ItemTimings, Outcome, PartSource, Source, SourceContent, Stored,
+};
+use crate::server::status;
+
+/// The most given parts of one document.
+const PARTS_MAX: usize = 10_000;
+
+/// Returns what is to be stored.
+pub(in crate::server) fn source(document: wire::Document) -> Result<Source, WireError> {
+    let id = document_id(document.id)?;
+    let content = match document.content.ok_or(WireError::Missing("the document's content"))? {
+        Content::Text(text) => SourceContent::Text(text),
+        Content::File(file) => {
+            SourceContent::File { name: file.name, bytes: file.bytes, media_type: file.media_type }
+        }
+        Content::Vectors(given) => SourceContent::Vectors(vectors(given.by_name)?),
+        Content::Parts(list) => {
+            at_most("parts of a document", list.parts.len(), PARTS_MAX)?;
+            SourceContent::Parts(list.parts.into_iter().map(part).collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(Source { id, content, payload: payload(document.payload)? })
+}
+
+fn part(part: wire::Part) -> Result<PartSource, WireError> {
+    Ok(PartSource { text: part.text, vectors: vectors(part.vectors)?, span: span(part.span)? })
+}
+
+/// Returns what became of an item, as it travels.
+pub(in crate::server) fn item_result_to_wire(result: ItemResult) -> wire::UpsertResult {
+    let outcome = match result.outcome {
+        Outcome::Stored(stored) => upsert_result::Outcome::Stored(stored_to_wire(stored)),
+        Outcome::Unchanged => upsert_result::Outcome::Unchanged(wire::Unchanged {}),
+        Outcome::Failed(error) => upsert_result::Outcome::Error(item_error_to_wire(error)),
+    };
+    wire::UpsertResult { id: result.id.to_string(), outcome: Some(outcome) }
+}
+
+/// Returns why an item was refused, as it travels.
+pub(in crate::server) fn item_error_to_wire(error: ItemError) -> wire::ItemError {
+    wire::ItemError { code: status::code_name(error.kind).to_owned(), message: error.message }
+}
+
+fn stored_to_wire(stored: Stored) -> wire::Stored {
+    wire::Stored {
+        sequence: stored.sequence.0,
+        parts: stored.parts,
+        replaced: stored.is_replaced,
+        tokens: u32::try_from(stored.tokens).unwrap_or(u32::MAX),
+        warnings: stored.warnings,
+        timings: item_timings(stored.timings),
+        record_ids: stored.record_ids.iter().map(ToString::to_string).collect(),
+        records_unchanged: stored.records_unchanged,
+        records_failed: stored.records_failed,
+        records_removed: stored.records_removed,
+    }
+}
+
+fn item_timings(timings: ItemTimings) -> Vec<wire::StageTiming> {
+    vec![
+        stage("decode", timings.decode),
+        stage("embed", timings.embed),
+        stage("commit", timings.commit),
+    ]
+}
+
+/// Returns a stage as it travels.
+pub(in crate::server) fn stage(name: &str, duration: Duration) -> wire::StageTiming {
+    let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    wire::StageTiming { stage: name.to_owned(), microseconds }
+}

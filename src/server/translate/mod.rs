@@ -1,0 +1,111 @@
+//! Wire types to those of the domain and back. Whatever comes from outside is checked here or by the
+//! constructors that are called here; nothing behind the server sees a wire type.
+
+//mod collection;
+mod document;
+mod filter;
+mod search;
+mod value;
+
+//pub(super) use collection::{collection_to_wire, new_collection};
+pub(super) use document::{item_result_to_wire, source};
+pub(super) use filter::{filter, optional_filter};
+pub(super) use search::{answer_to_wire, search_request};
+pub(super) use value::{
+    dense_vector, document_id, document_ids, payload, payload_to_wire, span_to_wire, vectors,
+    vectors_to_wire,
+};
+
+use crate::document::{FilterError, IdError, PayloadError};
+use crate::error::{Classified, ErrorKind};
+use crate::vector::VectorError;
+
+/// Why a message does not mean anything.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    /// A field that has to be there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// More than one request may carry.
+    #[error("{what}: at most {most} in one request, got {actual}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        most: usize,
+        /// What there was.
+        actual: usize,
+    },
+    /// A number out of its range.
+    #[error("{what} is {actual}, expected {least} to {most}")]
+    OutOfRange {
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        actual: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// An enum value that this server does not know.
+    #[error("{what} {actual} is not known")]
+    UnknownChoice {
+        /// Which enum.
+        what: &'static str,
+        /// Its number.
+        actual: i32,
+    },
+    /// A vector under a name.
+    #[error("vector `{name}`: {source}")]
+    Vector {
+        /// The name.
+        name: String,
+        /// What is wrong.
+        source: VectorError,
+    },
+    /// A span that ends before it starts.
+    #[error("a span goes from byte {start} to {end}, expected it to end after it starts")]
+    Span {
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+    },
+    /// A document id.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// A payload.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// A filter.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
+impl Classified for WireError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_)
+            | Self::TooMany { .. }
+            | Self::OutOfRange { .. }
+            | Self::UnknownChoice { .. }
+            | Self::Vector { .. }
+            | Self::Span { .. } => ErrorKind::InvalidInput,
+            Self::Id(error) => error.kind(),
+            Self::Payload(error) => error.kind(),
+            Self::Filter(error) => error.kind(),
+        }
+    }
+}
+
+impl From<WireError> for tonic::Status {
+    fn from(error: WireError) -> Self {
+        super::status::of(&error)
+    }
+}
+
+/// Checks that a request does not carry more than it may.
+pub(super) fn at_most(what: &'static str, actual: usize, most: usize) -> Result<(), WireError> {
+    if actual > most { Err(WireError::TooMany { what, most, actual }) } else { Ok(()) }
+}

@@ -1,0 +1,194 @@
+use std::collections::{BTreeMap, HashMap};
+
+use simile_proto::v1::{self as wire, value::Kind};
+
+use super::WireError;
+use crate::document::{
+    DocumentId, PAYLOAD_DEPTH_MAX, Payload, PayloadError, Span, Value, check_payload,
+};
+use crate::vector::{DenseVector, VectorError};
+
+/// Returns the fields as a checked payload.
+pub(in crate::server) fn payload(
+    fields: HashMap<String, wire::Value>,
+) -> Result<Payload, WireError> {
+    let payload = object(fields, "", 1)?;
+    check_payload(&payload)?;
+    Ok(payload)
+}
+
+fn object(
+    fields: HashMap<String, wire::Value>,
+    path: &str,
+    depth: usize,
+) -> Result<BTreeMap<String, Value>, WireError> {
+    fields
+        .into_iter()
+        .map(|(name, field)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            Ok((name, value(field, &path, depth)?))
+        })
+        .collect()
+}
+
+/// The recursion is bounded here, since the rules for payloads are applied to what it returns.
+fn value(value_: wire::Value, path: &str, depth: usize) -> Result<Value, WireError> {
+    if depth > PAYLOAD_DEPTH_MAX {
+        return Err(PayloadError::TooDeep(path.to_owned()).into());
+    }
+    Ok(match value_.kind {
+        None | Some(Kind::Null(_)) => Value::Null,
+        Some(Kind::Boolean(boolean)) => Value::Boolean(boolean),
+        Some(Kind::Integer(integer)) => Value::Integer(integer),
+        Some(Kind::Float(float)) => Value::Float(float),
+        Some(Kind::Text(text)) => Value::Text(text),
+        Some(Kind::Array(array)) => {
+            let values = array.values.into_iter().map(|element| value(element, path, depth + 1));
+            Value::Array(values.collect::<Result<_, _>>()?)
+        }
+        Some(Kind::Object(fields)) => Value::Object(object(fields.fields, path, depth + 1)?),
+    })
+}
+
+/// Returns a payload as it travels.
+pub(in crate::server) fn payload_to_wire(payload: Payload) -> HashMap<String, wire::Value> {
+    payload.into_iter().map(|(name, value)| (name, value_to_wire(value))).collect()
+}
+
+fn value_to_wire(value: Value) -> wire::Value {
+    let kind = match value {
+        Value::Null => Kind::Null(true),
+        Value::Boolean(boolean) => Kind::Boolean(boolean),
+        Value::Integer(integer) => Kind::Integer(integer),
+        Value::Float(float) => Kind::Float(float),
+        Value::Text(text) => Kind::Text(text),
+        Value::Array(values) => {
+            Kind::Array(wire::Array { values: values.into_iter().map(value_to_wire).collect() })
+        }
+        Value::Object(fields) => Kind::Object(wire::Object { fields: payload_to_wire(fields) }),
+    };
+    wire::Value { kind: Some(kind) }
+}
+
+/// Returns the text as a checked id.
+pub(in crate::server) fn document_id(id: String) -> Result<DocumentId, WireError> {
+    Ok(DocumentId::new(id)?)
+}
+
+/// Returns the texts as checked ids.
+pub(in crate::server) fn document_ids(ids: Vec<String>) -> Result<Vec<DocumentId>, WireError> {
+    ids.into_iter().map(document_id).collect()
+}
+
+/// Returns the vector, checked; `name` is for the error.
+pub(in crate::server) fn dense_vector(
+    name: &str,
+    vector: wire::DenseVector,
+) -> Result<DenseVector, WireError> {
+    DenseVector::new(vector.components)
+        .map_err(|source: VectorError| WireError::Vector { name: name.to_owned(), source })
+}
+
+/// Returns named vectors, checked.
+pub(in crate::server) fn vectors(
+    vectors: HashMap<String, wire::DenseVector>,
+) -> Result<BTreeMap<String, DenseVector>, WireError> {
+    vectors
+        .into_iter()
+        .map(|(name, vector)| dense_vector(&name, vector).map(|vector| (name, vector)))
+        .collect()
+}
+
+/// Returns named vectors as they travel.
+pub(in crate::server) fn vectors_to_wire(
+    vectors: BTreeMap<String, DenseVector>,
+) -> HashMap<String, wire::DenseVector> {
+    vectors
+        .into_iter()
+        .map(|(name, vector)| (name, wire::DenseVector { components: vector.into_vec() }))
+        .collect()
+}
+
+/// Returns the span of a part; nothing stands for the whole document.
+pub(super) fn span(span: Option<wire::Span>) -> Result<Option<Span>, WireError> {
+    let Some(span) = span else { return Ok(None) };
+    if span.byte_end < span.byte_start {
+        return Err(WireError::Span { start: span.byte_start, end: span.byte_end });
+    }
+    Ok(Some(Span::Text {
+        bytes: span.byte_start..span.byte_end,
+        page: span.page,
+        heading: span.heading,
+    }))
+}
+
+/// Returns a span as it travels; the whole document is no span.
+pub(in crate::server) fn span_to_wire(span: Span) -> Option<wire::Span> {
+    match span {
+        Span::Whole => None,
+        Span::Text { bytes, page, heading } => {
+            Some(wire::Span { byte_start: bytes.start, byte_end: bytes.end, page, heading })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> wire::Value {
+        let mut value = wire::Value { kind: Some(Kind::Integer(1)) };
+        for _ in 0..depth {
+            value = wire::Value { kind: Some(Kind::Array(wire::Array { values: vec![value] })) };
+        }
+        value
+    }
+
+    #[test]
+    fn a_payload_comes_back_as_it_was() {
+        let all = Payload::from([
+            ("null".to_owned(), Value::Null),
+            ("boolean".to_owned(), Value::Boolean(true)),
+            ("integer".to_owned(), Value::Integer(i64::MIN)),
+            ("float".to_owned(), Value::Float(0.5)),
+            ("text".to_owned(), Value::Text("猫".to_owned())),
+            ("list".to_owned(), Value::Array(vec![Value::Null, Value::Integer(1)])),
+            ("object".to_owned(), {
+                Value::Object(BTreeMap::from([("inner".to_owned(), Value::Float(-1.0))]))
+            }),
+        ]);
+        assert_eq!(payload(payload_to_wire(all.clone())).unwrap(), all);
+    }
+
+    #[test]
+    fn what_is_no_payload_is_refused_with_its_field() {
+        let float = wire::Value { kind: Some(Kind::Float(f64::NAN)) };
+        let cases = [
+            ("a", float, "field `a` holds NaN"),
+            ("a.b", nested(0), "a field name is not empty"),
+            ("", nested(0), "a field name is not empty"),
+            ("deep", nested(99), "field `deep` is nested deeper"),
+        ];
+        for (name, value, expected) in cases {
+            let error = payload(HashMap::from([(name.to_owned(), value)])).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_vector_that_is_none_is_refused_by_name() {
+        let wrong = wire::DenseVector { components: vec![1.0, f32::NAN] };
+        let error = vectors(HashMap::from([("image".to_owned(), wrong)])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "vector `image`: component 1 is NaN, expected a finite number"
+        );
+    }
+
+    #[test]
+    fn a_span_that_ends_before_it_starts_is_refused() {
+        let backward = wire::Span { byte_start: 9, byte_end: 3, ..Default::default() };
+        assert!(span(Some(backward)).is_err());
+        assert_eq!(span(None).unwrap(), None);
+    }
+}
