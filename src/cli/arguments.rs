@@ -94,6 +94,9 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
+    /// Measure how good the answers are
+    #[command(subcommand)]
+    Eval(super::eval::EvalCommand),
     /// Show what simile does, on a small collection that comes with it
     Demo(DemoArguments),
     /// Say what was found on this machine and whether it is healthy

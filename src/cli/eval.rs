@@ -152,8 +152,11 @@ async fn measure(
     store(session, collection, set, arguments.passages, output).await?;
     let mut measured = Vec::new();
     for (leg, mode) in LEGS {
-        let mut progress =
-            output.progress(&format!("asking, {leg}"), Unit::Items, Some(set.questions.len() as u64));
+        let mut progress = output.progress(
+            &format!("asking, {leg}"),
+            Unit::Items,
+            Some(set.questions.len() as u64),
+        );
         let quality = ask_all(session, collection, set, mode, arguments, &mut progress).await;
         progress.finish();
         measured.push((leg, quality?));
@@ -223,7 +226,9 @@ impl Iterator for Requests {
         let content = if self.cuts_passages {
             Content::Text(text)
         } else {
-            Content::Parts(wire::PartList { parts: vec![wire::Part { text, ..Default::default() }] })
+            Content::Parts(wire::PartList {
+                parts: vec![wire::Part { text, ..Default::default() }],
+            })
         };
         Some(wire::UpsertRequest {
             collection: self.collection.clone(),
@@ -260,9 +265,14 @@ async fn ask_all(
         let (number, answer) =
             ended.map_err(|error| CliError::local(ErrorKind::Internal, error.to_string()))?;
         let question = &set.questions[number];
-        let found = answer?.into_inner().hits.into_iter().map(|hit| Scored { id: hit.id, score: hit.score });
-        let found: Vec<Scored> =
-            found.filter(|hit| !(arguments.ignore_identical_ids && hit.id == question.id)).collect();
+        let found = answer?
+            .into_inner()
+            .hits
+            .into_iter()
+            .map(|hit| Scored { id: hit.id, score: hit.score });
+        let found: Vec<Scored> = found
+            .filter(|hit| !(arguments.ignore_identical_ids && hit.id == question.id))
+            .collect();
         each.push(Quality::of(&found, &question.grades));
         progress.set(each.len() as u64, "");
     }
@@ -329,7 +339,8 @@ async fn embed(
     model: &str,
     output: &Output,
 ) -> Result<HashMap<String, Vec<f32>>, CliError> {
-    let mut texts: Vec<&String> = pairs.iter().flat_map(|pair| [&pair.first, &pair.second]).collect();
+    let mut texts: Vec<&String> =
+        pairs.iter().flat_map(|pair| [&pair.first, &pair.second]).collect();
     texts.sort_unstable();
     texts.dedup();
     let mut progress = output.progress("embedding", Unit::Items, Some(texts.len() as u64));
@@ -342,7 +353,8 @@ async fn embed(
             role: wire::Role::Passage.into(),
         };
         let answer = session.embedding().embed(session.request(request)).await?.into_inner();
-        let found = answer.embeddings.into_iter().map(|one| one.vector.unwrap_or_default().components);
+        let found =
+            answer.embeddings.into_iter().map(|one| one.vector.unwrap_or_default().components);
         vectors.extend(batch.into_iter().zip(found));
         progress.set(vectors.len() as u64, "");
     }
