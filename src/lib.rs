@@ -1,4 +1,4 @@
-//! simile.
+#![doc = include_str!("README.md")]
 
 pub mod cancel;
 pub mod chunk;

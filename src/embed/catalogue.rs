@@ -149,6 +149,23 @@ impl Catalogue {
         if let Some(handle) = self.loaded(name) {
             return Ok(handle);
         }
+        let model = self.open_model(name, progress)?;
+        let handle = EmbedderHandle::start(model, self.options.worker)?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.insert(name.to_owned(), handle.clone());
+        Ok(handle)
+    }
+
+    /// Returns a model of the caller's own, without a worker around it: for measuring what the worker
+    /// costs.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn open_model(
+        &self,
+        name: &str,
+        progress: Progress<'_>,
+    ) -> Result<impl Embedder + use<>, EmbedError> {
         let manifest = self.manifest(name)?;
         if let Some(missing) = self.missing(manifest) {
             return Err(EmbedError::NotInstalled { name: name.to_owned(), missing });
@@ -161,10 +178,7 @@ impl Catalogue {
             Kind::BertText => Transformer::load(manifest, &folder, self.options.threads)?,
         };
         check_canary(manifest, &mut model)?;
-        let handle = EmbedderHandle::start(model, self.options.worker)?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.insert(name.to_owned(), handle.clone());
-        Ok(handle)
+        Ok(model)
     }
 
     /// Returns the model if it is in memory.

@@ -1,0 +1,79 @@
+//! How fast is the bare model? Runs batches that are tokenised and sorted already in a loop, on one
+//! thread that owns the session: no queue, no store, no wire. `benches/ingest.py` compares ingest with
+//! this.
+//!
+//!     cargo bench --bench session -- TEXTS.txt      one text a line; prints one JSON object
+
+#![expect(clippy::print_stdout, reason = "a bench prints its result")]
+
+use std::error::Error;
+use std::time::Instant;
+
+use simile::embed::obtain::Hub;
+use simile::embed::onnx::RuntimeSearch;
+use simile::embed::{
+    Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, Embedder, Encoded, Role, WorkerOptions,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let file = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let file = file.ok_or("expected a file with one text a line")?;
+    let texts = fs_err::read_to_string(file)?;
+    let catalogue = catalogue()?;
+    catalogue.pull(DEFAULT_TEXT_MODEL, &|_, _, _| {})?;
+    let mut embedder = catalogue.open_model(DEFAULT_TEXT_MODEL, &|_, _, _| {})?;
+    let tokenizer = embedder.tokenizer();
+    let mut encoded = texts
+        .lines()
+        .map(|text| tokenizer.encode(text, Role::Passage))
+        .collect::<Result<Vec<_>, _>>()?;
+    encoded.sort_by_key(|text| text.ids.len());
+    let batches = batches(&encoded, WorkerOptions::default().batch_tokens_max);
+    // The first runs pay for memory that later ones find.
+    for batch in [batches.first(), batches.last()].into_iter().flatten() {
+        embedder.run(batch)?;
+    }
+    let start = Instant::now();
+    for batch in &batches {
+        embedder.run(batch)?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let tokens: usize = encoded.iter().map(|text| text.ids.len()).sum();
+    let report =
+        serde_json::json!({ "texts": encoded.len(), "tokens": tokens, "seconds": seconds });
+    println!("{report}");
+    Ok(())
+}
+
+/// Returns the catalogue over the cache that the program uses, with a thread for each core.
+fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
+    let folders = directories::ProjectDirs::from("", "", "simile").ok_or("no home folder")?;
+    let cache = folders.cache_dir().to_owned();
+    Ok(Catalogue::open(CatalogueOptions {
+        models: cache.join("models"),
+        runtime: RuntimeSearch {
+            explicit: None,
+            beside: None,
+            cache,
+            is_offline: false,
+            python: "python3".into(),
+        },
+        hub: Hub::default(),
+        is_offline: false,
+        threads: std::thread::available_parallelism()?.get(),
+        worker: WorkerOptions::default(),
+    })?)
+}
+
+/// Returns neighbours together while they stay below the budget of padded tokens, as the worker does.
+fn batches(sorted: &[Encoded], tokens_max: usize) -> Vec<Vec<&Encoded>> {
+    let mut batches: Vec<Vec<&Encoded>> = Vec::new();
+    for text in sorted {
+        match batches.last_mut() {
+            // Sorted by length, so this text is the longest of its batch.
+            Some(batch) if (batch.len() + 1) * text.ids.len() <= tokens_max => batch.push(text),
+            Some(_) | None => batches.push(vec![text]),
+        }
+    }
+    batches
+}
