@@ -8,18 +8,22 @@ use crate::vector::Score;
 #[derive(Debug)]
 pub(super) struct Best {
     limit: usize,
+    is_repeating: bool,
     heap: BinaryHeap<Reverse<(Score, Reverse<Slot>)>>,
 }
 
 impl Best {
     /// Returns a collector of at most `limit` slots.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::with_capacity(limit.min(1_024)) }
+        Self { limit, is_repeating: false, heap: BinaryHeap::with_capacity(limit.min(1_024)) }
     }
 
     /// Keeps the slot if it is among the best so far.
     pub(super) fn offer(&mut self, slot: Slot, score: Score) {
         let entry = Reverse((score, Reverse(slot)));
+        if self.is_repeating && self.heap.iter().any(|kept| kept.0.1 == Reverse(slot)) {
+            return;
+        }
         if self.heap.len() < self.limit {
             self.heap.push(entry);
         } else if let Some(mut worst) = self.heap.peek_mut()
@@ -27,6 +31,11 @@ impl Best {
         {
             *worst = entry;
         }
+    }
+
+    /// Says whether slots may be offered again from now on.
+    pub(super) fn expect_repeats(&mut self, is_repeating: bool) {
+        self.is_repeating = is_repeating;
     }
 
     /// Returns the score that a slot has to beat, once `limit` are kept.
@@ -62,6 +71,17 @@ mod tests {
         let expected =
             [(9, 0.9), (3, 0.5), (4, 0.5)].map(|(slot, score)| (Slot(slot), Score(score)));
         assert_eq!(best.into_sorted(), expected);
+    }
+
+    #[test]
+    fn a_slot_that_is_offered_again_is_kept_once() {
+        let mut best = Best::new(3);
+        best.offer(Slot(1), Score(0.1));
+        best.expect_repeats(true);
+        for (slot, score) in [(1, 0.1), (2, 0.2), (2, 0.2)] {
+            best.offer(Slot(slot), Score(score));
+        }
+        assert_eq!(best.into_sorted(), [(Slot(2), Score(0.2)), (Slot(1), Score(0.1))]);
     }
 
     #[test]

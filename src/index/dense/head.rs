@@ -39,6 +39,21 @@ impl Head {
         }
     }
 
+    /// Ends the newest chunk, so that what comes later begins another, and returns what is there
+    /// now.
+    pub(super) fn close(&mut self) -> Self {
+        if let Some(chunk) = Arc::make_mut(&mut self.chunks).last_mut() {
+            Arc::make_mut(chunk).is_closed = true;
+        }
+        self.clone()
+    }
+
+    /// Removes what [`Self::close`] returned.
+    pub(super) fn remove_front(&mut self, closed: &Self) {
+        let count = closed.chunks.len().min(self.chunks.len());
+        Arc::make_mut(&mut self.chunks).drain(..count);
+    }
+
     /// Returns how many vectors there are.
     pub(super) fn len(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.slots.len()).sum()

@@ -5,11 +5,25 @@
 //! changed. Segments are merged in the background; a deleted slot is one that the caller no longer
 //! allows, until a merge drops it.
 
+mod build;
+mod collapse;
 mod collect;
 mod error;
+mod form;
+mod graph;
 mod head;
+mod hnsw;
+mod manifest;
+mod mend;
 mod options;
+mod pages;
+mod plan;
+mod projection;
+mod refine;
+mod segment;
+mod space;
 mod store;
+mod walk;
 
 pub use error::DenseError;
 pub use options::{

@@ -1,12 +1,23 @@
-use std::path::Path;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::build::build;
 use super::collect::Best;
 use super::head::Head;
+use super::manifest::{self, Manifest};
+use super::plan::{SegmentSize, merge_plan};
+use super::segment::{self, Request, Searcher, Segment, sync_folder};
 use super::{BuildJob, DenseError, DenseOptions, DenseStatistics, Discarded, SearchOptions};
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
 use crate::vector::{Score, VectorError};
+
+/// Working spaces that are kept for the next search; more searches at once make their own.
+const SEARCHERS_MAX: usize = 64;
+/// Merging stops short of larger segments: building one takes memory in proportion.
+const SEGMENT_SLOTS_MAX: usize = 4_000_000;
+/// While at least this share of the index is allowed, segments need not be counted one by one.
+const MOST: f64 = 0.5;
 
 /// The dense index of one vector name: a head of new vectors and sealed segments in a folder.
 ///
@@ -14,23 +25,26 @@ use crate::vector::{Score, VectorError};
 /// whose insertion returned before it began.
 #[derive(Debug)]
 pub struct DenseIndex {
+    folder: PathBuf,
     options: DenseOptions,
     discarded: Vec<Discarded>,
     state: RwLock<State>,
     /// Held by the one seal or merge that runs.
-    building: Mutex<()>,
+    manifest: Mutex<Manifest>,
+    searchers: Mutex<Vec<Searcher>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     head: Head,
+    segments: Arc<Vec<Arc<Segment>>>,
     indexed: SlotSet,
     sealed: SlotSet,
 }
 
 impl DenseIndex {
     /// Opens the index in a folder, creating the folder if need be. Segments whose checksums hold
-    /// are mapped; others are discarded, see [`Self::discarded`]. The head starts empty: the caller
+    /// are mapped; others are removed, see [`Self::discarded`]. The head starts empty: the caller
     /// inserts every live slot that is not in [`Self::sealed`].
     ///
     /// # Errors
@@ -39,11 +53,35 @@ impl DenseIndex {
     pub fn open(folder: &Path, options: DenseOptions) -> Result<Self, DenseError> {
         options.check()?;
         fs_err::create_dir_all(folder)?;
+        let mut discarded = Vec::new();
+        let read = kept_or_discarded(Manifest::read(folder), &mut discarded)?;
+        let mut manifest = read.unwrap_or_default();
+        let mut state = State::default();
+        let mut segments = Vec::new();
+        let mut kept = Vec::new();
+        for &number in &manifest.segments {
+            let opened = Segment::open(&manifest::path(folder, number), &options);
+            if let Some(segment) = kept_or_discarded(opened, &mut discarded)? {
+                kept.push(number);
+                state.sealed |= segment.slots();
+                segments.push(Arc::new(segment));
+            }
+        }
+        state.indexed = state.sealed.clone();
+        state.segments = Arc::new(segments);
+        if !discarded.is_empty() {
+            manifest.segments = kept;
+            manifest.next = manifest.next.max(next_number(folder)?);
+            manifest.write(folder)?;
+        }
+        manifest.remove_leftovers(folder)?;
         Ok(Self {
+            folder: folder.to_owned(),
             options,
-            discarded: Vec::new(),
-            state: RwLock::default(),
-            building: Mutex::new(()),
+            discarded,
+            state: RwLock::new(state),
+            manifest: Mutex::new(manifest),
+            searchers: Mutex::default(),
         })
     }
 
@@ -52,7 +90,7 @@ impl DenseIndex {
         &self.options
     }
 
-    /// Returns the segments that were found damaged on opening.
+    /// Returns what was found damaged on opening.
     pub fn discarded(&self) -> &[Discarded] {
         &self.discarded
     }
@@ -68,11 +106,16 @@ impl DenseIndex {
     }
 
     /// Returns the vector of a slot as it was inserted, if the slot is in the index.
-    pub fn vector(&self, slot: Slot) -> Option<Vec<f32>> {
-        let head = self.read().head.clone();
-        head.rows(self.options.dimension)
-            .find(|&(candidate, _)| candidate == slot)
-            .map(|(_, vector)| vector.to_vec())
+    ///
+    /// # Errors
+    /// [`DenseError::Corrupt`] if it fails its checksum; see [`Self::verify`].
+    pub fn vector(&self, slot: Slot) -> Result<Option<Vec<f32>>, DenseError> {
+        let (head, segments) = self.snapshot();
+        for segment in segments.iter().filter(|segment| segment.slots().contains(slot.0)) {
+            return Ok(segment.vector_of(slot)?.map(<[f32]>::to_vec));
+        }
+        let mut rows = head.rows(self.options.dimension);
+        Ok(rows.find(|row| row.0 == slot).map(|(_, vector)| vector.to_vec()))
     }
 
     /// Inserts vectors, visible to searches that begin after. A slot that the index already holds
@@ -100,7 +143,8 @@ impl DenseIndex {
     ///
     /// # Errors
     /// [`DenseError`]: invalid input if the query does not fit the index; cancelled or timed out
-    /// as `cancel` says.
+    /// as `cancel` says; corrupt if a vector that is read fails its checksum, see
+    /// [`Self::verify`].
     pub fn search(
         &self,
         query: &[f32],
@@ -109,9 +153,29 @@ impl DenseIndex {
         cancel: &Cancellation,
     ) -> Result<Vec<(Slot, Score)>, DenseError> {
         self.check(query)?;
-        let head = self.read().head.clone();
+        cancel.check()?;
+        let (head, segments, indexed) = {
+            let state = self.read();
+            (state.head.clone(), Arc::clone(&state.segments), state.indexed.len())
+        };
         let mut best = Best::new(options.limit);
+        if options.limit == 0 {
+            return Ok(Vec::new());
+        }
         head.scan(self.options.metric, query, allowed, &mut best, cancel)?;
+        let share = allowed.len() as f64 / indexed.max(1) as f64;
+        let share = (share >= MOST).then_some(share.min(1.0));
+        let request = Request { query, allowed, share, options: *options, cancel };
+        let mut searcher = lock(&self.searchers).pop().unwrap_or_default();
+        let outcome = segments
+            .iter()
+            .try_for_each(|segment| segment.search(&request, &mut searcher, &mut best));
+        let mut searchers = lock(&self.searchers);
+        if searchers.len() < SEARCHERS_MAX {
+            searchers.push(searcher);
+        }
+        drop(searchers);
+        outcome?;
         Ok(best.into_sorted())
     }
 
@@ -127,27 +191,41 @@ impl DenseIndex {
     /// [`DenseError`]: unavailable if the file system refuses; cancelled as the job says. The head
     /// is then as it was.
     pub fn seal(&self, job: &BuildJob<'_>) -> Result<bool, DenseError> {
-        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        job.cancel.check()?;
-        Ok(false)
+        let mut manifest = lock(&self.manifest);
+        let head = self.write().head.close();
+        if head.len() == 0 {
+            return Ok(false);
+        }
+        let rows = head.rows(self.options.dimension).filter(|(slot, _)| job.live.contains(slot.0));
+        let built = self.build(rows.collect(), &mut manifest, &[], job)?;
+        let mut state = self.write();
+        let state = &mut *state;
+        for (slot, _) in head.rows(self.options.dimension) {
+            state.indexed.remove(slot.0);
+        }
+        state.head.remove_front(&head);
+        state.replace(&[], built);
+        Ok(true)
     }
 
     /// Returns whether segments are of such sizes, or so many of their slots deleted, that it is
     /// time to [`Self::merge`].
     pub fn needs_merge(&self, live: &SlotSet) -> bool {
-        let _ = live;
-        false
+        !self.due(&self.snapshot().1, live).is_empty()
     }
 
     /// Merges the segments that are due, leaving deleted slots out, in the calling thread; all else
     /// goes on. Returns whether there was something to merge.
     ///
     /// # Errors
-    /// As [`Self::seal`]; the segments are then as they were.
+    /// [`DenseError`]: unavailable if the file system refuses; cancelled as the job says; corrupt
+    /// if a vector fails its checksum, see [`Self::verify`]. The segments are then as they were.
     pub fn merge(&self, job: &BuildJob<'_>) -> Result<bool, DenseError> {
-        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        job.cancel.check()?;
-        Ok(false)
+        let mut manifest = lock(&self.manifest);
+        let segments = self.snapshot().1;
+        let due = self.due(&segments, job.live);
+        let due: Vec<_> = due.into_iter().map(|index| Arc::clone(&segments[index])).collect();
+        self.merge_these(&due, &mut manifest, job)
     }
 
     /// Merges all segments into one, leaving deleted slots out. Returns whether there was something
@@ -156,18 +234,134 @@ impl DenseIndex {
     /// # Errors
     /// As [`Self::merge`].
     pub fn merge_all(&self, job: &BuildJob<'_>) -> Result<bool, DenseError> {
-        self.merge(job)
+        let mut manifest = lock(&self.manifest);
+        let segments = self.snapshot().1;
+        let is_one = segments.len() == 1
+            && segments.iter().all(|segment| segment.slots().is_subset(job.live));
+        let due: &[_] = if is_one { &[] } else { &segments };
+        self.merge_these(due, &mut manifest, job)
+    }
+
+    /// Verifies every byte of every segment and removes the segments that are damaged. The caller
+    /// inserts every live slot that is then not in [`Self::slots`].
+    ///
+    /// # Errors
+    /// [`DenseError`]: unavailable if the file system refuses; cancelled as `cancel` says.
+    pub fn verify(&self, cancel: &Cancellation) -> Result<Vec<Discarded>, DenseError> {
+        let mut manifest = lock(&self.manifest);
+        let mut discarded = Vec::new();
+        let mut damaged = Vec::new();
+        for segment in self.snapshot().1.iter() {
+            cancel.check()?;
+            if kept_or_discarded(segment.verify_all(), &mut discarded)?.is_none() {
+                damaged.push(Arc::clone(segment));
+            }
+        }
+        if !damaged.is_empty() {
+            self.publish(&mut manifest, &damaged, None)?;
+            self.write().replace(&damaged, None);
+            remove(&damaged)?;
+        }
+        Ok(discarded)
     }
 
     /// Returns what the index holds now.
     pub fn statistics(&self) -> DenseStatistics {
         let state = self.read();
-        DenseStatistics {
+        let mut statistics = DenseStatistics {
             head: state.head.len() as u64,
             head_bytes: state.head.bytes() as u64,
             sealed: state.sealed.len(),
+            segments: state.segments.len() as u64,
             ..DenseStatistics::default()
+        };
+        for segment in state.segments.iter() {
+            let [graph, codes, slots, vectors] = segment.bytes().map(|bytes| bytes as u64);
+            statistics.graph_bytes += graph;
+            statistics.code_bytes += codes;
+            statistics.slot_bytes += slots;
+            statistics.vector_bytes += vectors;
         }
+        drop(state);
+        let searchers = lock(&self.searchers);
+        statistics.scratch_bytes =
+            searchers.iter().map(|searcher| searcher.bytes() as u64).sum::<u64>();
+        statistics
+    }
+
+    fn due(&self, segments: &[Arc<Segment>], live: &SlotSet) -> Vec<usize> {
+        let count = |slots: u64| usize::try_from(slots).unwrap_or(usize::MAX);
+        let sizes: Vec<SegmentSize> = segments
+            .iter()
+            .map(|segment| SegmentSize {
+                slots: count(segment.slots().len()),
+                live: count(segment.slots().intersection_len(live)),
+            })
+            .collect();
+        merge_plan(&sizes, self.options.seal_at, SEGMENT_SLOTS_MAX)
+    }
+
+    fn merge_these(
+        &self,
+        due: &[Arc<Segment>],
+        manifest: &mut Manifest,
+        job: &BuildJob<'_>,
+    ) -> Result<bool, DenseError> {
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let rows = due.iter().flat_map(|segment| segment.live_rows(job.live));
+        let built = self.build(rows.collect::<Result<_, _>>()?, manifest, due, job)?;
+        self.write().replace(due, built);
+        remove(due)?;
+        Ok(true)
+    }
+
+    /// Builds, writes and publishes a segment of the rows in place of others. No rows: no segment.
+    fn build(
+        &self,
+        mut rows: Vec<(Slot, &[f32])>,
+        manifest: &mut Manifest,
+        replaced: &[Arc<Segment>],
+        job: &BuildJob<'_>,
+    ) -> Result<Option<Arc<Segment>>, DenseError> {
+        job.cancel.check()?;
+        if rows.is_empty() {
+            self.publish(manifest, replaced, None)?;
+            return Ok(None);
+        }
+        rows.sort_unstable_by_key(|&(slot, _)| slot);
+        let (slots, vectors): (Vec<Slot>, Vec<&[f32]>) = rows.into_iter().unzip();
+        let draft = build(&vectors, &self.options, job)?;
+        job.cancel.check()?;
+        let number = manifest.next;
+        let path = manifest::path(&self.folder, number);
+        segment::write(&path, &draft, &slots, &vectors, &self.options)?;
+        drop(draft);
+        let segment = Arc::new(Segment::open(&path, &self.options)?);
+        self.publish(manifest, replaced, Some(number))?;
+        Ok(Some(segment))
+    }
+
+    /// Makes it durable that some segments were replaced by another, or removed.
+    fn publish(
+        &self,
+        manifest: &mut Manifest,
+        replaced: &[Arc<Segment>],
+        added: Option<u64>,
+    ) -> Result<(), DenseError> {
+        let mut changed = manifest.clone();
+        changed.segments.retain(|&number| {
+            let path = manifest::path(&self.folder, number);
+            !replaced.iter().any(|segment| segment.path() == path)
+        });
+        if let Some(number) = added {
+            changed.segments.push(number);
+            changed.next = number + 1;
+        }
+        changed.write(&self.folder)?;
+        *manifest = changed;
+        Ok(())
     }
 
     fn check(&self, vector: &[f32]) -> Result<(), DenseError> {
@@ -181,11 +375,81 @@ impl DenseIndex {
         Ok(())
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+    fn snapshot(&self) -> (Head, Arc<Vec<Arc<Segment>>>) {
+        let state = self.read();
+        (state.head.clone(), Arc::clone(&state.segments))
+    }
+
+    // A panic elsewhere leaves the state whole: it is changed in steps that cannot fail.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// Puts a segment in the place of others.
+    fn replace(&mut self, replaced: &[Arc<Segment>], added: Option<Arc<Segment>>) {
+        let segments = Arc::make_mut(&mut self.segments);
+        segments.retain(|segment| !replaced.iter().any(|old| Arc::ptr_eq(old, segment)));
+        for segment in replaced {
+            self.sealed -= segment.slots();
+            self.indexed -= segment.slots();
+        }
+        if let Some(segment) = added {
+            self.sealed |= segment.slots();
+            self.indexed |= segment.slots();
+            segments.push(segment);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what is whole, and notes what is not.
+fn kept_or_discarded<T>(
+    outcome: Result<T, DenseError>,
+    discarded: &mut Vec<Discarded>,
+) -> Result<Option<T>, DenseError> {
+    match outcome {
+        Ok(whole) => Ok(Some(whole)),
+        Err(DenseError::Corrupt { file, reason }) => {
+            discarded.push(Discarded { file, reason });
+            Ok(None)
+        }
+        // A listed file that is gone is as good as damaged.
+        Err(DenseError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            discarded.push(Discarded { file: PathBuf::new(), reason: error.to_string() });
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Returns a number above those of all segment files in the folder, whether listed or not.
+fn next_number(folder: &Path) -> Result<u64, DenseError> {
+    let mut next = 1;
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        if let Some(number) = stem.and_then(|stem| stem.parse::<u64>().ok()) {
+            next = next.max(number.saturating_add(1));
+        }
+    }
+    Ok(next)
+}
+
+/// Removes the files of segments that the manifest no longer lists; who still reads them has them
+/// mapped.
+fn remove(segments: &[Arc<Segment>]) -> Result<(), DenseError> {
+    for segment in segments {
+        fs_err::remove_file(segment.path())?;
+        sync_folder(segment.path())?;
+    }
+    Ok(())
 }

@@ -1,0 +1,404 @@
+use super::super::collect::Best;
+use super::super::form::search_keys;
+use super::super::plan::{SearchPlan, search_plan};
+use super::super::space::{
+    BitQuery, BitSpace, CodeQuery, CodeSpace, FloatQuery, FloatSpace, Space,
+};
+use super::super::walk::{Candidate, Nodes, Scratch, descend, walk, walk_matching};
+use super::super::{DenseError, SearchOptions};
+use super::Segment;
+use super::format::RowForm;
+use crate::cancel::Cancellation;
+use crate::document::{Slot, SlotSet};
+use crate::vector::kernel::{self, Rows};
+use crate::vector::{Metric, Score};
+
+/// What is asked of every segment.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Request<'a> {
+    pub(in super::super) query: &'a [f32],
+    pub(in super::super) allowed: &'a SlotSet,
+    /// Which share of the whole index is allowed, where that is most of it.
+    pub(in super::super) share: Option<f64>,
+    pub(in super::super) options: SearchOptions,
+    pub(in super::super) cancel: &'a Cancellation,
+}
+
+/// Working space of a search, kept from one to the next.
+#[derive(Debug, Default)]
+pub(in super::super) struct Searcher {
+    codes: CodeQuery,
+    bits: BitQuery,
+    floats: FloatQuery,
+    centred: Vec<f32>,
+    projected: Vec<f32>,
+    work: Work,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    scratch: Scratch,
+    matching: Nodes,
+    entries: Vec<u32>,
+    candidates: Vec<Candidate>,
+    nodes: Vec<u32>,
+    slots: Vec<u32>,
+    keys: Vec<f32>,
+    sorted: Vec<f32>,
+}
+
+/// What turns keys into exact ones, as far as that is known.
+#[derive(Debug, Clone, Copy)]
+struct Estimate {
+    /// What is added to a key.
+    offset: f32,
+    /// How far a key may be from the exact one.
+    margin: f32,
+}
+
+/// How many standard deviations a key is allowed to be off.
+const DEVIATIONS: f32 = 3.0;
+/// Walking among matches starts at so many of them, spread over the segment, so that matches far
+/// from the query are found, too.
+const SEEDS: usize = 8;
+/// A walk that finds too few matches is repeated with so many times the candidates.
+const WIDER: usize = 4;
+/// So few matches are compared exactly at once.
+const FEW: usize = 48;
+/// How many rows of vectors are asked for ahead of the one that is compared.
+const VECTORS_AHEAD: usize = 3;
+/// How many rows are compared between two looks at the cancellation.
+const BATCH: usize = 4_096;
+
+impl Searcher {
+    /// Returns how many bytes of memory the working space takes, as far as it grows with segments.
+    pub(in super::super) fn bytes(&self) -> usize {
+        self.work.scratch.bytes()
+    }
+}
+
+impl Segment {
+    /// Offers the best allowed slots of this segment.
+    ///
+    /// # Errors
+    /// [`DenseError`]: cancelled or timed out as the request says; corrupt if a vector is read that
+    /// is not as it was sealed.
+    pub(in super::super) fn search(
+        &self,
+        request: &Request<'_>,
+        searcher: &mut Searcher,
+        best: &mut Best,
+    ) -> Result<(), DenseError> {
+        let metric = self.footer.metric;
+        let keys = search_keys(metric);
+        let Searcher { codes, bits, floats, centred, projected, work } = searcher;
+        if self.footer.form == RowForm::Floats {
+            let space = FloatSpace::new(Rows::new(self.vectors(), self.footer.dimension), keys);
+            space.prepare(request.query, floats);
+            let estimate = Estimate { offset: 0.0, margin: 0.0 };
+            return self.search_in(&space, floats, estimate, request, work, best);
+        }
+        self.projection.apply_to_query(metric, request.query, centred, projected);
+        let estimate = self.estimate(request.query, centred);
+        if self.footer.form == RowForm::Codes {
+            let space = CodeSpace::new(self.rows(), keys);
+            space.prepare(projected, codes);
+            self.search_in(&space, codes, estimate, request, work, best)
+        } else {
+            let space = BitSpace::new(self.rows(), self.footer.components, keys);
+            space.prepare(projected, bits);
+            self.search_in(&space, bits, estimate, request, work, best)
+        }
+    }
+
+    fn estimate(&self, query: &[f32], centred: &[f32]) -> Estimate {
+        let deviation = DEVIATIONS * self.footer.deviation;
+        match self.footer.metric {
+            Metric::Cosine | Metric::Dot => Estimate {
+                offset: -kernel::dot(query, &self.projection.mean),
+                margin: deviation * kernel::dot(query, query).sqrt(),
+            },
+            Metric::Euclidean => {
+                Estimate { offset: 0.0, margin: deviation * kernel::dot(centred, centred).sqrt() }
+            }
+        }
+    }
+
+    fn search_in<S: Space>(
+        &self,
+        space: &S,
+        query: &S::Query,
+        estimate: Estimate,
+        request: &Request<'_>,
+        work: &mut Work,
+        best: &mut Best,
+    ) -> Result<(), DenseError> {
+        let SearchOptions { limit, ef, is_exact } = request.options;
+        let slots = self.footer.slots;
+        let matches = match request.share {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+            Some(share) => (slots as f64 * share) as usize,
+            None => self.matches_at_most(request.allowed),
+        };
+        best.expect_repeats(false);
+        if is_exact {
+            return self.scan(space, query, estimate, request, work, best);
+        }
+        let mut plan = search_plan(slots, matches, limit, ef);
+        loop {
+            request.cancel.check()?;
+            match plan {
+                SearchPlan::Scan => {
+                    return self.scan(space, query, estimate, request, work, best);
+                }
+                SearchPlan::Walk { ef } => {
+                    let links = self.links();
+                    work.entries.clear();
+                    work.entries.push(descend(space, query, &links, &mut work.scratch));
+                    work.entries.extend_from_slice(&self.footer.stragglers);
+                    walk(space, query, links.layers[0], &work.entries, ef, &mut work.scratch);
+                }
+                SearchPlan::WalkMatches { ef } => {
+                    self.walk_matches(space, query, request, ef, work);
+                }
+            }
+            work.candidates.clear();
+            work.candidates.extend(work.scratch.pool.nearest());
+            let found = self.rescore(estimate, request, &work.candidates, best)?;
+            if found >= limit {
+                return Ok(());
+            }
+            best.expect_repeats(true);
+            plan = match plan {
+                SearchPlan::Walk { ef }
+                    if work.candidates.len() >= ef && ef * WIDER < slots / 8 =>
+                {
+                    SearchPlan::Walk { ef: ef * WIDER }
+                }
+                _ => SearchPlan::Scan,
+            };
+        }
+    }
+
+    /// Returns how many slots are allowed, or a few more: those between the first and the last slot
+    /// that the segment does not have.
+    fn matches_at_most(&self, allowed: &SlotSet) -> usize {
+        match (self.slots.min(), self.slots.max()) {
+            (Some(first), Some(last)) => {
+                let matches = allowed.range_cardinality(first..=last);
+                usize::try_from(matches).unwrap_or(usize::MAX).min(self.footer.slots)
+            }
+            _ => 0,
+        }
+    }
+
+    fn walk_matches<S: Space>(
+        &self,
+        space: &S,
+        query: &S::Query,
+        request: &Request<'_>,
+        ef: usize,
+        work: &mut Work,
+    ) {
+        self.collect_matches(request.allowed, work);
+        work.matching.begin(self.footer.nodes);
+        for &node in &work.nodes {
+            work.matching.insert(node);
+        }
+        let links = self.links();
+        work.entries.clear();
+        work.entries.push(descend(space, query, &links, &mut work.scratch));
+        let step = (work.nodes.len() / SEEDS).max(1);
+        work.entries.extend(work.nodes.iter().skip(step / 2).step_by(step).take(SEEDS));
+        let stragglers = self.footer.stragglers.iter();
+        work.entries.extend(stragglers.filter(|&&node| work.matching.contains(node)));
+        let (entries, matching) = (&work.entries, &work.matching);
+        walk_matching(space, query, links.layers[0], entries, matching, ef, &mut work.scratch);
+    }
+
+    /// Puts the allowed slots of the segment and their nodes into `work`, ascending by slot.
+    fn collect_matches(&self, allowed: &SlotSet, work: &mut Work) {
+        let (numbers, nodes) = (self.slot_numbers(), self.nodes());
+        work.nodes.clear();
+        work.slots.clear();
+        let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return };
+        let mut place = 0;
+        let mut iterator = allowed.iter();
+        iterator.advance_to(first);
+        for slot in iterator.take_while(|&slot| slot <= last) {
+            place = gallop(numbers, place, slot);
+            if numbers.get(place) == Some(&slot) {
+                work.slots.push(slot);
+                work.nodes.push(nodes[place]);
+            }
+        }
+    }
+
+    /// Compares every match.
+    fn scan<S: Space>(
+        &self,
+        space: &S,
+        query: &S::Query,
+        estimate: Estimate,
+        request: &Request<'_>,
+        work: &mut Work,
+        best: &mut Best,
+    ) -> Result<(), DenseError> {
+        self.collect_matches(request.allowed, work);
+        let limit = request.options.limit;
+        let is_all = request.options.is_exact || work.nodes.len() <= FEW.max(limit);
+        if !is_all {
+            work.keys.clear();
+            for batch in work.nodes.chunks(BATCH) {
+                request.cancel.check()?;
+                space.compare(query, batch, &mut work.keys);
+            }
+            // Whatever is among the best exactly has no key beyond this.
+            let bound = nth_lowest(&work.keys, limit, &mut work.sorted) + 2.0 * estimate.margin;
+            let mut kept = 0;
+            for place in 0..work.keys.len() {
+                if work.keys[place] <= bound {
+                    work.nodes[kept] = work.nodes[place];
+                    work.slots[kept] = work.slots[place];
+                    kept += 1;
+                }
+            }
+            work.nodes.truncate(kept);
+            work.slots.truncate(kept);
+        }
+        for (place, (&node, &slot)) in work.nodes.iter().zip(&work.slots).enumerate() {
+            if place % BATCH == 0 {
+                request.cancel.check()?;
+            }
+            if let Some(&next) = work.nodes.get(place + VECTORS_AHEAD) {
+                self.prefetch_vector(next);
+            }
+            let vector = self.vector(node)?;
+            best.offer(Slot(slot), self.footer.metric.score(request.query, vector));
+        }
+        Ok(())
+    }
+
+    /// Scores candidates, which come nearest first, on the vectors themselves, until those that are
+    /// left cannot be among the best. Returns how many allowed slots there were, or `limit` if it
+    /// did not have to see all.
+    fn rescore(
+        &self,
+        estimate: Estimate,
+        request: &Request<'_>,
+        candidates: &[Candidate],
+        best: &mut Best,
+    ) -> Result<usize, DenseError> {
+        let metric = self.footer.metric;
+        let first_slots = self.numbers(self.footer.sections.first_slots);
+        let twins = cast_pairs(self.numbers(self.footer.sections.twins));
+        let mut found = 0;
+        for candidate in candidates.iter().take(VECTORS_AHEAD) {
+            self.prefetch_vector(candidate.node);
+        }
+        for (place, candidate) in candidates.iter().enumerate() {
+            if let Some(threshold) = best.threshold()
+                && candidate.key + estimate.offset - estimate.margin > key_of(metric, threshold)
+            {
+                return Ok(request.options.limit);
+            }
+            if let Some(next) = candidates.get(place + VECTORS_AHEAD) {
+                self.prefetch_vector(next.node);
+            }
+            let node = candidate.node;
+            let Some(&first) = first_slots.get(node as usize) else { continue };
+            let others = twins_of(twins, node).iter().map(|pair| pair[1]);
+            let mut score = None;
+            for slot in std::iter::once(first).chain(others) {
+                if !request.allowed.contains(slot) {
+                    continue;
+                }
+                let value = match score {
+                    Some(value) => value,
+                    None => metric.score(request.query, self.vector(node)?),
+                };
+                score = Some(value);
+                best.offer(Slot(slot), value);
+                found += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    fn prefetch_vector(&self, node: u32) {
+        Rows::new(self.vectors(), self.footer.dimension).prefetch(node as usize);
+    }
+}
+
+/// Returns the key that has this score.
+fn key_of(metric: Metric, score: Score) -> f32 {
+    match metric {
+        Metric::Cosine | Metric::Dot => -score.0,
+        Metric::Euclidean => score.0 * score.0,
+    }
+}
+
+/// Returns the `count`th lowest of the keys, or the highest if there are fewer.
+fn nth_lowest(keys: &[f32], count: usize, sorted: &mut Vec<f32>) -> f32 {
+    sorted.clear();
+    sorted.extend_from_slice(keys);
+    let nth = count.max(1).min(sorted.len()) - 1;
+    *sorted.select_nth_unstable_by(nth, f32::total_cmp).1
+}
+
+/// Returns the first place at or after `from` whose number is not below `wanted`.
+fn gallop(numbers: &[u32], from: usize, wanted: u32) -> usize {
+    let mut step = 1;
+    let mut low = from;
+    while numbers.get(low + step).is_some_and(|&number| number < wanted) {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step + 1).min(numbers.len());
+    low + numbers[low.min(high)..high].partition_point(|&number| number < wanted)
+}
+
+fn cast_pairs(numbers: &[u32]) -> &[[u32; 2]] {
+    numbers.as_chunks().0
+}
+
+/// Returns the pairs of a node.
+fn twins_of(twins: &[[u32; 2]], node: u32) -> &[[u32; 2]] {
+    if twins.is_empty() {
+        return twins;
+    }
+    let start = twins.partition_point(|pair| pair[0] < node);
+    let length = twins[start..].partition_point(|pair| pair[0] == node);
+    &twins[start..start + length]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn galloping_finds_what_searching_finds() {
+        let numbers = [1, 4, 5, 9, 12, 40, 41, 42, 100];
+        for from in 0..=numbers.len() {
+            for wanted in 0..=101 {
+                let expected = numbers.partition_point(|&number| number < wanted).max(from);
+                assert_eq!(gallop(&numbers, from, wanted), expected, "{from} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_nth_lowest_key_is_the_highest_when_there_are_fewer() {
+        let keys = [3.0, 1.0, 2.0];
+        let nth = |count| nth_lowest(&keys, count, &mut Vec::new());
+        assert_eq!([nth(0), nth(1), nth(2), nth(9)], [1.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn twins_are_found_by_node() {
+        let twins = [[2, 7], [2, 9], [5, 6]];
+        assert_eq!(twins_of(&twins, 2), &twins[..2]);
+        assert_eq!(twins_of(&twins, 5), &twins[2..]);
+        assert!(twins_of(&twins, 3).is_empty() && twins_of(&[], 3).is_empty());
+    }
+}
