@@ -30,7 +30,8 @@ struct Run {
 
 fn main() -> Outcome<()> {
     // The test runner of cargo passes this.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let options: HashMap<&str, &str> = arguments
         .chunks_exact(2)
         .map(|pair| (pair[0].trim_start_matches('-'), pair[1].as_str()))
@@ -88,8 +89,7 @@ fn build(
         }
         let live = (0..count).collect();
         let cancel = Cancellation::new();
-        let job =
-            BuildJob { live: &live, seed: 1, threads, progress: &|_, _| (), cancel: &cancel };
+        let job = BuildJob { live: &live, seed: 1, threads, progress: &|_, _| (), cancel: &cancel };
         index.seal(&job)?;
         println!("{{\"build_cpu_s\": {:.3}}}", started.elapsed().as_secs_f64());
     }

@@ -171,7 +171,7 @@ impl Collection {
                 let stored = engine.database.get(&VECTORS, &(settings.number, slot))?;
                 match (stored, indexed.contains(slot)) {
                     (Some(record), true) => {
-                        if index.vector(Slot(slot)) != Some(record.components()) {
+                        if index.vector(Slot(slot))? != Some(record.components()) {
                             tell(format!("vector `{name}` of slot {slot} differs in the index"));
                         }
                     }

@@ -204,7 +204,6 @@ impl Condition {
                 values.iter().try_for_each(check_finite)
             }
             Self::Range(range) => range.check_form(),
-            Self::Exists => Ok(()),
             Self::Text(text) | Self::Phrase(text) if terms(text).is_empty() => {
                 Err(malformed(format!("there is no word in `{text}`")))
             }
@@ -212,12 +211,11 @@ impl Condition {
                 let limit = FILTER_PREFIX_BYTES_MAX * 4;
                 Err(malformed(format!("a text has at most {limit} bytes, got {}", text.len())))
             }
-            Self::Text(_) | Self::Phrase(_) => Ok(()),
             Self::Prefix(prefix) if prefix.is_empty() || prefix.len() > FILTER_PREFIX_BYTES_MAX => {
                 let limit = FILTER_PREFIX_BYTES_MAX;
                 Err(malformed(format!("a prefix has 1 to {limit} bytes, got {}", prefix.len())))
             }
-            Self::Prefix(_) => Ok(()),
+            Self::Exists | Self::Text(_) | Self::Phrase(_) | Self::Prefix(_) => Ok(()),
         }
     }
 
@@ -368,11 +366,11 @@ fn readings(value: &Value) -> Vec<Scalar> {
 
 /// Compares without rounding: a large integer and the float next to it are not equal.
 fn compare_mixed(integer: i64, float: f64) -> Option<Ordering> {
+    // Every i64 lies in [-2^63, 2^63), and both ends are floats.
+    const END: f64 = 9_223_372_036_854_775_808.0;
     if float.is_nan() {
         return None;
     }
-    // Every i64 lies in [-2^63, 2^63), and both ends are floats.
-    const END: f64 = 9_223_372_036_854_775_808.0;
     if float >= END {
         return Some(Ordering::Less);
     }
@@ -443,12 +441,12 @@ fn known(fields: &FieldTypes) -> String {
 }
 
 fn check_finite(value: &Scalar) -> Result<(), FilterError> {
-    match value {
-        Scalar::Float(float) if !float.is_finite() => {
-            Err(malformed(format!("{float} is no finite number")))
-        }
-        _ => Ok(()),
+    if let Scalar::Float(float) = value
+        && !float.is_finite()
+    {
+        return Err(malformed(format!("{float} is no finite number")));
     }
+    Ok(())
 }
 
 fn check_count(actual: usize) -> Result<(), FilterError> {
@@ -462,4 +460,148 @@ fn check_count(actual: usize) -> Result<(), FilterError> {
 
 fn malformed(reason: impl Into<String>) -> FilterError {
     FilterError::Malformed(reason.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::payload_from_json;
+    use serde_json::json;
+
+    fn field(path: &str, condition: Condition) -> Filter {
+        Filter::Field { path: FieldPath(path.to_owned()), condition }
+    }
+
+    fn text(text: &str) -> Scalar {
+        Scalar::Text(text.to_owned())
+    }
+
+    fn from(value: Scalar) -> Condition {
+        Condition::Range(Range { lower: Some(Bound { value, is_inclusive: true }), upper: None })
+    }
+
+    fn example() -> (Payload, DocumentId) {
+        let json = json!({
+            "title": "The cat chases the mouse", "year": 2020, "price": 3.0, "sold": true,
+            "at": "2020-05-01T10:00:00+02:00", "tags": ["red", "blue"], "empty": [], "none": null,
+            "people": [{"name": "Ann", "age": 30}, {"name": "Bo"}], "zh": "一只猫追逐老鼠"
+        });
+        (payload_from_json(json).unwrap(), DocumentId::new("d1").unwrap())
+    }
+
+    #[test]
+    fn conditions_hold_for_what_a_user_would_expect() {
+        let (payload, id) = example();
+        let time = parse_datetime("2020-05-01T08:00:00Z").unwrap();
+        let holding = [
+            field("year", Condition::Equals(Scalar::Integer(2020))),
+            field("year", Condition::Equals(Scalar::Float(2020.0))),
+            field("price", Condition::Equals(Scalar::Integer(3))),
+            field("price", from(Scalar::Integer(3))),
+            field("year", from(Scalar::Float(2019.5))),
+            field("sold", Condition::Equals(Scalar::Boolean(true))),
+            field("at", Condition::Equals(Scalar::Datetime(time))),
+            field("at", from(Scalar::Datetime(time))),
+            field("at", Condition::Prefix("2020-05".to_owned())),
+            field("tags", Condition::Equals(text("blue"))),
+            field("tags", Condition::In(vec![text("green"), text("red")])),
+            field("people.name", Condition::Equals(text("Bo"))),
+            field("people.age", from(Scalar::Integer(30))),
+            field("people", Condition::Exists),
+            field("title", Condition::Text("MOUSE cat".to_owned())),
+            field("title", Condition::Phrase("chases the mouse".to_owned())),
+            field("zh", Condition::Text("老鼠 猫".to_owned())),
+            Filter::Ids(vec![DocumentId::new("d1").unwrap()]),
+            Filter::All(vec![]),
+        ];
+        for filter in holding {
+            assert!(filter.matches(&payload, &id), "{filter:?}");
+            assert!(!Filter::Not(Box::new(filter)).matches(&payload, &id));
+        }
+        let failing = [
+            field("tags", Condition::Equals(text("Blue"))),
+            field("year", Condition::Equals(text("2020"))),
+            field("empty", Condition::Exists),
+            field("none", Condition::Exists),
+            field("other", Condition::Exists),
+            field("title", Condition::Text("cat dog".to_owned())),
+            field("title", Condition::Phrase("cat mouse".to_owned())),
+            field("tags", Condition::Text("red blue".to_owned())),
+            field("zh", Condition::Text("鼠老".to_owned())),
+            Filter::Any(vec![]),
+        ];
+        for filter in failing {
+            assert!(!filter.matches(&payload, &id), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn integers_and_floats_compare_without_rounding() {
+        let large = 9_007_199_254_740_993i64;
+        let compare = |a: Scalar, b: Scalar| a.compare(&b);
+        assert_eq!(
+            compare(Scalar::Integer(large), Scalar::Float(large as f64)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            compare(Scalar::Float(f64::MAX), Scalar::Integer(i64::MAX)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(compare(Scalar::Integer(-3), Scalar::Float(-3.5)), Some(Ordering::Greater));
+        assert_eq!(compare(Scalar::Float(-3.0), Scalar::Integer(-3)), Some(Ordering::Equal));
+        assert_eq!(compare(Scalar::Integer(3), text("3")), None);
+    }
+
+    #[test]
+    fn a_filter_that_does_not_fit_the_fields_says_why() {
+        let fields = FieldTypes::infer(&example().0);
+        let refused = |filter: Filter| filter.check(&fields).unwrap_err().to_string();
+        assert_eq!(
+            refused(field("titel", Condition::Exists)),
+            "no document has a field `titel`; known fields: at, people.age, people.name, price, \
+             sold, tags, title, year, zh"
+        );
+        assert_eq!(
+            refused(field("year", Condition::Text("x".to_owned()))),
+            "field `year` holds [Integer], and a search for words does not apply to it"
+        );
+        assert_eq!(
+            refused(field("title", from(Scalar::Integer(3)))),
+            "field `title` holds [Keyword], and a range of numbers does not apply to it"
+        );
+        assert_eq!(
+            refused(field("people", Condition::Equals(text("Bo")))),
+            "field `people` holds [], and a comparison with a text does not apply to it"
+        );
+        let empty = Range { lower: None, upper: None };
+        assert_eq!(
+            refused(field("year", Condition::Range(empty))),
+            "filter: a range has at least one bound"
+        );
+        assert_eq!(
+            refused(field("year", Condition::Equals(Scalar::Float(f64::NAN)))),
+            "filter: NaN is no finite number"
+        );
+        assert_eq!(
+            refused(field("title", Condition::Phrase("...".to_owned()))),
+            "filter: there is no word in `...`"
+        );
+        assert!(field("people", Condition::Exists).check(&fields).is_ok());
+        assert!(field("at", from(Scalar::Datetime(0))).check(&fields).is_ok());
+    }
+
+    #[test]
+    fn endless_filters_are_refused() {
+        let fields = FieldTypes::infer(&example().0);
+        let deep = (0..FILTER_DEPTH_MAX)
+            .fold(Filter::All(vec![]), |filter, _| Filter::Not(Box::new(filter)));
+        assert_eq!(deep.check(&fields), Err(FilterError::TooDeep { limit: FILTER_DEPTH_MAX }));
+        let many = vec![field("year", Condition::Exists); FILTER_CONDITIONS_MAX + 1];
+        let (limit, actual) = (FILTER_CONDITIONS_MAX, FILTER_CONDITIONS_MAX + 1);
+        assert_eq!(Filter::Any(many).check(&fields), Err(FilterError::TooMany { limit, actual }));
+        let values = vec![text("x"); FILTER_VALUES_MAX + 1];
+        assert!(field("title", Condition::In(values)).check(&fields).is_err());
+        let prefix = "x".repeat(FILTER_PREFIX_BYTES_MAX + 1);
+        assert!(field("title", Condition::Prefix(prefix)).check(&fields).is_err());
+    }
 }

@@ -153,10 +153,9 @@ impl FieldTypes {
     pub fn infer(payload: &Payload) -> Self {
         let mut types = Self::default();
         for_each_leaf(payload, &mut |path, value| {
-            if let Some(field_type) = FieldType::of(value)
-                && !types.0.get(path).is_some_and(|seen| seen.contains(&field_type))
-            {
-                types.insert(path, field_type);
+            let Some(field_type) = FieldType::of(value) else { return };
+            if !types.0.get(path).is_some_and(|seen| seen.contains(&field_type)) {
+                types.0.entry(path.to_owned()).or_default().insert(field_type);
             }
         });
         types
@@ -171,16 +170,13 @@ impl FieldTypes {
     pub fn merge(&mut self, other: &Self) -> bool {
         let mut is_changed = false;
         for (path, types) in &other.0 {
-            match self.0.get_mut(path) {
-                Some(held) => {
-                    for &field_type in types {
-                        is_changed |= held.insert(field_type);
-                    }
-                }
-                None => {
-                    is_changed = true;
-                    self.0.insert(path.clone(), types.clone());
-                }
+            let Some(held) = self.0.get_mut(path) else {
+                is_changed = true;
+                self.0.insert(path.clone(), types.clone());
+                continue;
+            };
+            for &field_type in types {
+                is_changed |= held.insert(field_type);
             }
         }
         is_changed
@@ -403,5 +399,86 @@ fn kind_of_json(json: &serde_json::Value) -> &'static str {
         serde_json::Value::String(_) => "a text",
         serde_json::Value::Array(_) => "a list",
         serde_json::Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn nested(depth: usize) -> serde_json::Value {
+        (0..depth).fold(json!(1), |inner, _| json!({ "a": inner }))
+    }
+
+    #[test]
+    fn a_payload_survives_the_way_to_json_and_back() {
+        let json = json!({
+            "title": "cat", "year": 2026, "price": 3.0, "sold": false, "none": null,
+            "tags": ["a", 1, [2.5]], "author": {"name": "x", "born": i64::MIN}
+        });
+        let payload = payload_from_json(json.clone()).unwrap();
+        assert_eq!(payload["price"], Value::Float(3.0));
+        assert_eq!(payload["year"], Value::Integer(2026));
+        assert_eq!(payload_to_json(&payload), json);
+        check_payload(&payload).unwrap();
+        let text = serde_json::to_string(&payload).unwrap();
+        assert_eq!(serde_json::from_str::<Payload>(&text).unwrap(), payload);
+    }
+
+    #[test]
+    fn what_conditions_could_not_name_or_compare_is_refused() {
+        let refused = |json| payload_from_json(json).unwrap_err();
+        assert_eq!(refused(json!([1])), PayloadError::NotAnObject("a list"));
+        assert_eq!(refused(json!({"a.b": 1})), PayloadError::FieldName("a.b".to_owned()));
+        assert_eq!(refused(json!({"": 1})), PayloadError::FieldName(String::new()));
+        assert_eq!(refused(json!({"a\n": 1})), PayloadError::FieldName("a\n".to_owned()));
+        assert!(matches!(refused(json!({"x".repeat(129): 1})), PayloadError::FieldName(_)));
+        let number = PayloadError::Number { path: "a.b".to_owned(), number: u64::MAX.to_string() };
+        assert_eq!(refused(json!({"a": {"b": [u64::MAX]}})), number);
+        let mut payload = Payload::new();
+        payload.insert("a".to_owned(), Value::Float(f64::NAN));
+        assert!(matches!(check_payload(&payload), Err(PayloadError::Number { .. })));
+    }
+
+    #[test]
+    fn depth_and_size_have_limits() {
+        assert!(payload_from_json(nested(16)).is_ok());
+        assert!(matches!(payload_from_json(nested(17)), Err(PayloadError::TooDeep(_))));
+        let fits = json!({ "a": "x".repeat(PAYLOAD_BYTES_MAX - 8) });
+        let payload = payload_from_json(fits).unwrap();
+        assert_eq!(serde_json::to_string(&payload).unwrap().len(), PAYLOAD_BYTES_MAX);
+        // Escapes count as they are written.
+        let escaped = json!({ "a": "\u{1}".repeat(PAYLOAD_BYTES_MAX / 6) });
+        let (limit, actual) = (PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX / 6 * 6 + 8);
+        assert_eq!(payload_from_json(escaped), Err(PayloadError::TooLarge { limit, actual }));
+    }
+
+    #[test]
+    fn texts_in_the_form_of_rfc_3339_are_times() {
+        let day = 86_400_000_000_000;
+        assert_eq!(parse_datetime("1970-01-02"), Some(day));
+        assert_eq!(parse_datetime("1970-01-02T01:00:00+01:00"), Some(day));
+        assert_eq!(parse_datetime("1970-01-02T00:00:00.000000001Z"), Some(day + 1));
+        assert_eq!(parse_datetime("1969-12-31T23:59:59Z"), Some(-1_000_000_000));
+        for text in ["", "1970", "1970-13-01", "1970-01-02T00:00:00", "0001-01-01", "x970-01-02"] {
+            assert_eq!(parse_datetime(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn types_of_fields_are_gathered_by_path() {
+        let infer = |json| FieldTypes::infer(&payload_from_json(json).unwrap());
+        let mut types = infer(json!({"a": 1, "b": {"c": ["x", true, null]}, "d": null}));
+        let list: Vec<(&str, Vec<FieldType>)> =
+            types.iter().map(|(path, held)| (path, held.iter().copied().collect())).collect();
+        let both = vec![FieldType::Boolean, FieldType::Keyword];
+        assert_eq!(list, [("a", vec![FieldType::Integer]), ("b.c", both)]);
+        assert!(types.has_below("b") && !types.has_below("a") && !types.has_below("b.c"));
+        assert!(!types.merge(&infer(json!({"a": 2}))));
+        assert!(types.merge(&infer(json!({"a": 2.5, "d": "2026-01-01"}))));
+        let held = BTreeSet::from([FieldType::Integer, FieldType::Float]);
+        assert_eq!(types.get("a"), Some(&held));
+        assert_eq!(types.get("d"), Some(&BTreeSet::from([FieldType::Datetime])));
     }
 }

@@ -134,15 +134,18 @@ fn role(letter: char) -> Role {
             Role::Separator
         };
     }
-    match CATEGORIES.get(letter) {
+    let is_mark = matches!(
+        CATEGORIES.get(letter),
         GeneralCategory::NonspacingMark
-        | GeneralCategory::SpacingMark
-        | GeneralCategory::EnclosingMark => Role::Mark,
-        GeneralCategory::ModifierLetter | GeneralCategory::Format if continues(letter) => {
-            Role::Mark
-        }
-        _ if letter.is_alphanumeric() => Role::Letter(writing(letter)),
-        _ => Role::Separator,
+            | GeneralCategory::SpacingMark
+            | GeneralCategory::EnclosingMark
+    );
+    if is_mark || continues(letter) {
+        Role::Mark
+    } else if letter.is_alphanumeric() {
+        Role::Letter(writing(letter))
+    } else {
+        Role::Separator
     }
 }
 

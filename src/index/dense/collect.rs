@@ -39,7 +39,6 @@ impl Best {
     }
 
     /// Returns the score that a slot has to beat, once `limit` are kept.
-    #[cfg(test)]
     pub(super) fn threshold(&self) -> Option<Score> {
         (self.heap.len() >= self.limit)
             .then(|| self.heap.peek().map(|Reverse((score, _))| *score))

@@ -214,29 +214,36 @@ pub(super) fn contain<T>(
 /// reached, and defects.
 pub(super) fn failed(action: &'static str, error: impl Into<TantivyError>) -> LexicalError {
     let error = error.into();
+    let corrupt = || LexicalError::Corrupt(format!("could not {action}: {error}"));
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "everything else is a defect, whatever the engine adds"
+    )]
     match &error {
         TantivyError::DataCorruption(_)
         | TantivyError::IncompatibleIndex(_)
         | TantivyError::DeserializeError(_)
         | TantivyError::OpenReadError(
             OpenReadError::FileDoesNotExist(_) | OpenReadError::IncompatibleIndex(_),
-        ) => LexicalError::Corrupt(format!("could not {action}: {error}")),
-        // Reading past the end of a file that was cut short.
-        TantivyError::IoError(io) if is_malformed(io) => {
-            LexicalError::Corrupt(format!("could not {action}: {error}"))
-        }
+        ) => corrupt(),
         TantivyError::IoError(io)
         | TantivyError::OpenReadError(OpenReadError::IoError { io_error: io, .. })
         | TantivyError::OpenWriteError(OpenWriteError::IoError { io_error: io, .. })
         | TantivyError::OpenDirectoryError(OpenDirectoryError::IoError { io_error: io, .. }) => {
+            if is_malformed(io) {
+                return corrupt();
+            }
             LexicalError::Io { action, source: std::io::Error::new(io.kind(), error.to_string()) }
         }
         _ => LexicalError::Engine { action, source: error },
     }
 }
 
+/// Whether the bytes were read and are not what they should be. The engine says `Other` of a file
+/// without its end; the system says so of nothing.
 fn is_malformed(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData)
+    use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof)
 }
 
 fn verify(index: &Index) -> Result<(), LexicalError> {

@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
 use super::folder::{Committed, Folder, contain};
 use super::plan::{plan, visible};
 use super::ranking::rank;
@@ -244,22 +246,21 @@ impl LexicalIndex {
             }
             state.tail.unindexed()
         };
-        let segment = match unindexed {
-            Some((numbers, parts)) => {
-                Some(TailSegment::build(numbers, parts, self.folder.fields())?)
-            }
-            None => None,
-        };
+        let fields = self.folder.fields();
+        let segments: Vec<TailSegment> = unindexed
+            .into_par_iter()
+            .map(|unindexed| TailSegment::build(unindexed, fields))
+            .collect::<Result<_, _>>()?;
         let mut state = self.state();
-        if let Some(segment) = segment {
+        for segment in segments {
             state.tail.install(segment);
         }
         let view = contain("reading its segments", || {
-            View::of_all(&state.committed, &state.tail, self.folder.fields())
+            View::of_all(&state.committed, &state.tail, fields)
         })?;
         let view = Arc::new(view);
         // Parts that came meanwhile are for the next search.
-        if state.tail.unindexed().is_none() {
+        if state.tail.is_indexed() {
             state.view = Some(Arc::clone(&view));
         }
         Ok(view)

@@ -57,7 +57,7 @@ pub(super) fn range_keys(path: &str, range: &Range) -> Vec<RangeInclusive<String
     let Some(bound) = range.lower.as_ref().or(range.upper.as_ref()) else { return Vec::new() };
     let Some((scale, _)) = Scale::of(&bound.value) else { return Vec::new() };
     let (Some(lower), Some(upper)) =
-        (scale.lower(range.lower.as_ref()), scale.upper(range.upper.as_ref()))
+        (least_key(range.lower.as_ref()), scale.greatest_key(range.upper.as_ref()))
     else {
         return Vec::new();
     };
@@ -98,14 +98,8 @@ impl Scale {
         }
     }
 
-    /// The least key within the bound, if there is one.
-    fn lower(self, bound: Option<&Bound>) -> Option<u128> {
-        let Some(bound) = bound else { return Some(0) };
-        let (_, key) = Self::of(&bound.value)?;
-        if bound.is_inclusive { Some(key) } else { key.checked_add(1) }
-    }
-
-    fn upper(self, bound: Option<&Bound>) -> Option<u128> {
+    /// The greatest key within the bound, if there is one.
+    fn greatest_key(self, bound: Option<&Bound>) -> Option<u128> {
         let Some(bound) = bound else { return Some((1 << (4 * self.digits)) - 1) };
         let (_, key) = Self::of(&bound.value)?;
         if bound.is_inclusive { Some(key) } else { key.checked_sub(1) }
@@ -158,6 +152,13 @@ impl Scale {
         }
         ranges
     }
+}
+
+/// The least key within the bound, if there is one.
+fn least_key(bound: Option<&Bound>) -> Option<u128> {
+    let Some(bound) = bound else { return Some(0) };
+    let (_, key) = Scale::of(&bound.value)?;
+    if bound.is_inclusive { Some(key) } else { key.checked_add(1) }
 }
 
 /// The bits of an integer in the order of the integers.

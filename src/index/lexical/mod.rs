@@ -19,6 +19,9 @@ mod tail;
 mod understanding;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 pub use error::{LexicalError, QueryError};

@@ -10,7 +10,7 @@ use tantivy::{DocSet as _, TERMINATED};
 
 use super::LexicalError;
 use super::folder::failed;
-use super::plan::Plan;
+use super::plan::{Plan, Refinement};
 use super::view::{Leaf, View};
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
@@ -45,10 +45,10 @@ pub(super) fn rank(
     cancel: &Cancellation,
 ) -> Result<Vec<(Slot, Score)>, LexicalError> {
     let compared =
-        if plan.grams.is_empty() { limit } else { COMPARED_MIN.max(limit + COMPARED_MORE) };
+        if plan.refinements.is_empty() { limit } else { COMPARED_MIN.max(limit + COMPARED_MORE) };
     let mut hits = best(view, plan, allowed, compared, cancel)?;
     if hits.len() > 1 {
-        add_grams(view, plan, &mut hits, cancel)?;
+        refine(view, plan, &mut hits, cancel)?;
     }
     hits.sort_unstable_by(|a, b| b.cmp(a));
     hits.truncate(limit);
@@ -74,6 +74,7 @@ fn best(
             try_each(&*weight, index, leaf, allowed, &mut top)?;
             continue;
         }
+        let threshold = top.threshold();
         let mut scored = 0;
         let mut collect = |document, score| {
             scored += 1;
@@ -87,7 +88,7 @@ fn best(
             top.threshold()
         };
         weight
-            .for_each_pruning(f32::MIN, &leaf.reader, &mut collect)
+            .for_each_pruning(threshold, &leaf.reader, &mut collect)
             .map_err(|error| failed("search", error))?;
     }
     cancel.check()?;
@@ -116,32 +117,33 @@ fn try_each(
     Ok(())
 }
 
-/// Adds to each hit what the grams of the query are worth in it.
-fn add_grams(
+/// Adds to each hit what the refinements of the query are worth in it.
+fn refine(
     view: &View,
     plan: &Plan<'_>,
     hits: &mut [Hit],
     cancel: &Cancellation,
 ) -> Result<(), LexicalError> {
-    let field = view.fields.grams;
-    let length_mean = view.length_mean(field)?;
+    let words_mean = view.length_mean(view.fields.words)?;
+    let grams_mean = view.length_mean(view.fields.grams)?;
     hits.sort_unstable_by_key(|hit| (hit.leaf, hit.document));
-    for (term, boost) in &plan.grams {
+    for Refinement { term, weight, frequency } in &plan.refinements {
         cancel.check()?;
-        let frequency = view.frequency(term)?;
-        if frequency == 0 {
-            continue;
-        }
+        let entries = view.entries(term)?;
+        let found = entries.iter().flatten().map(|entry| u64::from(entry.doc_freq)).sum();
+        let field = term.field();
+        let length_mean = if field == view.fields.grams { grams_mean } else { words_mean };
+        let frequency = frequency.unwrap_or(found).min(view.documents());
         let weight =
             Bm25Weight::for_one_term_without_explain(frequency, view.documents(), length_mean)
-                .boost_by(*boost);
+                .boost_by(*weight);
         for hits in hits.chunk_by_mut(|a, b| a.leaf == b.leaf) {
             let leaf = &view.leaves[hits[0].leaf];
-            let postings = leaf
+            let Some(entry) = &entries[hits[0].leaf] else { continue };
+            let mut postings = leaf
                 .field(field)?
-                .read_postings(term, IndexRecordOption::WithFreqs)
+                .read_postings_from_terminfo(entry, IndexRecordOption::WithFreqs)
                 .map_err(|error| failed("read postings", error))?;
-            let Some(mut postings) = postings else { continue };
             let lengths = leaf
                 .reader
                 .get_fieldnorms_reader(field)

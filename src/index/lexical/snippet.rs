@@ -148,3 +148,74 @@ fn highlights(matches: &[Match], within: &Range<usize>) -> Vec<Range<usize>> {
     }
     highlights
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn highlighter(terms: &[(&str, f32)]) -> Highlighter {
+        let terms = terms.iter().map(|&(term, worth)| (term.to_owned(), worth)).collect();
+        Highlighter::new(Visible { terms, fragments: Vec::new() }, &[])
+    }
+
+    fn shown<'t>(
+        highlighter: &Highlighter,
+        text: &'t str,
+        letters: usize,
+    ) -> (&'t str, Vec<&'t str>) {
+        let snippet = highlighter.snippet(text, letters).unwrap();
+        let highlights = snippet.highlights.iter().map(|bytes| &text[bytes.clone()]).collect();
+        (&text[snippet.bytes], highlights)
+    }
+
+    #[test]
+    fn a_short_text_is_shown_whole() {
+        let highlighter = highlighter(&[("cat", 1.0), ("chase", 1.0)]);
+        let text = "The cat was chasing cats.";
+        assert_eq!(shown(&highlighter, text, 100), (text, vec!["cat", "chasing", "cats"]));
+        assert_eq!(highlighter.snippet("a dog", 100), None);
+        assert_eq!(highlighter.snippet("", 100), None);
+    }
+
+    #[test]
+    fn the_window_with_the_worthiest_words_is_shown() {
+        let highlighter = highlighter(&[("common", 1.0), ("rare", 3.0), ("word", 1.0)]);
+        let filler = "nothing here at all ".repeat(20);
+        let text = format!("common common common {filler} a rare word stands {filler} common word");
+        let (window, highlights) = shown(&highlighter, &text, 60);
+        assert_eq!(highlights, ["rare", "word"]);
+        assert!(window.len() <= 60 && window.contains("a rare word stands"), "{window}");
+        // Words are not cut at the ends.
+        assert!(text.contains(&format!(" {window} ")), "{window}");
+    }
+
+    #[test]
+    fn pairs_of_letters_that_touch_are_one_highlight() {
+        let highlighter = highlighter(&[("猫追", 1.0), ("追逐", 1.0), ("老鼠", 1.0)]);
+        let (_, highlights) = shown(&highlighter, "一只猫追逐着老鼠。", 100);
+        assert_eq!(highlights, ["猫追逐", "老鼠"]);
+    }
+
+    #[test]
+    fn ends_never_stand_within_a_letter() {
+        let highlighter = highlighter(&[("猫追", 1.0), ("café", 1.0), ("пес", 1.0)]);
+        let text = "é猫追ÿ😀 café пес ".repeat(30);
+        for letters in 0..60 {
+            let snippet = highlighter.snippet(&text, letters).unwrap();
+            assert!(text.get(snippet.bytes.clone()).is_some());
+            assert!(!snippet.highlights.is_empty());
+            for bytes in snippet.highlights {
+                assert!(text.get(bytes.clone()).is_some_and(|found| !found.is_empty()));
+                assert!(snippet.bytes.start <= bytes.start && bytes.end <= snippet.bytes.end);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_shown_within_a_longer_one() {
+        let visible = Visible { fragments: vec!["fußball".to_owned()], ..Visible::default() };
+        let highlighter = Highlighter::new(visible, &[]);
+        let (_, highlights) = shown(&highlighter, "Der Fußballspieler läuft.", 100);
+        assert_eq!(highlights, ["Fußballspieler"]);
+    }
+}

@@ -82,11 +82,11 @@ impl<'t> Parser<'t> {
             operands.push(self.conjunction(depth)?);
         }
         if let [single] = &mut operands[..] {
-            return self.wanted(std::mem::take(single), start);
+            return wanted(std::mem::take(single), start);
         }
         let mut should = Vec::new();
         for operand in operands {
-            should.push(self.wanted(operand, start)?);
+            should.push(wanted(operand, start)?);
         }
         Ok(Node::Group { must: Vec::new(), should, must_not: Vec::new() })
     }
@@ -106,7 +106,7 @@ impl<'t> Parser<'t> {
         for operand in operands {
             match &operand[..] {
                 [(Sign::MustNot, _)] => clauses.extend(operand),
-                _ => clauses.push((Sign::Must, self.wanted(operand, start)?)),
+                _ => clauses.push((Sign::Must, wanted(operand, start)?)),
             }
         }
         Ok(clauses)
@@ -228,32 +228,6 @@ impl<'t> Parser<'t> {
         Ok(Node::Fuzzy { word: word.text.to_owned(), distance })
     }
 
-    /// The node of the clauses, of which something has to be wanted.
-    fn wanted(&self, clauses: Vec<(Sign, Node)>, start: usize) -> Result<Node, QueryError> {
-        let (mut must, mut should, mut must_not) = (Vec::new(), Vec::new(), Vec::new());
-        for (sign, node) in clauses {
-            match sign {
-                Sign::Must => must.push(node),
-                Sign::Should => should.push(node),
-                Sign::MustNot => must_not.push(node),
-            }
-        }
-        if must.is_empty() && should.is_empty() {
-            return Err(QueryError::Syntax {
-                position: start,
-                reason: "everything is excluded: name at least one word that is wanted".to_owned(),
-            });
-        }
-        if must.len() + should.len() == 1 && must_not.is_empty() {
-            return Ok(must.pop().or_else(|| should.pop()).unwrap_or(Node::Group {
-                must,
-                should,
-                must_not,
-            }));
-        }
-        Ok(Node::Group { must, should, must_not })
-    }
-
     fn require_words(&self, text: &str) -> Result<(), QueryError> {
         if words(text).next().is_some() {
             return Ok(());
@@ -304,5 +278,133 @@ impl<'t> Parser<'t> {
 
     fn error(&self, reason: &str) -> QueryError {
         QueryError::Syntax { position: self.position, reason: reason.to_owned() }
+    }
+}
+
+/// The node of the clauses, of which something has to be wanted.
+fn wanted(clauses: Vec<(Sign, Node)>, start: usize) -> Result<Node, QueryError> {
+    let (mut must, mut should, mut must_not) = (Vec::new(), Vec::new(), Vec::new());
+    for (sign, node) in clauses {
+        match sign {
+            Sign::Must => must.push(node),
+            Sign::Should => should.push(node),
+            Sign::MustNot => must_not.push(node),
+        }
+    }
+    if must.is_empty() && should.is_empty() {
+        return Err(QueryError::Syntax {
+            position: start,
+            reason: "everything is excluded: name at least one word that is wanted".to_owned(),
+        });
+    }
+    if must.len() + should.len() == 1 && must_not.is_empty() {
+        return Ok(must.pop().or_else(|| should.pop()).unwrap_or(Node::Group {
+            must,
+            should,
+            must_not,
+        }));
+    }
+    Ok(Node::Group { must, should, must_not })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Node {
+        Node::Phrase { text: text.to_owned(), slop: 0 }
+    }
+
+    fn group(must: &[Node], should: &[Node], must_not: &[Node]) -> Node {
+        Node::Group { must: must.to_vec(), should: should.to_vec(), must_not: must_not.to_vec() }
+    }
+
+    #[test]
+    fn words_side_by_side_may_be_there_and_signs_say_which_must_and_must_not() {
+        assert_eq!(parse("cat").unwrap(), word("cat"));
+        assert_eq!(parse("cat mouse").unwrap(), group(&[], &[word("cat"), word("mouse")], &[]));
+        assert_eq!(
+            parse("+cat mouse -dog").unwrap(),
+            group(&[word("cat")], &[word("mouse")], &[word("dog")])
+        );
+        assert_eq!(parse("+cat").unwrap(), word("cat"));
+        assert_eq!(parse("e-mail").unwrap(), word("e-mail"));
+    }
+
+    #[test]
+    fn or_binds_less_than_and() {
+        let (a, b, c) = (word("a"), word("b"), word("c"));
+        let both = group(&[b.clone(), c.clone()], &[], &[]);
+        assert_eq!(parse("a OR b AND c").unwrap(), group(&[], &[a.clone(), both], &[]));
+        assert_eq!(parse("a AND NOT b").unwrap(), group(&[a.clone()], &[], &[b.clone()]));
+        let either = group(&[], &[a, b], &[]);
+        assert_eq!(parse("(a OR b) AND c").unwrap(), group(&[either, c], &[], &[]));
+        // Operators are written large; small they are words.
+        assert_eq!(parse("or").unwrap(), word("or"));
+        assert_eq!(parse("ORbit").unwrap(), word("ORbit"));
+    }
+
+    #[test]
+    fn a_tilde_makes_words_fuzzy_and_phrases_loose() {
+        let fuzzy = |word: &str, distance| Node::Fuzzy { word: word.to_owned(), distance };
+        assert_eq!(parse("mouse~").unwrap(), fuzzy("mouse", 1));
+        assert_eq!(parse("elephant~").unwrap(), fuzzy("elephant", 2));
+        assert_eq!(parse("elephant~1").unwrap(), fuzzy("elephant", 1));
+        let loose = Node::Phrase { text: "cat mouse".to_owned(), slop: 3 };
+        assert_eq!(parse("\"cat mouse\"~3").unwrap(), loose);
+    }
+
+    #[test]
+    fn what_is_no_query_is_refused_with_the_place_and_the_reason() {
+        let cases = [
+            ("", 0, "there is no word to search for"),
+            ("  ", 2, "there is no word to search for"),
+            ("&", 0, "there is no word in `&`"),
+            ("\"cat", 0, "`\"` is never closed"),
+            ("\"\"", 0, "there is no word in ``"),
+            ("(cat", 0, "`(` is never closed"),
+            ("cat)", 3, "`)` closes no group"),
+            ("()", 1, "there is no word before `)`"),
+            ("cat AND", 7, "something is missing after the last operator"),
+            ("cat AND AND dog", 8, "there is no word before the operator"),
+            ("OR cat", 0, "there is no word before the operator"),
+            ("cat NOT", 7, "something is missing after `NOT`"),
+            ("-cat", 0, "everything is excluded: name at least one word that is wanted"),
+            ("cat OR -dog", 0, "everything is excluded: name at least one word that is wanted"),
+            ("cat - dog", 4, "`-` stands before nothing"),
+            ("cat~3", 5, "a fuzzy word differs in at most 2 letters"),
+            ("e-mail~", 7, "`~` makes a single word fuzzy; this is several"),
+            ("猫追~", 7, "`~` is for words of scripts with spaces"),
+            ("\"cat\"~", 6, "`~` after a phrase needs a number"),
+            ("\"cat\"~1000", 10, "a phrase may be at most 100 moves apart"),
+        ];
+        for (text, position, reason) in cases {
+            let expected = QueryError::Syntax { position, reason: reason.to_owned() };
+            assert_eq!(parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn endless_queries_are_refused() {
+        assert_eq!(parse(&"(".repeat(100)), Err(QueryError::TooDeep { limit: DEPTH_MAX }));
+        let many = "a ".repeat(CLAUSES_MAX + 1);
+        let limit = CLAUSES_MAX;
+        assert_eq!(parse(&many), Err(QueryError::TooManyClauses { limit, actual: limit + 1 }));
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic() {
+        let pieces = [
+            "a", "猫", "\"", "(", ")", "+", "-", "~", "~2", " ", "AND", "OR", "NOT", "é", "\u{301}",
+        ];
+        let mut state = 1u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..8 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
+            }
+            drop(parse(&text));
+        }
     }
 }

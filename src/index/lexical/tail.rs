@@ -16,8 +16,12 @@ use super::folder::failed;
 use super::schema::{Fields, PartDocument, PendingPart, schema, tokenizers};
 use crate::document::{Sequence, SlotSet};
 
-/// A segment of so many parts is not built again into a larger one: a search would wait for it.
+/// So many small segments of a size are built again into one, of the next size.
+const TIER_RATIO: u64 = 4;
+/// Larger segments are not built again: a search would wait for it.
 const REBUILT_PARTS_MAX: u64 = 256;
+/// More parts at once are indexed side by side.
+const BUILT_PARTS_MAX: usize = 512;
 
 /// What was added and removed since the last commit. Parts are numbered in the order of their
 /// addition, and keep their numbers when those before them have been committed.
@@ -45,6 +49,13 @@ pub(super) struct TailSegment {
     /// None if no part of it counts any more.
     pub(super) reader: Option<SegmentReader>,
     slots: SlotSet,
+}
+
+/// Parts that are to become a segment.
+#[derive(Debug)]
+pub(super) struct Unindexed {
+    numbers: Range<u64>,
+    parts: Vec<Arc<PendingPart>>,
 }
 
 /// What one commit takes from the tail.
@@ -113,35 +124,51 @@ impl Tail {
         (covered | &self.removed, layers)
     }
 
-    /// Returns the numbers and parts that the next segment is to hold: those not indexed yet, and
-    /// segments before them that are not larger. Nothing if all are indexed.
-    pub(super) fn unindexed(&self) -> Option<(Range<u64>, Vec<Arc<PendingPart>>)> {
-        let indexed_end = self.segments.last().map_or(self.first, |segment| segment.numbers.end);
-        if indexed_end == self.end() {
-            return None;
+    /// Returns what the next segments are to hold: the parts not indexed yet, together with small
+    /// segments before them where those have become many. Nothing if all are indexed.
+    pub(super) fn unindexed(&self) -> Vec<Unindexed> {
+        if self.is_indexed() {
+            return Vec::new();
         }
-        let mut start = indexed_end;
-        for segment in self.segments.iter().rev() {
-            let length = segment.numbers.end - segment.numbers.start;
-            if length > self.end() - start || length >= REBUILT_PARTS_MAX {
+        let start = self.rebuilt_from(self.indexed_end());
+        let mut borders: Vec<u64> = (start..self.end()).step_by(BUILT_PARTS_MAX).collect();
+        borders.push(self.end());
+        borders.windows(2).map(|border| self.unindexed_within(border[0]..border[1])).collect()
+    }
+
+    /// The first part of the small segments that are built again with what comes after them.
+    fn rebuilt_from(&self, indexed_end: u64) -> u64 {
+        let (mut start, mut tier) = (indexed_end, TIER_RATIO);
+        let mut earlier = self.segments.iter().rev().peekable();
+        while tier <= REBUILT_PARTS_MAX {
+            let (mut tier_start, mut count) = (start, 1);
+            while let Some(segment) = earlier.next_if(|segment| segment.len() < tier) {
+                tier_start = segment.numbers.start;
+                count += 1;
+            }
+            if count >= TIER_RATIO {
+                start = tier_start;
+            } else if tier_start < start {
                 break;
             }
-            start = segment.numbers.start;
+            tier *= TIER_RATIO;
         }
-        let numbers = start..self.end();
+        start
+    }
+
+    fn unindexed_within(&self, numbers: Range<u64>) -> Unindexed {
         let is_wanted = |&(number, part): &(u64, &Arc<PendingPart>)| {
             numbers.contains(&number) && self.is_live(number, part)
         };
         let parts = self.numbered().filter(is_wanted).map(|(_, part)| Arc::clone(part)).collect();
-        Some((numbers, parts))
+        Unindexed { numbers, parts }
     }
 
     /// Puts a segment in the place of those that it covers; it is dropped if a commit has taken
     /// parts of it meanwhile.
     pub(super) fn install(&mut self, segment: TailSegment) {
         self.segments.retain(|other| other.numbers.end <= segment.numbers.start);
-        let end = self.segments.last().map_or(self.first, |other| other.numbers.end);
-        if end == segment.numbers.start {
+        if self.indexed_end() == segment.numbers.start {
             self.segments.push(Arc::new(segment));
         }
     }
@@ -182,6 +209,15 @@ impl Tail {
         }
     }
 
+    /// Returns whether segments hold every part.
+    pub(super) fn is_indexed(&self) -> bool {
+        self.indexed_end() == self.end()
+    }
+
+    fn indexed_end(&self) -> u64 {
+        self.segments.last().map_or(self.first, |segment| segment.numbers.end)
+    }
+
     fn end(&self) -> u64 {
         self.first + self.parts.len() as u64
     }
@@ -196,14 +232,15 @@ impl Tail {
 }
 
 impl TailSegment {
+    fn len(&self) -> u64 {
+        self.numbers.end - self.numbers.start
+    }
+
     /// Indexes parts in memory.
-    pub(super) fn build(
-        numbers: Range<u64>,
-        parts: Vec<Arc<PendingPart>>,
-        fields: Fields,
-    ) -> Result<Self, LexicalError> {
+    pub(super) fn build(unindexed: Unindexed, fields: Fields) -> Result<Self, LexicalError> {
         // Decides only how large a table of terms begins; it grows as it has to.
         const TABLE_BYTES: usize = 400_000;
+        let Unindexed { numbers, parts } = unindexed;
         if parts.is_empty() {
             return Ok(Self { numbers, reader: None, slots: SlotSet::new() });
         }

@@ -13,7 +13,7 @@ use crate::document::words::{Word, Writing};
 /// Words this short are not taken for misspelt ones.
 const MISSPELT_LETTERS_MIN: usize = 4;
 /// From this length on, a misspelt word may differ in two letters.
-const TWO_ERRORS_LETTERS_MIN: usize = 8;
+const TWO_ERRORS_LETTERS_MIN: usize = 6;
 /// A word in so few documents may itself be the misspelling of a common one.
 const RARE_DOCUMENTS_MAX: u64 = 2;
 /// How much more common that one has to be.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use tantivy::columnar::Column;
 use tantivy::index::InvertedIndexReader;
+use tantivy::postings::TermInfo;
 use tantivy::query::{Bm25StatisticsProvider, EnableScoring};
 use tantivy::schema::{Field, Term};
 use tantivy::{Searcher, SegmentReader};
@@ -100,6 +101,15 @@ impl View {
         Ok(view)
     }
 
+    /// Returns for each leaf where the postings of the term are, if it has any.
+    pub(super) fn entries(&self, term: &Term) -> Result<Vec<Option<TermInfo>>, LexicalError> {
+        let entry = |leaf: &Leaf| {
+            let terms = leaf.field(term.field())?;
+            terms.get_term_info(term).map_err(|error| failed("read a term", error))
+        };
+        self.leaves.iter().map(entry).collect()
+    }
+
     /// Returns how many documents have the term, dead ones included that a merge has not dropped.
     pub(super) fn frequency(&self, term: &Term) -> Result<u64, LexicalError> {
         let mut frequency = 0;
@@ -191,8 +201,8 @@ impl Bm25StatisticsProvider for Statistics<'_> {
 }
 
 fn as_engine_error(error: LexicalError) -> tantivy::TantivyError {
-    match error {
-        LexicalError::Engine { source, .. } => source,
-        other => tantivy::TantivyError::InternalError(other.to_string()),
+    if let LexicalError::Engine { source, .. } = error {
+        return source;
     }
+    tantivy::TantivyError::InternalError(error.to_string())
 }
