@@ -34,8 +34,8 @@ pub trait CountTokens {
     fn token_ranges(&self, text: &str) -> Vec<Range<usize>>;
 
     /// Returns whether a cut between two words leaves the tokens of both sides as they were, so that
-    /// finished passages need not be counted again. True for WordPiece, not for byte-pair encodings
-    /// or SentencePiece.
+    /// finished passages need not be counted again. True for `WordPiece`, not for byte-pair
+    /// encodings or `SentencePiece`.
     fn is_additive(&self) -> bool {
         false
     }

@@ -33,7 +33,7 @@ impl Default for Limits {
             records_max: 100_000_000,
             record_bytes_max: 8 << 20,
             pages_max: 20_000,
-            pdf_time_max: Duration::from_secs(120),
+            pdf_time_max: Duration::from_mins(2),
             unpacked_bytes_max: 512 << 20,
             zip_entries_max: 10_000,
             zip_ratio_max: 100,

@@ -82,7 +82,12 @@ pub fn decode<'a>(
     match format {
         Format::Pdf => pdf::decode(bytes, limits, cancel),
         Format::Docx => contain::panics(format, || docx::decode(bytes, limits, cancel)),
-        _ => text_content(bytes, format, declared, limits, cancel),
+        Format::Plain
+        | Format::Markdown
+        | Format::Html
+        | Format::JsonLines
+        | Format::Csv
+        | Format::Tsv => text_content(bytes, format, declared, limits, cancel),
     }
     .map(Content::Text)
 }
@@ -96,14 +101,25 @@ fn text_content(
 ) -> Result<TextContent, DecodeError> {
     let declared = match format {
         Format::Html => declared.or_else(|| encoding::declared_in_html(bytes)),
-        _ => declared,
+        Format::Plain
+        | Format::Markdown
+        | Format::Pdf
+        | Format::Docx
+        | Format::JsonLines
+        | Format::Csv
+        | Format::Tsv => declared,
     };
     let decoded = encoding::decode(bytes, declared);
     cancel.check()?;
     let mut content = contain::panics(format, || match format {
         Format::Markdown => markdown::decode(&decoded.text, limits),
         Format::Html => html::decode(&decoded.text, limits),
-        _ => plain::decode(decoded.text.into_owned(), limits),
+        Format::Plain
+        | Format::Pdf
+        | Format::Docx
+        | Format::JsonLines
+        | Format::Csv
+        | Format::Tsv => plain::decode(decoded.text.into_owned(), limits),
     })?;
     content.warnings.splice(0..0, decoded.warnings);
     if content.text.trim().is_empty() {

@@ -1,5 +1,6 @@
 use std::io::{Cursor, Read};
 
+use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -162,5 +163,5 @@ pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
         .with_checks(false)
         .flatten()
         .find(|attribute| attribute.key.local_name().into_inner() == name)?;
-    attribute.unescape_value().ok().map(std::borrow::Cow::into_owned)
+    attribute.normalized_value(XmlVersion::Implicit1_0).ok().map(std::borrow::Cow::into_owned)
 }

@@ -123,8 +123,9 @@ impl<'c> Collector<'c> {
                 }
             },
         };
-        let [a, b, c, d, e, f] = transform.as_coeffs();
-        let (along, up) = (Vec2::new(a, b), Vec2::new(c, d));
+        let origin = transform.translation().to_point();
+        let axes = transform.as_coeffs();
+        let (along, up) = (Vec2::new(axes[0], axes[1]), Vec2::new(axes[2], axes[3]));
         let size = up.hypot() * EM;
         let advance = match glyph {
             DrawnGlyph::Outline(glyph) => glyph.advance_width(),
@@ -140,21 +141,15 @@ impl<'c> Collector<'c> {
         if text.is_empty() {
             // What another text stands for still takes its place.
             if let Some(last) = self.shown.glyphs.last_mut() {
-                let end = (Point::new(e, f) - last.origin).dot(last.direction) + advance;
+                let end = (origin - last.origin).dot(last.direction) + advance;
                 last.advance = if end.is_finite() { last.advance.max(end) } else { last.advance };
             }
             return;
         }
-        let is_sound = [e, f, size, advance].iter().all(|number| number.is_finite());
+        let is_sound = [origin.x, origin.y, size, advance].iter().all(|number| number.is_finite());
         if is_sound && length > 0.0 && size > 0.0 {
             let direction = direction / length;
-            self.shown.glyphs.push(Glyph {
-                text,
-                origin: Point::new(e, f),
-                direction,
-                advance,
-                size,
-            });
+            self.shown.glyphs.push(Glyph { text, origin, direction, advance, size });
         }
     }
 

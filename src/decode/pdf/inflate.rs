@@ -24,9 +24,8 @@ pub(super) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), DecodeError
         if bytes[..keyword].ends_with(b"end") {
             continue;
         }
-        let data = match &bytes[at..] {
-            [b'\r', b'\n', data @ ..] | [b'\n' | b'\r', data @ ..] => data,
-            _ => continue,
+        let ([b'\r', b'\n', data @ ..] | [b'\n' | b'\r', data @ ..]) = &bytes[at..] else {
+            continue;
         };
         let end = find(data, b"endstream").unwrap_or(data.len());
         // Filters that only encode, and passwords, are looked behind later.
@@ -44,9 +43,8 @@ pub(super) fn check_raw(bytes: &[u8], limits: &Limits) -> Result<(), DecodeError
 pub(super) fn check_objects(pdf: &Pdf, limits: &Limits) -> Result<(), DecodeError> {
     let mut total = 0_u64;
     for object in pdf.objects() {
-        let stream = match object {
-            Object::Stream(stream) => stream,
-            _ => continue,
+        let Object::Stream(stream) = object else {
+            continue;
         };
         total += unpacked(&stream, left(total, limits));
         check(total, limits)?;
@@ -79,7 +77,11 @@ fn unpacked(stream: &Stream<'_>, most: u64) -> u64 {
             }
             Filter::LzwDecode => count_of += lzw_length(&data, most),
             Filter::RunLengthDecode => count_of += data.len() as u64 * ratio_of(filter),
-            _ => {}
+            Filter::CcittFaxDecode
+            | Filter::Jbig2Decode
+            | Filter::DctDecode
+            | Filter::JpxDecode
+            | Filter::Crypt => {}
         }
     }
     count_of
@@ -91,7 +93,13 @@ fn ratio_of(filter: Filter) -> u64 {
         Filter::FlateDecode => 1_032,
         Filter::LzwDecode => 2_731,
         Filter::RunLengthDecode => 64,
-        _ => 1,
+        Filter::AsciiHexDecode
+        | Filter::Ascii85Decode
+        | Filter::CcittFaxDecode
+        | Filter::Jbig2Decode
+        | Filter::DctDecode
+        | Filter::JpxDecode
+        | Filter::Crypt => 1,
     }
 }
 
@@ -122,7 +130,7 @@ fn left(total: u64, limits: &Limits) -> u64 {
 /// Returns how much the source gives, up to `most`; damage ends it.
 fn count(source: impl Read, most: u64) -> u64 {
     let mut source = source.take(most);
-    let mut buffer = [0; 32 << 10];
+    let mut buffer = [0; 8 << 10];
     let mut total = 0;
     loop {
         match source.read(&mut buffer) {
@@ -139,7 +147,7 @@ fn from_hex(data: &[u8]) -> Vec<u8> {
         .iter()
         .take_while(|&&byte| byte != b'>')
         .filter_map(|&byte| char::from(byte).to_digit(16))
-        .map(|digit| digit as u8)
+        .filter_map(|digit| u8::try_from(digit).ok())
         .collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect()
 }
@@ -189,7 +197,7 @@ fn lzw_length(data: &[u8], most: u64) -> u64 {
             continue;
         }
         held -= width;
-        let code = (bits >> held) as usize & ((1 << width) - 1);
+        let code = usize::try_from(bits >> held).unwrap_or(usize::MAX) & ((1 << width) - 1);
         bits &= (1 << held) - 1;
         if code == CLEAR {
             lengths.truncate(258);

@@ -80,9 +80,9 @@ fn by_direction(glyphs: &[Glyph]) -> Vec<Vec<Placed<'_>>> {
     // Five degrees apart is one direction: scans and curved titles vary.
     let key = |glyph: &Glyph| {
         let degrees = glyph.direction.y.atan2(glyph.direction.x).to_degrees();
-        (degrees / 5.0).round().rem_euclid(72.0) as u32
+        rounded(degrees / 5.0).rem_euclid(72)
     };
-    let mut groups: Vec<(u32, Vec<&Glyph>)> = Vec::new();
+    let mut groups: Vec<(i64, Vec<&Glyph>)> = Vec::new();
     for glyph in glyphs {
         let key = key(glyph);
         match groups.iter_mut().find(|group| group.0 == key) {
@@ -94,7 +94,7 @@ fn by_direction(glyphs: &[Glyph]) -> Vec<Vec<Placed<'_>>> {
     groups
         .into_iter()
         .map(|(key, glyphs)| {
-            let angle = f64::from(key * 5).to_radians();
+            let angle = (key as f64 * 5.0).to_radians();
             let (sin, cos) = angle.sin_cos();
             glyphs
                 .into_iter()
@@ -317,7 +317,9 @@ fn strip(fragments: &[Fragment<'_>]) -> Option<Strip> {
         return None;
     }
     // How many fragments cover each slice of the width, by the differences at their ends.
-    let slice = |at: f64| (((at - start) / width) as usize).min(SLICES - 1);
+    let slice = |at: f64| {
+        usize::try_from(rounded(((at - start) / width).floor())).unwrap_or(0).min(SLICES - 1)
+    };
     let mut changes = [0_i64; SLICES + 1];
     for fragment in fragments {
         changes[slice(fragment.start)] += 1;
@@ -328,7 +330,7 @@ fn strip(fragments: &[Fragment<'_>]) -> Option<Strip> {
         covered += change;
         covered
     });
-    let count = fragments.len() as i64;
+    let count = i64::try_from(fragments.len()).unwrap_or(i64::MAX);
     let least = cover[MARGIN..SLICES - MARGIN].iter().copied().min().unwrap_or(count);
     let few = least + count / 20;
     let size = median(fragments.iter().map(|fragment| fragment.size).collect());
@@ -492,4 +494,13 @@ pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
         return 0.0;
     }
     *numbers.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+/// Returns the nearest whole number; what is no number is nought.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a cast of a float stops at the ends of the type"
+)]
+pub(super) fn rounded(number: f64) -> i64 {
+    number.round() as i64
 }

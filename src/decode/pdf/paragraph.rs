@@ -90,7 +90,7 @@ fn stacks(lines: &[Line]) -> Vec<&[Line]> {
     for (at, &step) in steps.iter().enumerate() {
         let ratio = lines[at + 1].size / lines[at].size;
         let is_apart = step > usual * SPACING_RATIO || step < 0.0;
-        if is_apart || ratio > SIZE_RATIO || ratio < 1.0 / SIZE_RATIO {
+        if is_apart || !(1.0 / SIZE_RATIO..=SIZE_RATIO).contains(&ratio) {
             stacks.push(&lines[first..=at]);
             first = at + 1;
         }
@@ -184,14 +184,12 @@ pub(super) fn join(text: &mut String, next: &str, hyphenated: &Hyphenated) {
         Some('\u{AD}') => {
             text.pop();
         }
-        Some('-' | '\u{2010}') if is_word => {
-            if !hyphenated.keeps(text, next) {
-                text.pop();
-            }
+        Some('-' | '\u{2010}') if is_word && !hyphenated.keeps(text, next) => {
+            text.pop();
         }
         // Addresses and ranges are broken behind these.
         Some('/' | '@' | '_' | '–') if letter.is_some_and(|letter| !letter.is_whitespace()) => {}
-        // A hyphen before a capital or a number belongs there: Anglo-Saxon, 1990-1995.
+        // Other hyphens belong there: well-known, Anglo-Saxon, 1990-1995.
         Some('-' | '\u{2010}') if letter.is_some_and(char::is_alphanumeric) => {}
         Some(last) if is_unspaced(last) && next.chars().next().is_some_and(is_unspaced) => {}
         Some(_) => text.push(' '),

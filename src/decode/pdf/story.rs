@@ -151,7 +151,7 @@ impl Levels {
 }
 
 fn half_points(size: f64) -> u64 {
-    (size * 2.0).round().clamp(0.0, 10_000.0) as u64
+    u64::try_from(line::rounded(size * 2.0)).unwrap_or(0).min(10_000)
 }
 
 /// Takes away the lines at the top and bottom of pages that come again on many, and those that count
@@ -226,7 +226,7 @@ fn edges(page: &[Block]) -> Vec<Edge> {
     edges
         .map(|(_, (place, line))| Edge {
             place,
-            title: (without_numbers(&line.text), (line.baseline / 8.0).round() as i64),
+            title: (without_numbers(&line.text), line::rounded(line.baseline / 8.0)),
             numbers: numbers_at_ends(&line.text),
         })
         .collect()

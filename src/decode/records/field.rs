@@ -132,7 +132,7 @@ fn first_of<'n>(wanted: &[String], names: impl Iterator<Item = &'n str> + Clone)
 
 /// Takes the text out of a field: a text, a list of paragraphs, or nothing.
 fn text_in(field: &(String, serde_json::Value)) -> Result<String, RecordProblem> {
-    let wrong = |found| RecordProblem::WrongType {
+    let wrong = |found: &'static str| RecordProblem::WrongType {
         field: field.0.clone(),
         expected: "text or a list of texts",
         found,
@@ -144,7 +144,9 @@ fn text_in(field: &(String, serde_json::Value)) -> Result<String, RecordProblem>
             let items: Option<Vec<&str>> = items.iter().map(serde_json::Value::as_str).collect();
             items.map(|items| items.join("\n")).ok_or_else(|| wrong("a list of other things"))
         }
-        other => Err(wrong(kind_of(other))),
+        serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::Object(_) => Err(wrong(kind_of(&field.1))),
     }
 }
 
@@ -152,7 +154,11 @@ fn text_in(field: &(String, serde_json::Value)) -> Result<String, RecordProblem>
 fn title_in(field: &(String, serde_json::Value)) -> Result<String, RecordProblem> {
     match &field.1 {
         serde_json::Value::Number(number) => Ok(number.to_string()),
-        _ => text_in(field),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::String(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => text_in(field),
     }
 }
 
@@ -162,10 +168,13 @@ fn id_in(field: &(String, serde_json::Value)) -> Result<Option<String>, RecordPr
         serde_json::Value::String(id) => Ok(Some(id.trim().to_owned())),
         serde_json::Value::Number(id) if !id.is_f64() => Ok(Some(id.to_string())),
         serde_json::Value::Null => Ok(None),
-        other => Err(RecordProblem::WrongType {
+        serde_json::Value::Number(_)
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => Err(RecordProblem::WrongType {
             field: field.0.clone(),
             expected: "text or a whole number",
-            found: kind_of(other),
+            found: kind_of(&field.1),
         }),
     }
 }

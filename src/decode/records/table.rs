@@ -45,7 +45,13 @@ impl<'a> Table<'a> {
         let mut pieces = Pieces::new(beginning);
         let delimiter = match format {
             Format::Tsv => b'\t',
-            _ => delimiter_of(beginning),
+            Format::Csv
+            | Format::JsonLines
+            | Format::Plain
+            | Format::Markdown
+            | Format::Html
+            | Format::Pdf
+            | Format::Docx => delimiter_of(beginning),
         };
         let bytes_max = limits.record_bytes_max;
         let mut reader = csv::ReaderBuilder::new()
@@ -216,6 +222,6 @@ fn float(cell: &str) -> Option<f64> {
     let is_number = cell.bytes().all(|byte| byte.is_ascii_digit() || b".-+eE".contains(&byte));
     let digits = cell.strip_prefix('-').unwrap_or(cell);
     let is_code =
-        digits.starts_with('0') && digits.bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit());
+        digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
     cell.parse().ok().filter(|number: &f64| is_number && !is_code && number.is_finite())
 }
