@@ -14,14 +14,13 @@ use std::time::Duration;
 use clap::{Args, Command, ValueEnum};
 use serde::Deserialize;
 
+use crate::embed::DEFAULT_TEXT_MODEL;
+use crate::embed::obtain::HUB_ENDPOINT;
 use crate::error::{Classified, ErrorKind};
 
 /// The port that is listened on by default: S-I-M-L on a telephone keypad. Below the ports that
 /// systems hand out by themselves, and not the default of another database.
 pub const PORT: u16 = 7465;
-
-/// The name of the text embedder that is used where none is named.
-pub const EMBEDDER: &str = "all-MiniLM-L6-v2";
 
 /// Where things are, and how much is said about them: settings of every command.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -29,12 +28,18 @@ pub struct PlaceSettings {
     /// The directory that holds the collections [default: simile-data]
     #[arg(long, value_name = "DIR", env = "SIMILE_DATA", global = true)]
     pub data: Option<PathBuf>,
-    /// The directory that holds models and the ONNX Runtime [default: in the user's data directory]
-    #[arg(long, value_name = "DIR", env = "SIMILE_MODELS", global = true)]
-    pub models: Option<PathBuf>,
+    /// The directory that keeps models and ONNX Runtime [default: in the user's cache directory]
+    #[arg(long, value_name = "DIR", env = "SIMILE_CACHE", global = true)]
+    pub cache: Option<PathBuf>,
     /// The ONNX Runtime library to load, instead of one that is found or obtained
-    #[arg(long, value_name = "FILE", env = "SIMILE_RUNTIME", global = true)]
-    pub runtime: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "SIMILE_ONNXRUNTIME", global = true)]
+    pub onnxruntime: Option<PathBuf>,
+    /// The Python whose pip obtains packages [default: python3]
+    #[arg(long, value_name = "PROGRAM", env = "SIMILE_PYTHON", global = true)]
+    pub python: Option<String>,
+    /// Where the model hub answers [default: https://huggingface.co]
+    #[arg(long, value_name = "URL", env = "SIMILE_HUB", global = true)]
+    pub hub: Option<String>,
     /// Obtain nothing from the network
     #[arg(long, value_name = "BOOL", env = "SIMILE_OFFLINE", global = true,
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -57,7 +62,7 @@ pub struct ServerSettings {
     #[arg(long, value_name = "BOOL", env = "SIMILE_INSECURE",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
-    /// The text embedder that is used where none is named [default: all-MiniLM-L6-v2]
+    /// The text embedder that is used where none is named [default: all-minilm-l6-v2]
     #[arg(long, value_name = "MODEL", env = "SIMILE_EMBEDDER")]
     pub embedder: Option<String>,
     /// The largest message that is read, and so the largest file [default: 64MiB]
@@ -130,10 +135,14 @@ pub enum Origin {
 pub struct Config {
     /// The directory that holds the collections.
     pub data: PathBuf,
-    /// The directory that holds models and the runtime.
-    pub models: PathBuf,
+    /// The directory that keeps models and the runtime.
+    pub cache: PathBuf,
     /// The runtime library, if it was named.
-    pub runtime: Option<PathBuf>,
+    pub onnxruntime: Option<PathBuf>,
+    /// The Python whose pip obtains packages.
+    pub python: String,
+    /// Where the model hub answers, without a slash at the end.
+    pub hub: String,
     /// Whether the network is left alone.
     pub is_offline: bool,
     /// What is logged; `None` leaves it to the command.
@@ -170,8 +179,8 @@ pub struct Config {
 pub struct Surroundings {
     /// How many threads run at once.
     pub cpus: usize,
-    /// The user's directory for application data, if there is one.
-    pub user_data: Option<PathBuf>,
+    /// The user's directory for what can be obtained again, if there is one.
+    pub user_cache: Option<PathBuf>,
 }
 
 /// Why settings do not hold.
@@ -242,14 +251,20 @@ impl Config {
         surroundings: &Surroundings,
     ) -> Result<Self, ConfigError> {
         let mut choose = Choice { file, given, origin, origins: BTreeMap::new() };
-        let models = surroundings.user_data.clone().map(|folder| folder.join("simile"));
         let config = Self {
             data: choose.pick("data", |s| s.places.data.clone()).unwrap_or("simile-data".into()),
-            models: choose
-                .pick("models", |s| s.places.models.clone())
-                .or(models)
-                .unwrap_or_else(|| "simile-models".into()),
-            runtime: choose.pick("runtime", |s| s.places.runtime.clone()),
+            cache: choose
+                .pick("cache", |s| s.places.cache.clone())
+                .or_else(|| surroundings.user_cache.clone())
+                .unwrap_or_else(|| "simile-cache".into()),
+            onnxruntime: choose.pick("onnxruntime", |s| s.places.onnxruntime.clone()),
+            python: choose
+                .pick("python", |s| s.places.python.clone())
+                .unwrap_or_else(|| "python3".to_owned()),
+            hub: choose.pick("hub", |s| s.places.hub.clone()).map_or_else(
+                || HUB_ENDPOINT.to_owned(),
+                |hub| hub.trim_end_matches('/').to_owned(),
+            ),
             is_offline: choose.pick("offline", |s| s.places.offline).unwrap_or(false),
             log: choose.pick("log", |s| s.places.log.clone()),
             log_format: choose.pick("log_format", |s| s.places.log_format).unwrap_or_default(),
@@ -259,7 +274,7 @@ impl Config {
             is_insecure: choose.pick("insecure", |s| s.server.insecure).unwrap_or(false),
             embedder: choose
                 .pick("embedder", |s| s.server.embedder.clone())
-                .unwrap_or_else(|| EMBEDDER.to_owned()),
+                .unwrap_or_else(|| DEFAULT_TEXT_MODEL.to_owned()),
             message_bytes_max: choose
                 .pick("message_bytes_max", |s| s.server.message_bytes_max)
                 .map_or(64 << 20, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
@@ -301,10 +316,12 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 17] = [
+        let lines: [(&str, Option<String>); 19] = [
             ("data", Some(quoted(&self.data))),
-            ("models", Some(quoted(&self.models))),
-            ("runtime", optional_path(&self.runtime)),
+            ("cache", Some(quoted(&self.cache))),
+            ("onnxruntime", optional_path(&self.onnxruntime)),
+            ("python", Some(toml::Value::from(self.python.as_str()).to_string())),
+            ("hub", Some(toml::Value::from(self.hub.as_str()).to_string())),
             ("offline", Some(self.is_offline.to_string())),
             ("log", self.log.as_ref().map(|log| toml::Value::from(log.as_str()).to_string())),
             ("log_format", Some(format!("\"{}\"", self.log_format))),
@@ -470,7 +487,7 @@ mod tests {
     use super::*;
 
     fn surroundings() -> Surroundings {
-        Surroundings { cpus: 2, user_data: Some("/home/user/.local/share".into()) }
+        Surroundings { cpus: 2, user_cache: Some("/home/user/.cache/simile".into()) }
     }
 
     fn assemble(file: &Settings, given: &Settings) -> Result<Config, ConfigError> {
@@ -495,7 +512,7 @@ mod tests {
         assert_eq!(config.origin("workers"), Origin::Flag);
         assert_eq!(config.origin("waiting_max"), Origin::File);
         assert_eq!(config.origin("streams_max"), Origin::Default);
-        assert_eq!(config.models, Path::new("/home/user/.local/share/simile"));
+        assert_eq!(config.cache, Path::new("/home/user/.cache/simile"));
     }
 
     #[test]
@@ -527,7 +544,7 @@ mod tests {
     #[test]
     fn printed_settings_are_read_back_as_the_same() {
         let mut given = Settings::default();
-        given.places.runtime = Some("/opt/\"odd\"/lib.so".into());
+        given.places.onnxruntime = Some("/opt/\"odd\"/lib.so".into());
         given.server.cache_bytes_max = Some(Bytes(3 << 20));
         let config = assemble(&Settings::default(), &given).unwrap();
         let again = assemble(&from_file(&config.to_toml()).unwrap(), &Settings::default()).unwrap();

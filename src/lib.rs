@@ -3,8 +3,8 @@
 pub mod cancel;
 pub mod chunk;
 pub mod cli;
-pub mod config;
 pub mod collection;
+pub mod config;
 pub mod decode;
 pub mod document;
 pub mod embed;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::eval::EvalCommand;
 use super::exit;
 use crate::config::{PlaceSettings, ServerSettings};
 
@@ -94,9 +95,9 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
-    /// Measure how good the answers are
+    /// Measure the quality of answers on judged questions
     #[command(subcommand)]
-    Eval(super::eval::EvalCommand),
+    Eval(EvalCommand),
     /// Show what simile does, on a small collection that comes with it
     Demo(DemoArguments),
     /// Say what was found on this machine and whether it is healthy
@@ -350,7 +351,7 @@ pub(super) enum CollectionCommand {
 #[command(after_help = "Examples:\n  \
     simile collection create notes                            texts, with the default embedder\n  \
     simile collection create photos --vector image=512        vectors that you bring\n  \
-    simile collection create both --vector text=all-MiniLM-L6-v2 --vector given=128:euclidean")]
+    simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
 pub(super) struct CreateArguments {
     /// The name: letters, digits, _ and -, at most 64
     pub(super) name: String,
@@ -408,7 +409,7 @@ pub(super) enum ModelCommand {
     /// Obtain a model's files and the runtime, and check them
     Pull {
         /// The name of the model
-        #[arg(default_value = crate::config::EMBEDDER)]
+        #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
 }
@@ -444,7 +445,7 @@ pub(super) struct MaintainArguments {
 #[command(
     after_help = "The demo starts its own server on loopback, reads a few dozen short texts \
     that come with simile, and asks them questions over gRPC. Everything printed is what the server \
-    answered. The first run obtains ONNX Runtime and the model all-MiniLM-L6-v2 (about 110 MB)."
+    answered. The first run obtains ONNX Runtime and the model all-minilm-l6-v2 (about 110 MB)."
 )]
 pub(super) struct DemoArguments {
     /// Keep the demo's collection in this folder [default: a temporary one]

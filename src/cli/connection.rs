@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::arguments::Connection;
 use super::exit::{CliError, Outcome};
-use super::serve::{self, Setting};
+use super::serve::{self, ModelStart, Setting};
 use crate::error::ErrorKind;
 use crate::server::Server;
 
@@ -76,7 +76,9 @@ impl Session {
         timeout: Option<Duration>,
     ) -> Result<Self, CliError> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let server = serve::start(setting, listener).await?;
+        let report = setting.output.model_report();
+        let start = ModelStart { loads_at_start: false, report };
+        let server = serve::start(setting, listener, start).await?;
         let channel = connect(&format!("http://{}", server.address()), CONNECT_TIME_MAX).await?;
         Ok(Self { channel, timeout, own: Some(server) })
     }

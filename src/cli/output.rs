@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::exit::{CliError, Outcome};
 use super::{Cli, collection};
 use crate::error::ErrorKind;
+use crate::server::Report;
 
 /// How often a line of progress is printed where no terminal shows a bar.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -31,7 +33,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default();
 pub(super) const TITLE: Style = AnsiColor::Cyan.on_default().bold();
 
 /// The outside of a command.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     is_json: bool,
     is_quiet: bool,
@@ -118,6 +120,33 @@ impl Output {
             shows_lines: !shows_bar && !self.is_quiet,
             said: Instant::now(),
         }
+    }
+
+    /// Returns what shows how a model is obtained and loaded. Loading alone is quick and not worth a
+    /// line; obtaining is said in any case, since it fetches from the network.
+    pub(super) fn model_report(&self) -> Report {
+        let (output, shown) = (*self, Mutex::new(None::<(String, Progress)>));
+        Arc::new(move |what, done, total| {
+            let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_new = shown.as_ref().is_none_or(|(shown, _)| shown != what);
+            if is_new {
+                if let Some((_, progress)) = shown.take() {
+                    progress.finish();
+                }
+                if total.is_none() {
+                    return;
+                }
+                let progress = output.progress(what, Unit::Bytes, total);
+                progress.note(what);
+                *shown = Some((what.to_owned(), progress));
+            }
+            if let Some((_, progress)) = shown.as_mut() {
+                progress.set(done, "");
+                if Some(done) == total {
+                    progress.finish();
+                }
+            }
+        })
     }
 
     /// Prints the completion script.

@@ -7,21 +7,26 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, FromArgMatches as _};
-use directories::BaseDirs;
+use directories::ProjectDirs;
 
 use super::arguments::{Cli, Command, ServeArguments};
 use super::connection::AddressNote;
 use super::exit::{CliError, Outcome};
 use super::output::Output;
+use crate::collection::Clock;
 use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
+use crate::embed::obtain::Hub;
+use crate::embed::onnx::RuntimeSearch;
+use crate::embed::{CatalogueOptions, WorkerOptions};
 use crate::error::ErrorKind;
-use crate::server::{Clock, Server, ServerOptions};
+use crate::server::{Report, Server, ServerOptions};
 use crate::telemetry;
 
 /// The settings of this run.
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) config: Config,
+    pub(super) output: Output,
 }
 
 impl Setting {
@@ -40,17 +45,38 @@ impl Setting {
             Some(ValueSource::CommandLine) => Origin::Flag,
             _ => Origin::Environment,
         };
-        Ok(Self { config: Config::assemble(&file, &given, &origin, &surroundings())? })
+        let config = Config::assemble(&file, &given, &origin, &surroundings())?;
+        Ok(Self { config, output: Output::new(cli.common.json, cli.common.quiet) })
     }
 
     /// Returns the same settings over another data directory.
     pub(super) fn over(&self, data: PathBuf) -> Self {
-        Self { config: self.config.over(data) }
+        Self { config: self.config.over(data), output: self.output }
     }
 
     /// Returns whether somebody chose the data directory.
     pub(super) fn is_data_chosen(&self) -> bool {
         self.config.origin("data") != Origin::Default
+    }
+
+    /// Returns where models and the runtime are, and how they run.
+    pub(super) fn catalogue_options(&self) -> CatalogueOptions {
+        let config = &self.config;
+        let beside = std::env::current_exe().ok();
+        CatalogueOptions {
+            models: config.cache.join("models"),
+            runtime: RuntimeSearch {
+                explicit: config.onnxruntime.clone(),
+                beside: beside.and_then(|program| program.parent().map(PathBuf::from)),
+                cache: config.cache.clone(),
+                is_offline: config.is_offline,
+                python: config.python.clone(),
+            },
+            hub: Hub { endpoint: config.hub.clone() },
+            is_offline: config.is_offline,
+            threads: config.embed_threads,
+            worker: WorkerOptions::default(),
+        }
     }
 
     /// Starts logging, by `usual` where no filter was given.
@@ -84,7 +110,8 @@ fn source(matches: &ArgMatches, name: &str) -> Option<ValueSource> {
 fn surroundings() -> Surroundings {
     Surroundings {
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        user_data: BaseDirs::new().map(|folders| folders.data_dir().to_owned()),
+        user_cache: ProjectDirs::from("", "", "simile")
+            .map(|folders| folders.cache_dir().to_owned()),
     }
 }
 
@@ -104,7 +131,12 @@ pub(super) fn serve(
             let message = format!("cannot listen on {}: {error}", setting.config.listen);
             CliError::local(ErrorKind::Unavailable, message)
         })?;
-        let server = start(setting, listener).await?;
+        let report: Report = Arc::new(|what, done, total| {
+            if done == 0 || Some(done) == total {
+                tracing::info!("{what}");
+            }
+        });
+        let server = start(setting, listener, ModelStart { loads_at_start: true, report }).await?;
         let _note = AddressNote::write(&setting.config.data, server.address())?;
         tracing::info!(
             address = %server.address(),
@@ -121,23 +153,34 @@ pub(super) fn serve(
     })
 }
 
+/// What a server does about its default embedder.
+pub(super) struct ModelStart {
+    /// Whether it is loaded at once, instead of when it is first needed.
+    pub(super) loads_at_start: bool,
+    /// Told what is done to get it ready.
+    pub(super) report: Report,
+}
+
 /// Starts a server with these settings.
-pub(super) async fn start(setting: &Setting, listener: TcpListener) -> Result<Server, CliError> {
+pub(super) async fn start(
+    setting: &Setting,
+    listener: TcpListener,
+    start: ModelStart,
+) -> Result<Server, CliError> {
     let config = &setting.config;
-    let clock: Clock = Arc::new(|| unix_ms());
+    let clock: Clock = Arc::new(unix_ms);
     let options = ServerOptions {
         data: config.data.clone(),
-        models: config.models.clone(),
-        runtime: config.runtime.clone(),
-        is_offline: config.is_offline,
+        catalogue: setting.catalogue_options(),
         embedder: config.embedder.clone(),
+        loads_at_start: start.loads_at_start,
+        report: start.report,
         message_bytes_max: config.message_bytes_max,
         streams_max: config.streams_max,
         workers: config.workers,
         waiting_max: config.waiting_max,
         request_time_max: config.request_time_max,
         shutdown_time_max: config.shutdown_time_max,
-        embed_threads: config.embed_threads,
         cache_bytes_max: config.cache_bytes_max,
         clock,
     };

@@ -88,6 +88,12 @@ impl Flow {
         title
     }
 
+    /// Ends all headings.
+    pub(super) fn end_headings(&mut self) {
+        self.end_block();
+        self.writer.end_headings();
+    }
+
     /// Opens a list; its items are numbered from `first`, or are points.
     pub(super) fn begin_list(&mut self, first: Option<u64>) {
         self.end_block();
@@ -113,6 +119,10 @@ impl Flow {
 
     /// Puts a number or a point before the next paragraph, where a format has items without lists.
     pub(super) fn mark(&mut self, indent: usize, number: Option<u64>) {
+        // A cell is one line, and has no room for lists.
+        if self.is_in_cell {
+            return;
+        }
         let indent = "  ".repeat(indent.min(INDENT_LEVELS_MAX));
         let marker = match number {
             Some(number) => format!("{indent}{number}. "),

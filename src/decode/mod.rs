@@ -7,6 +7,7 @@
 
 mod contain;
 mod content;
+mod docx;
 mod encoding;
 mod error;
 mod flow;
@@ -18,6 +19,8 @@ mod metadata;
 mod pdf;
 mod plain;
 mod records;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use content::{Content, TextContent};
@@ -78,6 +81,7 @@ pub fn decode<'a>(
     }
     match format {
         Format::Pdf => pdf::decode(bytes, limits, cancel),
+        Format::Docx => contain::panics(format, || docx::decode(bytes, limits, cancel)),
         _ => text_content(bytes, format, declared, limits, cancel),
     }
     .map(Content::Text)

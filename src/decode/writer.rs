@@ -45,6 +45,12 @@ impl Writer {
         self.block(&label);
     }
 
+    /// Ends the section; the next one stands under no heading.
+    pub(super) fn end_headings(&mut self) {
+        self.end_section();
+        self.path.clear();
+    }
+
     /// Begins a page; a section ends with its page.
     pub(super) fn page(&mut self, page: u32) {
         self.end_section();
@@ -59,16 +65,6 @@ impl Writer {
     /// Adds a line to what was before.
     pub(super) fn line(&mut self, text: &str) {
         self.add("\n", text);
-    }
-
-    /// Adds to the line before: what a page ended with goes on on the next.
-    pub(super) fn joined(&mut self, text: &str, is_joined_by_blank: bool) {
-        self.add(if is_joined_by_blank { "\n" } else { "" }, text);
-    }
-
-    /// Returns whether nothing has been written.
-    pub(super) fn is_empty(&self) -> bool {
-        self.text.is_empty()
     }
 
     /// Returns the last character that was written.
@@ -167,6 +163,11 @@ impl Inline {
             text.chars()
                 .filter(|&character| matches!(character, '\n' | '\t') || !is_unseen(character)),
         );
+    }
+
+    /// Returns whether nothing was collected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     /// Ends the line; more than two ends of lines in a row say no more than two.

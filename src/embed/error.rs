@@ -29,6 +29,14 @@ pub enum EmbedError {
         /// The first of its files that is not here.
         missing: PathBuf,
     },
+    /// A model that is not in memory: it is being loaded, or could not be.
+    #[error("model {name} is not loaded: {reason}")]
+    NotLoaded {
+        /// The model.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file of a model that is not the one its manifest names.
     #[error(
         "{} of model {name} has SHA-256 {actual}, its manifest says {expected}; \
@@ -128,9 +136,10 @@ impl Classified for EmbedError {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
             Self::TextTooLong { .. } => ErrorKind::InvalidInput,
-            Self::NotInstalled { .. } | Self::WorkerEnded { .. } | Self::File(_) => {
-                ErrorKind::Unavailable
-            }
+            Self::NotInstalled { .. }
+            | Self::NotLoaded { .. }
+            | Self::WorkerEnded { .. }
+            | Self::File(_) => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Canary { .. } => ErrorKind::Corrupt,
             Self::QueueFull { .. } => ErrorKind::Overloaded,
             Self::Tokenize(_) | Self::Failed { .. } | Self::Vector(_) => ErrorKind::Internal,

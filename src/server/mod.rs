@@ -3,11 +3,15 @@
 //! Asynchronous code only waits. Every request that computes or reads goes once to a pool of threads
 //! behind a bounded queue, and carries a token that ends it with its deadline or its caller.
 
+mod core;
+mod models;
 mod options;
 mod pool;
+mod services;
 mod status;
 mod translate;
 mod transport;
 
-pub use options::{Clock, ServerOptions};
+pub use models::Report;
+pub use options::ServerOptions;
 pub use transport::{Server, ServerError};

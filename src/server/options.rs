@@ -1,24 +1,24 @@
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-/// A clock: milliseconds since 1970-01-01 UTC.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+use super::models::Report;
+use crate::collection::Clock;
+use crate::embed::CatalogueOptions;
 
 /// How a server behaves; checked by whoever made it.
 #[derive(Clone)]
 pub struct ServerOptions {
     /// The directory that holds the collections.
     pub data: PathBuf,
-    /// The directory that holds models and the runtime.
-    pub models: PathBuf,
-    /// The runtime library, if it was named.
-    pub runtime: Option<PathBuf>,
-    /// Whether the network is left alone.
-    pub is_offline: bool,
+    /// The models.
+    pub catalogue: CatalogueOptions,
     /// The default text embedder.
     pub embedder: String,
+    /// Whether the default embedder is loaded at once, instead of when it is first needed.
+    pub loads_at_start: bool,
+    /// Told what is done to get a model ready.
+    pub report: Report,
     /// The largest message that is read.
     pub message_bytes_max: usize,
     /// Requests that one connection may have open.
@@ -31,8 +31,6 @@ pub struct ServerOptions {
     pub request_time_max: Duration,
     /// The time that running requests get when the server stops.
     pub shutdown_time_max: Duration,
-    /// Threads of one embedder.
-    pub embed_threads: usize,
     /// Memory for cached table pages, of each collection.
     pub cache_bytes_max: u64,
     /// The time.

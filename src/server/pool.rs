@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tonic::{Status, metadata::MetadataMap};
 
 use super::status;
@@ -20,6 +20,8 @@ type Task = Box<dyn FnOnce() + Send>;
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     queue: Sender<Task>,
+    /// Work that waits for its place here holds no place in the queue.
+    places: Arc<Semaphore>,
     waiting_max: usize,
     request_time_max: Duration,
     // Dropped last: the threads end when the last sender is gone.
@@ -43,7 +45,7 @@ impl Pool {
     /// # Errors
     /// If the system gives no more threads.
     pub(super) fn start(name: &str, options: PoolOptions) -> std::io::Result<Self> {
-        let (queue, tasks) = bounded::<Task>(options.waiting_max);
+        let (queue, tasks) = bounded::<Task>(options.waiting_max + options.workers);
         let threads = (0..options.workers)
             .map(|number| {
                 let tasks = tasks.clone();
@@ -52,6 +54,7 @@ impl Pool {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             queue,
+            places: Arc::new(Semaphore::new(options.workers)),
             waiting_max: options.waiting_max,
             request_time_max: options.request_time_max,
             _threads: Arc::new(threads),
@@ -88,6 +91,23 @@ impl Pool {
                 Err(Status::deadline_exceeded("deadline exceeded"))
             }
         }
+    }
+
+    /// Hands work to the pool, waiting for a place instead of being refused; what it gives comes
+    /// through the receiver.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, Status>>, Status> {
+        let stopping = |_| Status::unavailable("the server is stopping");
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(stopping)?;
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(move || {
+            drop(reply.send(contained(work)));
+            drop(place);
+        });
+        self.submit(task)?;
+        Ok(answer)
     }
 
     fn submit(&self, task: Task) -> Result<(), Status> {

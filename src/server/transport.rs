@@ -2,13 +2,31 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use simile_proto::v1::admin_server::AdminServer;
+use simile_proto::v1::collections_server::CollectionsServer;
+use simile_proto::v1::documents_server::DocumentsServer;
+use simile_proto::v1::embedding_server::EmbeddingServer;
+use simile_proto::v1::jobs_server::JobsServer;
+use simile_proto::v1::search_server::SearchServer;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Router, TcpIncoming};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use super::ServerOptions;
+use super::core::{Core, Shared};
+use super::models::{Models, Readiness};
+use super::pool::{Pool, PoolOptions};
+use super::services::{
+    AdminService, CollectionsService, DocumentsService, EmbeddingService, JobsService,
+    SearchService,
+};
+use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
+use crate::embed::{Catalogue, EmbedError, ManifestError};
 use crate::error::{Classified, ErrorKind};
 
 /// How often an idle connection is asked whether somebody is there, and how long that may take.
@@ -18,12 +36,19 @@ const WINDOWS: (u32, u32) = (4 << 20, 16 << 20);
 /// The most bytes of the headers of a request.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 
+/// How many streams may store documents at once.
+const UPSERTS_MAX: usize = 256;
+/// Threads that store batches and maintain, and how much of it waits.
+const BULK_WORKERS_MIN: usize = 4;
+const BULK_WAITING_MAX: usize = 64;
+/// How long maintenance may take if its caller does not say.
+const BULK_TIME_MAX: Duration = Duration::from_secs(86_400);
+
 /// A server that runs.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    shutdown_time_max: Duration,
-    stop: Option<oneshot::Sender<()>>,
+    core: Core,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
@@ -33,12 +58,28 @@ pub enum ServerError {
     /// The system refused.
     #[error("cannot start the server")]
     Io(#[from] io::Error),
+    /// The data directory cannot be opened.
+    #[error(transparent)]
+    Data(#[from] crate::collection::Error),
+    /// A manifest is none.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The default embedder is not known, or another model error.
+    #[error(transparent)]
+    Embedder(#[from] EmbedError),
+    /// The reflection service has no descriptors.
+    #[error("cannot offer reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
 }
 
 impl Classified for ServerError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Io(_) => ErrorKind::Unavailable,
+            Self::Data(error) => error.kind(),
+            Self::Manifest(error) => error.kind(),
+            Self::Embedder(error) => error.kind(),
+            Self::Reflection(_) => ErrorKind::Internal,
         }
     }
 }
@@ -47,32 +88,25 @@ impl Server {
     /// Starts to serve on the listener.
     ///
     /// # Errors
-    /// [`ServerError`] if the data directory cannot be opened, or the system refuses.
+    /// [`ServerError`]: the data directory cannot be opened, the default embedder is not known, or the
+    /// system refuses.
     pub async fn start(options: ServerOptions, listener: TcpListener) -> Result<Self, ServerError> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (_, health) = tonic_health::server::health_reporter();
-        let router = tonic::transport::Server::builder()
-            .max_concurrent_streams(options.streams_max)
-            .initial_stream_window_size(WINDOWS.0)
-            .initial_connection_window_size(WINDOWS.1)
-            .http2_keepalive_interval(Some(KEEPALIVE.0))
-            .http2_keepalive_timeout(Some(KEEPALIVE.1))
-            .http2_max_header_list_size(HEADER_BYTES_MAX)
-            .add_service(health);
-        let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, async {
-            // A sender that is gone stops the server as well.
-            drop(stopped.await);
-        }));
-        Ok(Self {
-            address,
-            shutdown_time_max: options.shutdown_time_max,
-            stop: Some(stop),
-            serving,
-        })
+        // Opening reads every collection: not for the threads that only wait.
+        let opened = tokio::task::spawn_blocking(move || open(options)).await;
+        let core = opened.map_err(io::Error::other)??;
+        let router = services(&core).await?;
+        let stopped = core.clone();
+        let serving = tokio::spawn(async move {
+            router.serve_with_incoming_shutdown(incoming, stopped.stopped()).await
+        });
+        if core.options.loads_at_start {
+            core.models.begin(core.models.default_name());
+        }
+        Ok(Self { address, core, serving })
     }
 
     /// Returns the address that is listened on.
@@ -82,9 +116,117 @@ impl Server {
 
     /// Takes no more requests, lets the running ones end within their time, and closes everything.
     pub async fn stop(mut self) {
-        drop(self.stop.take());
-        if tokio::time::timeout(self.shutdown_time_max, &mut self.serving).await.is_err() {
+        self.core.stopping.send_replace(true);
+        let patience = self.core.options.shutdown_time_max;
+        if tokio::time::timeout(patience, &mut self.serving).await.is_err() {
+            tracing::warn!("requests still running are given up");
             self.serving.abort();
         }
+        let core = self.core;
+        let closing = tokio::task::spawn_blocking(move || core.collections.close());
+        if closing.await.is_err() {
+            tracing::error!("closing the collections failed");
+        }
+    }
+}
+
+fn open(options: ServerOptions) -> Result<Core, ServerError> {
+    let catalogue = Catalogue::open(options.catalogue.clone())?;
+    catalogue.manifest(&options.embedder)?;
+    let obtains = !options.catalogue.is_offline;
+    let report = Arc::clone(&options.report);
+    let models = Models::new(catalogue, options.embedder.clone(), obtains, report);
+    let collections = Collections::open(
+        &options.data,
+        CollectionsOptions { cache_bytes_max: options.cache_bytes_max },
+        Arc::clone(&models) as SharedEmbedders,
+    )?;
+    let pool = PoolOptions {
+        workers: options.workers,
+        waiting_max: options.waiting_max,
+        request_time_max: options.request_time_max,
+    };
+    let bulk = PoolOptions {
+        workers: (options.workers / 2).max(BULK_WORKERS_MIN),
+        waiting_max: BULK_WAITING_MAX,
+        request_time_max: BULK_TIME_MAX,
+    };
+    Ok(Core::new(Shared {
+        collections,
+        models,
+        jobs: Jobs::new(Arc::clone(&options.clock)),
+        started_unix_ms: (options.clock)(),
+        pool: Pool::start("answer", pool)?,
+        bulk: Pool::start("bulk", bulk)?,
+        upserts: Arc::new(Semaphore::new(UPSERTS_MAX)),
+        stopping: watch::Sender::new(false),
+        options,
+    }))
+}
+
+async fn services(core: &Core) -> Result<Router, ServerError> {
+    let options = &core.options;
+    let most = options.message_bytes_max;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    for name in SERVICES {
+        reporter.set_service_status(name, ServingStatus::Serving).await;
+    }
+    tokio::spawn(report_embedding(core.clone(), reporter));
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(simile_proto::v1::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Answers may be as large as the messages they are about.
+    macro_rules! limited {
+        ($service:expr) => {
+            $service.max_decoding_message_size(most).max_encoding_message_size(usize::MAX)
+        };
+    }
+    Ok(tonic::transport::Server::builder()
+        .max_concurrent_streams(options.streams_max)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(limited!(SearchServer::new(SearchService(core.clone()))))
+        .add_service(limited!(DocumentsServer::new(DocumentsService(core.clone()))))
+        .add_service(limited!(CollectionsServer::new(CollectionsService(core.clone()))))
+        .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
+        .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
+        .add_service(limited!(AdminServer::new(AdminService(core.clone())))))
+}
+
+/// The services whose health can be asked for beside that of the whole (the empty name).
+const SERVICES: [&str; 5] = [
+    "simile.v1.Collections",
+    "simile.v1.Documents",
+    "simile.v1.Search",
+    "simile.v1.Jobs",
+    "simile.v1.Admin",
+];
+
+/// Embedding is healthy once the default embedder is in memory; all else is served without it.
+async fn report_embedding(core: Core, reporter: HealthReporter) {
+    let mut ended = core.models.ended();
+    loop {
+        let status = match core.models.readiness(core.models.default_name()) {
+            Readiness::Ready => ServingStatus::Serving,
+            Readiness::Idle | Readiness::Loading | Readiness::Failed(_) => {
+                ServingStatus::NotServing
+            }
+        };
+        reporter.set_service_status("simile.v1.Embedding", status).await;
+        tokio::select! {
+            changed = ended.changed() => if changed.is_err() { return },
+            () = core.stopped() => break,
+        }
+    }
+    for name in SERVICES.into_iter().chain(["", "simile.v1.Embedding"]) {
+        reporter.set_service_status(name, ServingStatus::NotServing).await;
     }
 }

@@ -1,7 +1,7 @@
 /// The longest encoded key with its table's prefix, in bytes.
 ///
 /// With at most 257 keys to an index page of the engine it keeps every such page inside the log
-/// (see [`crate::engine::SEGMENT_BYTES`]).
+/// (the README says more).
 pub const KEY_BYTES_MAX: usize = 2048;
 
 /// Why bytes are not a key.

@@ -1,4 +1,4 @@
-//! Durable typed tables: what must still be there after the power was cut?
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod batch;

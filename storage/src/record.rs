@@ -4,7 +4,7 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 ///
 /// At most about twenty values share a page of the engine, and a page over a quarter of a segment
 /// leaves the log for a file of its own, which the engine never syncs
-/// (see [`crate::engine::SEGMENT_BYTES`]).
+/// (the README says more).
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bounds what a decoder allocates before it has seen the elements.

@@ -90,4 +90,12 @@ fn a_second_batch_is_applied_only_when_the_first_is_durable() {
     database.barrier().unwrap();
     database.commit(Batch::new()).unwrap();
     assert_eq!(calls(), before + 2, "there was nothing to sync");
+
+    // A large batch trusts nothing: reading too makes the engine write.
+    let mut large = Batch::new();
+    for key in 0..10 {
+        large.put(&NUMBERS, &key, &Numbered::new(key, 60_000)).unwrap();
+    }
+    database.apply(&large).unwrap();
+    assert_eq!(calls(), before + 3);
 }

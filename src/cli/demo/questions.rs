@@ -88,7 +88,7 @@ pub(super) const QUESTIONS: [Question; 10] = [
         first: &["harbour/tides.md"],
     },
     Question {
-        shows: "Hybrid: both legs, joined by rank; each hit says which leg put it where",
+        shows: "Hybrid: both legs, each counted by what stands above chance; a hit says where each put it",
         text: "how do my eyes get used to the dark",
         mode: Mode::Hybrid,
         syntax: PLAIN,

@@ -16,6 +16,10 @@ use crate::cancel::Cancellation;
 /// A font's own unit: glyphs are drawn a thousand to the em.
 const EM: f64 = 1_000.0;
 
+/// Every form that is drawn begins with a clip, and costs this much more than a path. Forms that draw
+/// forms are the one way to draw without end.
+const STEPS_OF_A_FORM: usize = 20;
+
 /// How often the token is asked, in drawing steps.
 const STEPS_A_CHECK: u64 = 1_024;
 
@@ -234,7 +238,7 @@ impl<'a> Device<'a> for Collector<'_> {
     }
 
     fn push_clip_path(&mut self, _: &ClipPath) {
-        self.step(0);
+        self.step(STEPS_OF_A_FORM);
     }
 
     fn push_clip_rect(&mut self, _: &Rect) {

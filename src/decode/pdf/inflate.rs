@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn the_length_of_lzw_data_is_known_without_unpacking_it() {
-        // The example of ISO 32000-2, 7.4.4.2: nine bytes in eight codes.
+        // The example of ISO 32000-2, 7.4.4.2: ten bytes in nine codes.
         let data = [0x80, 0x0B, 0x60, 0x50, 0x22, 0x0C, 0x0C, 0x85, 0x01];
-        assert_eq!(lzw_length(&data, 1_000), 9);
+        assert_eq!(lzw_length(&data, 1_000), 10);
     }
 }

@@ -224,41 +224,92 @@ const COLUMN_DEPTH_MAX: usize = 3;
 /// before what is right of it. Lines that cross the strip, such as titles and wide tables, end both
 /// columns above them.
 fn columns<'g>(fragments: Vec<Fragment<'g>>, depth: usize, regions: &mut Vec<Vec<Fragment<'g>>>) {
-    let gutter = if depth < COLUMN_DEPTH_MAX { gutter(&fragments) } else { None };
-    let Some((begins, ends)) = gutter else {
+    let strip = if depth < COLUMN_DEPTH_MAX { strip(&fragments) } else { None };
+    let Some(strip) = strip else {
         regions.push(fragments);
         return;
     };
-    let (mut left, mut right, mut crossing) = (Vec::new(), Vec::new(), Vec::new());
-    for fragment in fragments {
-        let is_left = fragment.end <= ends && fragment.start < begins;
-        if is_left || fragment.start >= begins {
-            nested(&mut crossing, depth, regions);
-            if is_left { left.push(fragment) } else { right.push(fragment) }
+    // What stands in one column, until a band with two of them comes.
+    let mut single = Vec::new();
+    for band in strip.bands(fragments) {
+        if strip.parts_columns(&band) {
+            regions.extend(Some(std::mem::take(&mut single)).filter(|lines| !lines.is_empty()));
+            let (left, right): (Vec<_>, Vec<_>) =
+                band.into_iter().partition(|fragment| strip.is_left(fragment));
+            columns(left, depth + 1, regions);
+            columns(right, depth + 1, regions);
         } else {
-            nested(&mut left, depth, regions);
-            nested(&mut right, depth, regions);
-            crossing.push(fragment);
+            single.extend(band);
         }
     }
-    for mut rest in [crossing, left, right] {
-        nested(&mut rest, depth, regions);
+    if !single.is_empty() {
+        regions.push(single);
     }
 }
 
-fn nested<'g>(
-    fragments: &mut Vec<Fragment<'g>>,
-    depth: usize,
-    regions: &mut Vec<Vec<Fragment<'g>>>,
-) {
-    if !fragments.is_empty() {
-        columns(std::mem::take(fragments), depth + 1, regions);
+/// A strip down the page that few lines cross.
+#[derive(Debug, Clone, Copy)]
+struct Strip {
+    begins: f64,
+    ends: f64,
+}
+
+impl Strip {
+    fn is_left(self, fragment: &Fragment<'_>) -> bool {
+        fragment.end <= self.ends && fragment.start < self.begins
+    }
+
+    fn is_crossed(self, fragment: &Fragment<'_>) -> bool {
+        !self.is_left(fragment) && fragment.start < self.begins
+    }
+
+    /// Parts the fragments, which are in order, into runs that all cross the strip or none of which
+    /// does.
+    fn bands<'g>(self, fragments: Vec<Fragment<'g>>) -> Vec<Vec<Fragment<'g>>> {
+        let mut bands: Vec<(bool, Vec<Fragment<'g>>)> = Vec::new();
+        for fragment in fragments {
+            let is_crossed = self.is_crossed(&fragment);
+            match bands.last_mut() {
+                Some(band) if band.0 == is_crossed => band.1.push(fragment),
+                _ => bands.push((is_crossed, vec![fragment])),
+            }
+        }
+        bands.into_iter().map(|band| band.1).collect()
+    }
+
+    /// Returns whether there is running text on both sides of the strip; the cells of a table are
+    /// short and belong together across it.
+    fn parts_columns(self, band: &[Fragment<'_>]) -> bool {
+        let (left, right): (Vec<&Fragment<'_>>, Vec<_>) =
+            band.iter().partition(|fragment| self.is_left(fragment));
+        if right.iter().any(|fragment| self.is_crossed(fragment)) {
+            return false;
+        }
+        let is_text = |side: &[&Fragment<'_>]| {
+            let characters: usize = side.iter().map(|fragment| fragment.characters).sum();
+            let size = median(side.iter().map(|fragment| fragment.size).collect());
+            let width = median(side.iter().map(|fragment| fragment.end - fragment.start).collect());
+            side.len() >= 4 && characters >= side.len() * 8 && width >= size * 8.0
+        };
+        if !is_text(&left) || !is_text(&right) {
+            return false;
+        }
+        let reach = |side: &[&Fragment<'_>]| {
+            let baselines = side.iter().map(|fragment| fragment.baseline);
+            let top = baselines.clone().fold(f64::INFINITY, f64::min);
+            (top, baselines.fold(f64::NEG_INFINITY, f64::max))
+        };
+        let ((left_top, left_bottom), (right_top, right_bottom)) = (reach(&left), reach(&right));
+        let shared = left_bottom.min(right_bottom) - left_top.max(right_top);
+        shared > 0.5 * (left_bottom - left_top).min(right_bottom - right_top)
     }
 }
 
-/// Returns where a blank strip begins and ends that parts two columns of text.
-fn gutter(fragments: &[Fragment<'_>]) -> Option<(f64, f64)> {
+/// Returns the strip that parts two columns of text somewhere on the page.
+fn strip(fragments: &[Fragment<'_>]) -> Option<Strip> {
     const SLICES: usize = 200;
+    /// The outer parts of the width hold margins, not strips.
+    const MARGIN: usize = SLICES / 6;
     let start = fragments.iter().map(|fragment| fragment.start).fold(f64::INFINITY, f64::min);
     let end = fragments.iter().map(|fragment| fragment.end).fold(f64::NEG_INFINITY, f64::max);
     let width = (end - start) / SLICES as f64;
@@ -277,48 +328,27 @@ fn gutter(fragments: &[Fragment<'_>]) -> Option<(f64, f64)> {
         covered += change;
         covered
     });
-    let few = (fragments.len() / 10) as i64;
+    let count = fragments.len() as i64;
+    let least = cover[MARGIN..SLICES - MARGIN].iter().copied().min().unwrap_or(count);
+    let few = least + count / 20;
     let size = median(fragments.iter().map(|fragment| fragment.size).collect());
-    let mut best: Option<(usize, usize, i64)> = None;
-    let mut at = SLICES / 6;
-    while at < SLICES - SLICES / 6 {
+    let mut strips: Vec<(i64, usize, usize)> = Vec::new();
+    let mut at = MARGIN;
+    while at < SLICES - MARGIN {
         let run = cover[at..SLICES].iter().take_while(|&&count| count <= few).count();
-        let most = cover[at..at + run].iter().copied().max().unwrap_or(0);
-        let is_wide = run as f64 * width >= size * 0.7;
-        let is_better = best.is_none_or(|(from, to, count)| (most, to - from) < (count, run));
-        if run > 0 && is_wide && is_better {
-            best = Some((at, at + run, most));
+        if run as f64 * width >= size * 0.7 {
+            let most = cover[at..at + run].iter().copied().max().unwrap_or(0);
+            strips.push((most, SLICES - run, at));
         }
         at += run.max(1);
     }
-    let (from, to, _) = best?;
-    let (begins, ends) = (start + from as f64 * width, start + to as f64 * width);
-    parts_columns(fragments, begins, ends).then_some((begins, ends))
-}
-
-/// Returns whether there is running text on both sides of the strip; the cells of a table are short
-/// and belong together across it.
-fn parts_columns(fragments: &[Fragment<'_>], begins: f64, ends: f64) -> bool {
-    let left: Vec<_> = fragments.iter().filter(|fragment| fragment.end <= ends).collect();
-    let right: Vec<_> = fragments.iter().filter(|fragment| fragment.start >= begins).collect();
-    let is_text = |side: &[&Fragment<'_>]| {
-        let characters: usize = side.iter().map(|fragment| fragment.characters).sum();
-        let size = median(side.iter().map(|fragment| fragment.size).collect());
-        let width = median(side.iter().map(|fragment| fragment.end - fragment.start).collect());
-        side.len() >= 4 && characters >= side.len() * 8 && width >= size * 8.0
-    };
-    if !is_text(&left) || !is_text(&right) {
-        return false;
-    }
-    let reach = |side: &[&Fragment<'_>]| {
-        let top = side.iter().map(|fragment| fragment.baseline).fold(f64::INFINITY, f64::min);
-        let bottom =
-            side.iter().map(|fragment| fragment.baseline).fold(f64::NEG_INFINITY, f64::max);
-        (top, bottom)
-    };
-    let ((left_top, left_bottom), (right_top, right_bottom)) = (reach(&left), reach(&right));
-    let shared = left_bottom.min(right_bottom) - left_top.max(right_top);
-    shared > 0.5 * (left_bottom - left_top).min(right_bottom - right_top)
+    strips.sort_unstable();
+    strips.into_iter().take(4).find_map(|(_, rest, at)| {
+        let begins = start + at as f64 * width;
+        let strip = Strip { begins, ends: begins + (SLICES - rest) as f64 * width };
+        let bands = strip.bands(fragments.to_vec());
+        bands.iter().any(|band| strip.parts_columns(band)).then_some(strip)
+    })
 }
 
 /// Returns the lines of a region, from top to bottom.

@@ -9,6 +9,8 @@ mod inflate;
 mod line;
 mod paragraph;
 mod story;
+#[cfg(test)]
+mod tests;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -32,8 +34,10 @@ const STACK_BYTES: usize = 128 << 20;
 /// How often it is asked whether the work is still wanted.
 const WAIT: Duration = Duration::from_millis(20);
 
-/// The most drawing steps of a file: a step is a glyph, a path or an image. A map has a million.
-const STEPS_MAX: u64 = 50_000_000;
+/// The most drawing steps of a file, and more for each of its pages: a step is a glyph, a path or an
+/// image. A map has a million.
+const STEPS_MAX: u64 = 10_000_000;
+const STEPS_A_PAGE: u64 = 200_000;
 
 /// Returns the text of the PDF, its pages and its headings.
 ///
@@ -150,7 +154,8 @@ impl Task {
         let cache = InterpreterCache::new();
         let mut pages = Vec::new();
         let mut broken = Vec::new();
-        let mut steps = STEPS_MAX;
+        let steps_max = STEPS_MAX + STEPS_A_PAGE * pdf.pages().len() as u64;
+        let mut steps = steps_max;
         for (number, page) in (1..).zip(pdf.pages().iter()) {
             self.cancel.check()?;
             let mut collector = Collector::new(steps, &self.own);
@@ -161,8 +166,8 @@ impl Task {
                 Err(contain::Ended::Thrown(Ended::Spent)) => {
                     return Err(DecodeError::TooLarge {
                         what: "drawing steps",
-                        limit: STEPS_MAX,
-                        actual: STEPS_MAX + 1,
+                        limit: steps_max,
+                        actual: steps_max + 1,
                     });
                 }
                 Err(contain::Ended::Thrown(Ended::Cancelled)) => {

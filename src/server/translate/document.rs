@@ -4,8 +4,11 @@ use simile_proto::v1::document::Content;
 use simile_proto::v1::upsert_result;
 use simile_proto::v1::{self as wire};
 
-use super::value::{document_id, payload, span, vectors};
+use super::value::{
+    document_id, payload, payload_to_wire, span, span_to_wire, vectors, vectors_to_wire,
+};
 use super::{WireError, at_most};
+use crate::collection::{StoredDocument, StoredPart};
 use crate::ingest::{
     ItemError, ItemResult, ItemTimings, Outcome, PartSource, Source, SourceContent, Stored,
 };
@@ -77,4 +80,19 @@ fn item_timings(timings: ItemTimings) -> Vec<wire::StageTiming> {
 pub(in crate::server) fn stage(name: &str, duration: Duration) -> wire::StageTiming {
     let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     wire::StageTiming { stage: name.to_owned(), microseconds }
+}
+
+/// Returns a document as it travels.
+pub(in crate::server) fn stored_document_to_wire(document: StoredDocument) -> wire::StoredDocument {
+    let part = |part: StoredPart| wire::Part {
+        text: part.text,
+        vectors: vectors_to_wire(part.vectors),
+        span: span_to_wire(part.span),
+    };
+    wire::StoredDocument {
+        id: document.id.to_string(),
+        payload: payload_to_wire(document.payload),
+        sequence: document.sequence.0,
+        parts: document.parts.into_iter().map(part).collect(),
+    }
 }

@@ -1,20 +1,19 @@
 //! Wire types to those of the domain and back. Whatever comes from outside is checked here or by the
 //! constructors that are called here; nothing behind the server sees a wire type.
 
-//mod collection;
+mod collection;
 mod document;
 mod filter;
 mod search;
 mod value;
 
-//pub(super) use collection::{collection_to_wire, new_collection};
-pub(super) use document::{item_result_to_wire, source};
+pub(super) use collection::{collection_to_wire, new_collection};
+pub(super) use document::{
+    item_error_to_wire, item_result_to_wire, source, stage, stored_document_to_wire,
+};
 pub(super) use filter::{filter, optional_filter};
 pub(super) use search::{answer_to_wire, search_request};
-pub(super) use value::{
-    dense_vector, document_id, document_ids, payload, payload_to_wire, span_to_wire, vectors,
-    vectors_to_wire,
-};
+pub(super) use value::{document_id, document_ids};
 
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::error::{Classified, ErrorKind};

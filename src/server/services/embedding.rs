@@ -1,0 +1,91 @@
+use simile_proto::v1::embedding_server::Embedding;
+use simile_proto::v1::{self as wire};
+use tonic::{Request, Response, Status};
+
+use super::super::core::{Core, Shared};
+use super::super::status;
+use super::super::translate::{WireError, at_most, stage};
+use crate::cancel::Cancellation;
+use crate::collection::Embedders as _;
+use crate::embed::{Embedded, Lane, ModelState, Role};
+
+/// The most texts of one request.
+const TEXTS_MAX: usize = 1_024;
+/// Up to this many texts somebody is taken to wait; more give way to those who ask.
+const QUERY_TEXTS_MAX: usize = 16;
+
+/// Texts to vectors.
+#[derive(Debug)]
+pub(in crate::server) struct EmbeddingService(pub(in crate::server) Core);
+
+#[tonic::async_trait]
+impl Embedding for EmbeddingService {
+    async fn embed(
+        &self,
+        request: Request<wire::EmbedRequest>,
+    ) -> Result<Response<wire::EmbedResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        at_most("texts", message.texts.len(), TEXTS_MAX)?;
+        let role = role(message.role)?;
+        let embed = move |shared: &Shared, cancel: &Cancellation| {
+            let embedder = shared.models.get(&message.model).map_err(|error| status::of(&error))?;
+            let texts: Vec<&str> = message.texts.iter().map(String::as_str).collect();
+            let lane = if texts.len() <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
+            let embedded =
+                embedder.embed(&texts, role, lane, cancel).map_err(|error| status::of(&error))?;
+            let fingerprint = embedder.specification().fingerprint.to_string();
+            Ok(to_wire(embedded, fingerprint))
+        };
+        Ok(Response::new(self.0.answer_with_models(&metadata, embed).await?))
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<wire::ListModelsRequest>,
+    ) -> Result<Response<wire::ListModelsResponse>, Status> {
+        let list = self.0.answer(request.metadata(), |shared, _| {
+            let models = shared.models.catalogue().list().into_iter().map(model_to_wire).collect();
+            Ok(wire::ListModelsResponse { models })
+        });
+        Ok(Response::new(list.await?))
+    }
+}
+
+fn role(number: i32) -> Result<Role, WireError> {
+    match wire::Role::try_from(number) {
+        Ok(wire::Role::Unspecified | wire::Role::Passage) => Ok(Role::Passage),
+        Ok(wire::Role::Query) => Ok(Role::Query),
+        Err(_) => Err(WireError::UnknownChoice { what: "role", actual: number }),
+    }
+}
+
+fn to_wire(embedded: Embedded, fingerprint: String) -> wire::EmbedResponse {
+    let timings = vec![
+        stage("tokenize", embedded.timings.tokenize),
+        stage("queue", embedded.timings.queued),
+        stage("run", embedded.timings.run),
+    ];
+    let embeddings = embedded.embeddings.into_iter().map(|embedding| wire::TextEmbedding {
+        vector: Some(wire::DenseVector { components: embedding.vector.into_vec() }),
+        tokens: embedding.tokens,
+        truncated: embedding.truncated,
+    });
+    wire::EmbedResponse { embeddings: embeddings.collect(), fingerprint, timings }
+}
+
+fn model_to_wire(model: ModelState) -> wire::Model {
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let fingerprint =
+        if model.is_installed { model.manifest.fingerprint().to_string() } else { String::new() };
+    wire::Model {
+        name: model.manifest.name,
+        kind: model.manifest.kind.name().to_owned(),
+        dimension: small(model.manifest.dimension),
+        tokens_max: small(model.manifest.text.tokens_max),
+        licence: model.manifest.licence,
+        fingerprint,
+        is_installed: model.is_installed,
+        is_loaded: model.is_loaded,
+        description: model.manifest.description,
+    }
+}

@@ -1,0 +1,17 @@
+//! The services of `simile.v1`: each method checks its message, asks the domain on a thread of the
+//! pool, and translates the answer.
+
+mod admin;
+mod collections;
+mod documents;
+mod embedding;
+mod jobs;
+mod search;
+mod upsert;
+
+pub(super) use admin::AdminService;
+pub(super) use collections::CollectionsService;
+pub(super) use documents::DocumentsService;
+pub(super) use embedding::EmbeddingService;
+pub(super) use jobs::JobsService;
+pub(super) use search::SearchService;

@@ -1,0 +1,181 @@
+use std::collections::{BTreeMap, HashMap};
+
+use simile_proto::v1::{self as wire, vector_config::Source};
+
+use super::WireError;
+use crate::collection::{
+    ChunkSettings, CollectionState, Info, NewCollection, NewVector, NewVectorSource,
+    VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+};
+use crate::document::FieldType;
+use crate::index::dense::Quantisation;
+use crate::vector::Metric;
+
+/// Returns what a new collection is to be like; `embedder` is the one that an empty name means, and
+/// that a collection without named vectors is bound to.
+pub(in crate::server) fn new_collection(
+    request: wire::CreateCollectionRequest,
+    embedder: &str,
+) -> Result<NewCollection, WireError> {
+    let has_words = request.lexical.is_none_or(|lexical| !lexical.disabled);
+    let mut vectors = request
+        .vectors
+        .into_iter()
+        .map(|(name, config)| Ok((name, new_vector(config, embedder)?)))
+        .collect::<Result<BTreeMap<_, _>, WireError>>()?;
+    if vectors.is_empty() {
+        let source = NewVectorSource::Embedder(embedder.to_owned());
+        vectors.insert(VECTOR_NAME_DEFAULT.to_owned(), NewVector::from_source(source));
+    }
+    let chunk = request.chunk.unwrap_or_default();
+    let chunk = ChunkSettings {
+        tokens_max: chunk.tokens_max.map(|tokens| tokens as usize),
+        tokens_overlap: chunk.tokens_overlap.map(|tokens| tokens as usize),
+    };
+    Ok(NewCollection { vectors, has_words, chunk })
+}
+
+fn new_vector(config: wire::VectorConfig, embedder: &str) -> Result<NewVector, WireError> {
+    let metric = match wire::Metric::try_from(config.metric) {
+        Ok(wire::Metric::Unspecified) => None,
+        Ok(wire::Metric::Cosine) => Some(Metric::Cosine),
+        Ok(wire::Metric::Dot) => Some(Metric::Dot),
+        Ok(wire::Metric::Euclidean) => Some(Metric::Euclidean),
+        Err(_) => return Err(WireError::UnknownChoice { what: "metric", actual: config.metric }),
+    };
+    let quantisation = match wire::Quantisation::try_from(config.quantisation) {
+        Ok(wire::Quantisation::Unspecified) => None,
+        Ok(wire::Quantisation::None) => Some(Quantisation::None),
+        Ok(wire::Quantisation::Int8) => Some(Quantisation::Int8),
+        Ok(wire::Quantisation::Binary) => Some(Quantisation::Binary),
+        Err(_) => {
+            let actual = config.quantisation;
+            return Err(WireError::UnknownChoice { what: "quantisation", actual });
+        }
+    };
+    let source = match config.source {
+        Some(Source::Embedder(name)) if name.is_empty() => {
+            NewVectorSource::Embedder(embedder.to_owned())
+        }
+        Some(Source::Embedder(name)) => NewVectorSource::Embedder(name),
+        Some(Source::Dimension(dimension)) => NewVectorSource::Given(dimension as usize),
+        None => return Err(WireError::Missing("the embedder or the dimension of a vector")),
+    };
+    Ok(NewVector {
+        metric,
+        links_max: config.hnsw_m.map(|links| links as usize),
+        ef_construction: config.hnsw_ef_construction.map(|breadth| breadth as usize),
+        quantisation,
+        ..NewVector::from_source(source)
+    })
+}
+
+/// Returns what there is to say of a collection, as it travels.
+pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
+    let (state, state_reason) = match info.state {
+        CollectionState::Ready => (wire::CollectionState::Ready, String::new()),
+        CollectionState::ReadOnly(reason) => (wire::CollectionState::ReadOnly, reason),
+        CollectionState::Quarantined(reason) => (wire::CollectionState::Quarantined, reason),
+    };
+    let lexical = info
+        .settings
+        .as_ref()
+        .map(|settings| wire::LexicalConfig { disabled: !settings.has_words });
+    let chunk = info.settings.as_ref().map(|settings| {
+        let small = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
+        wire::ChunkConfig {
+            tokens_max: settings.chunk.tokens_max.map(small),
+            tokens_overlap: settings.chunk.tokens_overlap.map(small),
+        }
+    });
+    let vectors: HashMap<_, _> = info
+        .settings
+        .iter()
+        .flat_map(|settings| &settings.vectors)
+        .map(|(name, settings)| {
+            (name.clone(), vector_info(settings, info.vectors.get(name).copied()))
+        })
+        .collect();
+    let fields = info.fields.into_iter().map(|(path, types)| {
+        let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
+        (path, wire::FieldInfo { types })
+    });
+    wire::Collection {
+        name: info.name,
+        vectors,
+        documents: info.documents,
+        parts: info.parts,
+        last_sequence: info.last_sequence.0,
+        fields: fields.collect(),
+        state: state.into(),
+        state_reason,
+        disk_bytes: info.disk_bytes,
+        lexical,
+        chunk,
+    }
+}
+
+fn vector_info(settings: &VectorSettings, held: Option<VectorInfo>) -> wire::VectorInfo {
+    let held = held.unwrap_or_default();
+    let metric = match settings.metric {
+        Metric::Cosine => wire::Metric::Cosine,
+        Metric::Dot => wire::Metric::Dot,
+        Metric::Euclidean => wire::Metric::Euclidean,
+    };
+    let (embedder, fingerprint) = settings
+        .embedder
+        .as_ref()
+        .map(|bound| (bound.name.clone(), bound.fingerprint.clone()))
+        .unwrap_or_default();
+    wire::VectorInfo {
+        embedder,
+        fingerprint,
+        dimension: u32::try_from(settings.dimension).unwrap_or(u32::MAX),
+        metric: metric.into(),
+        indexed: held.sealed,
+        head: held.head,
+        segments: u32::try_from(held.segments).unwrap_or(u32::MAX),
+    }
+}
+
+fn type_name(held: FieldType) -> &'static str {
+    match held {
+        FieldType::Boolean => "boolean",
+        FieldType::Integer => "integer",
+        FieldType::Float => "float",
+        FieldType::Datetime => "datetime",
+        FieldType::Keyword => "keyword",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_vector(config: wire::VectorConfig) -> wire::CreateCollectionRequest {
+        wire::CreateCollectionRequest {
+            name: "c".to_owned(),
+            vectors: HashMap::from([("v".to_owned(), config)]),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_collection_without_vectors_embeds_texts_by_default() {
+        let new = new_collection(wire::CreateCollectionRequest::default(), "model").unwrap();
+        assert_eq!(new, NewCollection::of_texts("model"));
+    }
+
+    #[test]
+    fn a_vector_says_where_it_comes_from() {
+        let error = new_collection(with_vector(wire::VectorConfig::default()), "m").unwrap_err();
+        assert!(error.to_string().contains("embedder or the dimension"), "{error}");
+        let config = wire::VectorConfig {
+            source: Some(Source::Dimension(3)),
+            metric: 9,
+            ..Default::default()
+        };
+        let error = new_collection(with_vector(config), "m").unwrap_err();
+        assert_eq!(error.to_string(), "metric 9 is not known");
+    }
+}
