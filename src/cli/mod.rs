@@ -71,7 +71,6 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Optimize(arguments) => maintain::optimize(&setting, arguments, output),
         Command::Eval(command) => eval::run(&setting, command, output),
         Command::Demo(arguments) => demo::demo(&setting, arguments, output),
-        Command::Eval(command) => eval::run(&setting, command, output),
         Command::Doctor(arguments) => doctor::doctor(&setting, arguments, output),
         Command::Completions(arguments) => output.completions(arguments.shell),
         Command::Man(arguments) => output.man(arguments.folder.as_deref()),
