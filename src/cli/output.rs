@@ -236,12 +236,6 @@ impl Progress {
         }
     }
 
-    /// Changes how much there is to do.
-    pub(super) fn set_total(&mut self, total: u64) {
-        self.bar.set_length(total);
-        self.bar.set_style(self.unit.style(Some(total)));
-    }
-
     /// Prints a line above the bar.
     pub(super) fn note(&self, text: &str) {
         if self.shows_lines {

@@ -206,7 +206,10 @@ mod tests {
     fn a_folder_is_read_to_its_end_and_hidden_files_are_left_out() {
         let tree = tree();
         let root = tree.path().display().to_string();
-        assert_eq!(ids(&[root.clone()], &selection(&[], &[])), ["a.md", "b/c.md", "b/d.txt"]);
+        assert_eq!(
+            ids(std::slice::from_ref(&root), &selection(&[], &[])),
+            ["a.md", "b/c.md", "b/d.txt"]
+        );
         let all = Selection::new(&[], &[], true, true).unwrap();
         assert_eq!(ids(&[root], &all).len(), 5);
     }

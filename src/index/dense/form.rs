@@ -162,7 +162,7 @@ impl<'a> Judge<'a> {
     fn new(rows: &[&'a [f32]], metric: Metric) -> Self {
         let query_step = rows.len().div_ceil(JUDGED_QUERIES).max(2);
         let base_step = rows.len().div_ceil(JUDGED_ROWS).max(1);
-        let is_query = |place: usize| place % query_step == 0;
+        let is_query = |place: usize| place.is_multiple_of(query_step);
         let queries: Vec<&[f32]> = rows.iter().copied().step_by(query_step).collect();
         let base: Vec<&[f32]> = (0..rows.len())
             .filter(|&place| !is_query(place) && place % base_step == base_step / 2)

@@ -111,7 +111,7 @@ impl DenseIndex {
     /// [`DenseError::Corrupt`] if it fails its checksum; see [`Self::verify`].
     pub fn vector(&self, slot: Slot) -> Result<Option<Vec<f32>>, DenseError> {
         let (head, segments) = self.snapshot();
-        for segment in segments.iter().filter(|segment| segment.slots().contains(slot.0)) {
+        if let Some(segment) = segments.iter().find(|segment| segment.slots().contains(slot.0)) {
             return Ok(segment.vector_of(slot)?.map(<[f32]>::to_vec));
         }
         let mut rows = head.rows(self.options.dimension);

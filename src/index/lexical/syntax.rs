@@ -336,7 +336,10 @@ mod tests {
         let (a, b, c) = (word("a"), word("b"), word("c"));
         let both = group(&[b.clone(), c.clone()], &[], &[]);
         assert_eq!(parse("a OR b AND c").unwrap(), group(&[], &[a.clone(), both], &[]));
-        assert_eq!(parse("a AND NOT b").unwrap(), group(&[a.clone()], &[], &[b.clone()]));
+        assert_eq!(
+            parse("a AND NOT b").unwrap(),
+            group(std::slice::from_ref(&a), &[], std::slice::from_ref(&b))
+        );
         let either = group(&[], &[a, b], &[]);
         assert_eq!(parse("(a OR b) AND c").unwrap(), group(&[either, c], &[], &[]));
         // Operators are written large; small they are words.
