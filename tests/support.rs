@@ -9,7 +9,7 @@ use simile::embed::{
 };
 
 /// The cache that the program uses, so that runtime and model are fetched once for both.
-pub fn cache_folder() -> PathBuf {
+pub(crate) fn cache_folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("SIMILE_CACHE") {
         return folder.into();
     }
@@ -17,7 +17,7 @@ pub fn cache_folder() -> PathBuf {
 }
 
 /// The catalogue over that cache.
-pub fn catalogue() -> Catalogue {
+pub(crate) fn catalogue() -> Catalogue {
     let cache = cache_folder();
     let runtime = RuntimeSearch {
         explicit: std::env::var_os("SIMILE_ONNXRUNTIME").map(PathBuf::from),
@@ -38,7 +38,7 @@ pub fn catalogue() -> Catalogue {
 }
 
 /// The default model, fetched if need be, and loaded once for all tests.
-pub fn model() -> EmbedderHandle {
+pub(crate) fn model() -> EmbedderHandle {
     static MODEL: std::sync::OnceLock<EmbedderHandle> = std::sync::OnceLock::new();
     let load = || {
         let catalogue = catalogue();

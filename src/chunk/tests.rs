@@ -241,7 +241,7 @@ fn wrong_sections_do_not_break_the_cutting() {
     let sections = [
         section(1..10, None, "A"),
         section(4..400, None, "B"),
-        section(std::ops::Range { start: 900, end: 80 }, None, "C"),
+        section(Range { start: 900, end: 80 }, None, "C"),
     ];
     check(text, &sections, &Words::default(), 8, 4);
 }
