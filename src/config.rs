@@ -37,7 +37,7 @@ pub struct PlaceSettings {
     /// The Python whose pip obtains packages [default: python3]
     #[arg(long, value_name = "PROGRAM", env = "SIMILE_PYTHON", global = true)]
     pub python: Option<String>,
-    /// Where the model hub answers [default: https://huggingface.co]
+    /// Where the model hub answers [default: `https://huggingface.co`]
     #[arg(long, value_name = "URL", env = "SIMILE_HUB", global = true)]
     pub hub: Option<String>,
     /// Obtain nothing from the network

@@ -114,7 +114,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Connection {
-    /// The server to talk to, as <http://127.0.0.1:7465> [default: the one over the data directory]
+    /// The server to talk to, as `http://127.0.0.1:7465` [default: the one over the data directory]
     #[arg(long, value_name = "URL", env = "SIMILE_SERVER")]
     pub(super) server: Option<String>,
     /// Give up after this many seconds
