@@ -14,6 +14,45 @@ pub use sparse::{SPARSE_ENTRIES_MAX, SparseVector};
 
 use crate::error::{Classified, ErrorKind};
 
+/// A vector of either form: what a model gives, and what a part is stored with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Vector {
+    /// Every component is there.
+    Dense(DenseVector),
+    /// Only the components that are not zero are there.
+    Sparse(SparseVector),
+}
+
+impl Vector {
+    /// Returns the vector if it is dense.
+    pub fn as_dense(&self) -> Option<&DenseVector> {
+        match self {
+            Self::Dense(vector) => Some(vector),
+            Self::Sparse(_) => None,
+        }
+    }
+
+    /// Returns the vector if it is sparse.
+    pub fn as_sparse(&self) -> Option<&SparseVector> {
+        match self {
+            Self::Sparse(vector) => Some(vector),
+            Self::Dense(_) => None,
+        }
+    }
+}
+
+impl From<DenseVector> for Vector {
+    fn from(vector: DenseVector) -> Self {
+        Self::Dense(vector)
+    }
+}
+
+impl From<SparseVector> for Vector {
+    fn from(vector: SparseVector) -> Self {
+        Self::Sparse(vector)
+    }
+}
+
 /// Why numbers from outside are not a vector.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum VectorError {
