@@ -9,6 +9,8 @@ use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use crate::document::{FieldType, Sequence};
 use crate::index::dense::DenseStatistics;
+use crate::index::sparse::SparseStatistics;
+use crate::vector::Form;
 
 /// The folder of the collections in a data directory.
 const COLLECTIONS: &str = "collections";
@@ -48,8 +50,10 @@ pub struct Info {
     pub name: String,
     /// What it is like; none where that cannot be read.
     pub settings: Option<Settings>,
-    /// What its vectors hold, by name.
+    /// What its dense vectors hold, by name.
     pub vectors: BTreeMap<String, VectorInfo>,
+    /// What its sparse vectors hold, by name.
+    pub sparse: BTreeMap<String, SparseStatistics>,
     /// Its documents.
     pub documents: u64,
     /// Their parts.
@@ -136,6 +140,7 @@ impl Collections {
             let specification = handle.specification();
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
+                form: Form::Dense,
                 dimension: specification.dimension,
                 metric: specification.metric,
             })
@@ -189,6 +194,7 @@ impl Collections {
                 name: name.to_owned(),
                 settings: Settings::read(&self.folder.join(name)).ok(),
                 vectors: BTreeMap::new(),
+                sparse: BTreeMap::new(),
                 documents: 0,
                 parts: 0,
                 last_sequence: Sequence(0),
@@ -256,10 +262,13 @@ impl Collection {
         };
         let vectors =
             engine.dense.iter().map(|(name, index)| (name.clone(), index.statistics())).collect();
+        let sparse = engine.sparse.iter();
+        let sparse = sparse.map(|(name, index)| (name.clone(), index.statistics()));
         Ok(Info {
             name: engine.name.clone(),
             settings: Some(engine.settings.clone()),
             vectors,
+            sparse: sparse.collect(),
             documents: view.documents(),
             parts: view.live.len(),
             last_sequence: view.sequence,

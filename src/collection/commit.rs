@@ -9,13 +9,14 @@ use super::engine::Engine;
 use super::error::{Error, described};
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, LOG, LogRecord, PARTS, PartRecord, Run, StoredSpan, VECTORS,
-    VectorRecord, field_bit,
+    HEADER_KEY, HeaderRecord, LOG, LogRecord, PARTS, PartRecord, Run, SPARSE, SparseRecord,
+    StoredSpan, VECTORS, VectorRecord, field_bit,
 };
 use super::view::View;
 use crate::document::{DocumentId, FieldTypes, Sequence, Slot};
 use crate::index::lexical::LexicalPart;
 use crate::ingest::Prepared;
+use crate::vector::{SparseVector, Vector};
 
 /// The most writes that wait.
 const QUEUE_MAX: usize = 1_024;
@@ -254,9 +255,25 @@ impl<'a> Group<'a> {
             let (span, text) = (StoredSpan::from(&part.span), part.text.clone());
             self.batch.put(&PARTS, &slot, &PartRecord { first: run.first, span, text })?;
             for (name, vector) in &part.vectors {
-                if let Some(settings) = self.engine.settings.vectors.get(name) {
+                self.put_vector(name, slot, vector)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_vector(&mut self, name: &str, slot: u32, vector: &Vector) -> Result<(), Error> {
+        let settings = &self.engine.settings;
+        match vector {
+            Vector::Dense(vector) => {
+                if let Some(settings) = settings.vectors.get(name) {
                     let record = VectorRecord::of(vector.as_slice());
                     self.batch.put(&VECTORS, &(settings.number, slot), &record)?;
+                }
+            }
+            Vector::Sparse(vector) => {
+                if let Some(settings) = settings.sparse.get(name) {
+                    let record = SparseRecord::of(vector);
+                    self.batch.put(&SPARSE, &(settings.number, slot), &record)?;
                 }
             }
         }
@@ -328,6 +345,9 @@ impl<'a> Group<'a> {
                 for settings in self.engine.settings.vectors.values() {
                     self.batch.remove(&VECTORS, &(settings.number, slot))?;
                 }
+                for settings in self.engine.settings.sparse.values() {
+                    self.batch.remove(&SPARSE, &(settings.number, slot))?;
+                }
             }
         }
         Ok(())
@@ -340,12 +360,22 @@ fn show(engine: &Engine, sequence: Sequence, added: &[(&Prepared, Run)]) -> Resu
         let mut items: Vec<(Slot, &[f32])> = Vec::new();
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {
-                if let Some(vector) = part.vectors.get(name) {
+                if let Some(vector) = part.vectors.get(name).and_then(Vector::as_dense) {
                     items.push((Slot(slot), vector.as_slice()));
                 }
             }
         }
         index.insert(&items).map_err(|error| Error::StoredNotShown(described(&error)))?;
+    }
+    for (name, index) in &engine.sparse {
+        let mut items: Vec<(Slot, &SparseVector)> = Vec::new();
+        for (prepared, run) in added {
+            for (slot, part) in run.slots().zip(&prepared.parts) {
+                let vector = part.vectors.get(name).and_then(Vector::as_sparse);
+                items.extend(vector.map(|vector| (Slot(slot), vector)));
+            }
+        }
+        index.insert(items);
     }
     let mut parts: Vec<LexicalPart<'_>> = Vec::new();
     for (prepared, run) in added {

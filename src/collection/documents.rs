@@ -7,12 +7,12 @@ use super::open::Collection;
 use super::records::{DOCUMENTS, DocumentRecord};
 use super::view::View;
 use crate::document::{DocumentId, Filter, Payload, Sequence, Slot, SlotSet, Span};
-use crate::vector::DenseVector;
+use crate::vector::Vector;
 
 /// The most ids of one request.
 const IDS_MAX: usize = 10_000;
 /// The most documents of one page.
-const PAGE_MAX: usize = 1_000;
+pub(super) const PAGE_MAX: usize = 1_000;
 
 /// A document as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ pub struct StoredPart {
     /// Its text.
     pub text: String,
     /// Its vectors by name; empty if they were not asked for.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
 }
 
 /// How many documents and parts.
@@ -59,7 +59,7 @@ impl Collection {
         with_vectors: bool,
     ) -> Result<Vec<StoredDocument>, Error> {
         check_ids(ids.len())?;
-        let view = self.engine.views.current();
+        let view = self.view();
         let mut documents = Vec::with_capacity(ids.len());
         for id in ids {
             if let Some(first) = self.first_slot(&view, id)? {
@@ -84,7 +84,7 @@ impl Collection {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
         }
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, filter)?;
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
         let mut page = Vec::new();
@@ -106,7 +106,7 @@ impl Collection {
     /// # Errors
     /// Invalid input for a filter that does not fit.
     pub fn count(&self, filter: Option<&Filter>) -> Result<Counts, Error> {
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, filter)?;
         Ok(Counts { documents: (&*allowed & &view.starts).len(), parts: allowed.len() })
     }
@@ -131,13 +131,18 @@ impl Collection {
         Ok(unchanged)
     }
 
+    /// Returns the newest view.
+    pub(super) fn view(&self) -> std::sync::Arc<View> {
+        self.engine.views.current()
+    }
+
     pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
         Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?)
     }
 
     /// Returns the ids of the documents that the filter means.
     pub(super) fn ids_of(&self, filter: &Filter) -> Result<BTreeSet<DocumentId>, Error> {
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, Some(filter))?;
         let mut ids = BTreeSet::new();
         for first in &*allowed & &view.starts {
@@ -163,13 +168,13 @@ impl Collection {
         })
     }
 
-    fn first_slot(&self, view: &View, id: &DocumentId) -> Result<Option<Slot>, Error> {
+    pub(super) fn first_slot(&self, view: &View, id: &DocumentId) -> Result<Option<Slot>, Error> {
         // The table may be a mutation ahead of the view, which then does not show that version.
         let record = self.record(id)?;
         Ok(record.map(|record| record.first).filter(|&first| view.starts.contains(first)).map(Slot))
     }
 
-    fn stored(
+    pub(super) fn stored(
         &self,
         first: Slot,
         with_parts: bool,

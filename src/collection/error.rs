@@ -20,6 +20,9 @@ pub enum Error {
     /// A collection that is there already.
     #[error("there is a collection `{0}` already")]
     CollectionExists(String),
+    /// A document that is not there.
+    #[error("there is no document `{0}`")]
+    UnknownDocument(String),
     /// A text that names nothing.
     #[error(
         "the name of a {what} has 1 to {NAME_BYTES_MAX} of the letters A-Z a-z 0-9 _ -, got `{name}`"
@@ -163,7 +166,9 @@ pub enum Error {
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownCollection(_) | Self::UnknownJob(_) => ErrorKind::NotFound,
+            Self::UnknownCollection(_) | Self::UnknownDocument(_) | Self::UnknownJob(_) => {
+                ErrorKind::NotFound
+            }
             Self::CollectionExists(_) => ErrorKind::AlreadyExists,
             Self::Name { .. } | Self::Settings(_) | Self::TooMuch { .. } => ErrorKind::InvalidInput,
             Self::Quarantined { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,

@@ -5,15 +5,21 @@
 //! loss, applies it to the indexes and publishes a new view. Readers hold a view, and see each
 //! document as it was when they began.
 
+mod aggregate;
+mod ask;
 mod catalogue;
 mod checkpoint;
 mod commit;
 mod documents;
 mod engine;
 mod error;
+mod explain;
 mod files;
 mod jobs;
 mod open;
+#[cfg(test)]
+mod question_tests;
+mod rank;
 mod records;
 mod search;
 mod settings;
@@ -27,6 +33,7 @@ use std::sync::Arc;
 
 use crate::embed::{EmbedError, EmbedderHandle};
 
+pub use aggregate::{FacetValue, OrderedPage};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
@@ -34,7 +41,7 @@ pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
 pub use open::Collection;
 pub use settings::{
     ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
-    Settings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
+    Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
 pub use upkeep::Verification;
 

@@ -12,7 +12,7 @@ use super::engine::{Engine, damaged};
 use super::error::Error;
 use super::files;
 use super::records::{
-    DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, VECTORS, field_types,
+    DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, SPARSE, VECTORS, field_types,
 };
 use super::settings::Settings;
 use super::upkeep;
@@ -20,6 +20,7 @@ use super::view::{View, Views};
 use crate::document::{DocumentId, FieldTypes, Sequence, Slot, SlotSet, Span};
 use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalOptions};
+use crate::index::sparse::SparseIndex;
 
 /// How many parts are handed to an index at a time while it is filled from the tables.
 const REFILL_PARTS: usize = 512;
@@ -57,6 +58,8 @@ impl Collection {
             let folder = folder.join(files::DENSE).join(vector);
             dense.insert(vector.clone(), DenseIndex::open(&folder, settings.dense_options(None))?);
         }
+        let sparse = settings.sparse.keys().map(|name| (name.clone(), SparseIndex::new()));
+        let sparse = sparse.collect();
         let lexical_folder = folder.join(files::LEXICAL);
         let open_lexical = || {
             fs_err::create_dir_all(&lexical_folder)?;
@@ -75,12 +78,14 @@ impl Collection {
             settings,
             database,
             dense,
+            sparse,
             lexical: lexical?,
             views: Views::new(view),
             read_only: OnceLock::new(),
             samples: Mutex::default(),
         };
         engine.refill_dense()?;
+        engine.refill_sparse()?;
         engine.refill_lexical()?;
         let engine = Arc::new(engine);
         let committer = Committer::start(Arc::clone(&engine), ends)?;
@@ -192,6 +197,28 @@ impl Engine {
                 let items: Vec<(Slot, &[f32])> =
                     rows.iter().map(|(slot, vector)| (*slot, vector.as_slice())).collect();
                 index.insert(&items)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts what is live and not in the sparse indexes.
+    pub(super) fn refill_sparse(&self) -> Result<(), Error> {
+        let view = self.views.current();
+        for (name, index) in &self.sparse {
+            let Some(settings) = self.settings.sparse.get(name) else { continue };
+            let missing: Vec<u32> = (&view.live - index.slots()).iter().collect();
+            for slots in missing.chunks(REFILL_PARTS) {
+                let mut rows = Vec::with_capacity(slots.len());
+                for &slot in slots {
+                    if let Some(record) = self.database.get(&SPARSE, &(settings.number, slot))? {
+                        let vector = record
+                            .vector()
+                            .map_err(|error| damaged("sparse vector", slot, error))?;
+                        rows.push((Slot(slot), vector));
+                    }
+                }
+                index.insert(rows.iter().map(|(slot, vector)| (*slot, vector)));
             }
         }
         Ok(())

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -6,13 +7,15 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use simile_storage::Batch;
 
 use super::checkpoint::Checkpoint;
-use super::engine::Engine;
+use super::engine::{Engine, damaged};
 use super::error::{Error, described};
 use super::open::Collection;
-use super::records::{BODIES, DOCUMENTS, LOG, PARTS, VECTORS};
+use super::records::{BODIES, DOCUMENTS, LOG, PARTS, SPARSE, VECTORS};
+use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Filter, Sequence, Slot};
 use crate::index::dense::BuildJob;
+use crate::vector::SparseVector;
 
 /// How often it is looked whether something is to be done.
 const TICK: Duration = Duration::from_secs(1);
@@ -84,7 +87,7 @@ fn tick(
     Ok(())
 }
 
-/// Seals full heads and merges segments.
+/// Seals full heads and merges segments and chunks.
 fn build(engine: &Engine, stopped: &Receiver<()>) -> Result<(), Error> {
     let cancel = Cancellation::new();
     let watch = |_done: usize, _total: usize| {
@@ -106,6 +109,12 @@ fn build(engine: &Engine, stopped: &Receiver<()>) -> Result<(), Error> {
         }
         if index.needs_merge(&live) {
             index.merge(&job)?;
+        }
+    }
+    for index in engine.sparse.values() {
+        let live = engine.views.shown();
+        if index.needs_merge(&live) {
+            index.merge(&live);
         }
     }
     Ok(())
@@ -185,6 +194,9 @@ impl Collection {
                 }
             }
         }
+        for problem in self.sparse_problems(&view, cancel)? {
+            tell(problem);
+        }
         let everything = Filter::All(Vec::new());
         let indexed = engine.lexical.evaluate(&everything, &view.fields, &view.live)?;
         for slot in &view.live - indexed {
@@ -204,6 +216,7 @@ impl Collection {
             return Ok(Vec::new());
         }
         self.engine.refill_dense()?;
+        self.engine.refill_sparse()?;
         self.engine.refill_lexical()?;
         let after = self.verify(&Cancellation::new())?;
         Ok(vec![format!(
@@ -231,7 +244,34 @@ impl Collection {
             index.merge_all(&job)?;
             segments += index.statistics().segments;
         }
+        for index in self.engine.sparse.values() {
+            index.merge_all(&self.engine.views.shown());
+        }
         self.engine.lexical.commit()?;
         Ok(segments)
+    }
+
+    /// Returns what the sparse indexes and the tables do not agree on.
+    fn sparse_problems(&self, view: &View, cancel: &Cancellation) -> Result<Vec<String>, Error> {
+        let mut problems = Vec::new();
+        for (name, index) in &self.engine.sparse {
+            let Some(settings) = self.engine.settings.sparse.get(name) else { continue };
+            let mut indexed: HashMap<Slot, SparseVector> = index.rows().into_iter().collect();
+            for slot in &view.live {
+                cancel.check()?;
+                let stored = self.engine.database.get(&SPARSE, &(settings.number, slot))?;
+                let stored = stored.map(|record| record.vector()).transpose();
+                let stored = stored.map_err(|error| damaged("sparse vector", slot, error))?;
+                let what = match (stored, indexed.remove(&Slot(slot))) {
+                    (Some(stored), Some(indexed)) if stored.nonzero() == indexed => continue,
+                    (None, None) => continue,
+                    (Some(_), Some(_)) => "differs in the index",
+                    (Some(_), None) => "is not indexed",
+                    (None, Some(_)) => "is only in the index",
+                };
+                problems.push(format!("vector `{name}` of slot {slot} {what}"));
+            }
+        }
+        Ok(problems)
     }
 }

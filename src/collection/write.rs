@@ -13,7 +13,7 @@ use crate::document::{DocumentId, Filter, Sequence};
 use crate::embed::EmbedderHandle;
 use crate::ingest::{
     ItemError, ItemResult, Outcome, PrepareContext, PreparedSource, Source, SourceContent, Stored,
-    VectorTarget, Version, prepare,
+    TargetForm, VectorTarget, Version, prepare,
 };
 
 /// What stands between the id of a file of records and the name of a record.
@@ -117,10 +117,7 @@ impl Collection {
 
     /// Returns the embedder of a vector, checked to be the one that made the stored vectors.
     pub(super) fn embedder(&self, vector: &str) -> Result<Option<EmbedderHandle>, Error> {
-        let settings = self.engine.settings.vectors.get(vector);
-        let Some(bound) = settings.and_then(|settings| settings.embedder.as_ref()) else {
-            return Ok(None);
-        };
+        let Some(bound) = self.engine.settings.embedder(vector) else { return Ok(None) };
         let handle = self.embedders.get(&bound.name)?;
         let offered = handle.specification();
         if offered.fingerprint.to_string() != bound.fingerprint {
@@ -145,8 +142,12 @@ impl Collection {
         let mut vectors = BTreeMap::new();
         for (name, vector) in &settings.vectors {
             let embedder = self.embedder(name)?;
-            let (dimension, metric) = (vector.dimension, vector.metric);
-            vectors.insert(name.clone(), VectorTarget { dimension, metric, embedder });
+            let form = TargetForm::Dense { dimension: vector.dimension, metric: vector.metric };
+            vectors.insert(name.clone(), VectorTarget { form, embedder });
+        }
+        for name in settings.sparse.keys() {
+            let embedder = self.embedder(name)?;
+            vectors.insert(name.clone(), VectorTarget { form: TargetForm::Sparse, embedder });
         }
         Ok(PrepareContext {
             vectors,

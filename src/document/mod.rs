@@ -8,6 +8,7 @@ mod id;
 mod part;
 mod payload;
 mod section;
+mod values;
 pub mod words;
 
 pub use filter::{
@@ -22,3 +23,4 @@ pub use payload::{
     payload_to_json,
 };
 pub use section::Section;
+pub use values::values_at;

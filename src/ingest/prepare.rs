@@ -9,17 +9,32 @@ use crate::decode::{Content, Hint, Limits, Record, TextContent, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DenseVector, Metric};
+use crate::vector::{Form, Metric, Vector, VectorError};
+
+/// The most entries of a sparse vector that is stored: a row of the tables holds no more.
+pub const SPARSE_STORED_MAX: usize = 7_168;
 
 /// A named vector of the collection that is prepared for.
 #[derive(Debug, Clone)]
 pub struct VectorTarget {
-    /// How many components.
-    pub dimension: usize,
-    /// How two are compared.
-    pub metric: Metric,
+    /// What its vectors are like.
+    pub form: TargetForm,
     /// What embeds texts; none: vectors are given.
     pub embedder: Option<EmbedderHandle>,
+}
+
+/// What the vectors of a name are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetForm {
+    /// Dense, of so many components, compared by a metric.
+    Dense {
+        /// How many components.
+        dimension: usize,
+        /// How two are compared.
+        metric: Metric,
+    },
+    /// Sparse, compared by inner product.
+    Sparse,
 }
 
 /// What preparing has to know of a collection.
@@ -239,7 +254,12 @@ fn cut_text(
             "vector `{name}` has no embedder, so the document has to come as parts with vectors"
         )));
     }
-    let embedder = context.vectors.values().find_map(|target| target.embedder.as_ref());
+    // A dense model reads only so many tokens; a sparse one counts whatever it is given.
+    let is_sparse = |target: &&VectorTarget| target.form == TargetForm::Sparse;
+    let mut embedding: Vec<&VectorTarget> =
+        context.vectors.values().filter(|target| target.embedder.is_some()).collect();
+    embedding.sort_by_key(is_sparse);
+    let embedder = embedding.first().and_then(|target| target.embedder.as_ref());
     let usual = ChunkOptions::default();
     let reads = embedder.map_or(usual.tokens_max, |embedder| {
         let special = embedder.tokenizer().special_tokens();
@@ -304,19 +324,51 @@ fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemE
     Ok(Part { span, text: part.text.clone(), vectors })
 }
 
-fn checked(
-    name: &str,
-    vector: &DenseVector,
-    target: &VectorTarget,
-) -> Result<DenseVector, ItemError> {
-    let named = |error: crate::vector::VectorError| ItemError {
+fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector, ItemError> {
+    let named = |error: VectorError| ItemError {
         kind: error.kind(),
         message: format!("vector `{name}`: {error}"),
     };
-    vector.require_dimension(target.dimension).map_err(named)?;
-    match target.metric {
-        Metric::Cosine => vector.clone().normalized().map_err(named),
-        Metric::Dot | Metric::Euclidean => Ok(vector.clone()),
+    match (vector, target.form) {
+        (Vector::Dense(vector), TargetForm::Dense { dimension, metric }) => {
+            vector.require_dimension(dimension).map_err(named)?;
+            let vector = match metric {
+                Metric::Cosine => vector.clone().normalized().map_err(named)?,
+                Metric::Dot | Metric::Euclidean => vector.clone(),
+            };
+            Ok(vector.into())
+        }
+        (Vector::Sparse(vector), TargetForm::Sparse) => {
+            let actual = vector.indices().len();
+            if actual > SPARSE_STORED_MAX {
+                return Err(invalid(&format!(
+                    "vector `{name}`: a stored sparse vector has at most {SPARSE_STORED_MAX} \
+                     entries, got {actual}"
+                )));
+            }
+            Ok(vector.clone().into())
+        }
+        (vector, form) => {
+            let expected = match form {
+                TargetForm::Dense { .. } => Form::Dense,
+                TargetForm::Sparse => Form::Sparse,
+            };
+            Err(named(VectorError::FormMismatch { expected, actual: vector.form() }))
+        }
+    }
+}
+
+/// Returns what is stored of the vector that a model made, and what is said of the rest.
+fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
+    match vector {
+        Vector::Sparse(vector) if vector.indices().len() > SPARSE_STORED_MAX => {
+            let warning = format!(
+                "vector `{name}`: kept the {SPARSE_STORED_MAX} strongest of {} entries",
+                vector.indices().len()
+            );
+            (vector.strongest(SPARSE_STORED_MAX).into(), Some(warning))
+        }
+        vector => (vector, None),
     }
 }
 
@@ -340,14 +392,17 @@ fn embed_all(
         Ok(embedded) => {
             let mut embeddings = embedded.embeddings.into_iter();
             for source in all.iter_mut().flatten() {
-                let mut tokens = 0;
+                let (mut tokens, mut warnings) = (0, Vec::new());
                 for part in source.documents.iter_mut().flat_map(|document| &mut document.parts) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
-                        part.vectors.insert(name.to_owned(), embedding.vector);
+                        let (vector, warning) = fitted(name, embedding.vector.into());
+                        part.vectors.insert(name.to_owned(), vector);
+                        warnings.extend(warning);
                     }
                 }
                 source.tokens += tokens;
+                source.warnings.extend(warnings);
             }
         }
         Err(error) => {

@@ -1,3 +1,5 @@
+mod describe;
+
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -139,6 +141,13 @@ impl Classified for FilterError {
     }
 }
 
+impl FilterError {
+    /// Returns the error of a field that no document has.
+    pub fn unknown_field(path: &FieldPath, fields: &FieldTypes) -> Self {
+        Self::UnknownField { path: path.0.clone(), known: known(fields) }
+    }
+}
+
 impl Filter {
     /// Returns whether a document with this payload and id is meant.
     pub fn matches(&self, payload: &Payload, id: &DocumentId) -> bool {
@@ -247,7 +256,7 @@ const TEXTS: [FieldType; 2] = [FieldType::Keyword, FieldType::Datetime];
 
 impl Scalar {
     /// Compares two values if they are of one kind: both numbers, both texts, both times.
-    fn compare(&self, other: &Self) -> Option<Ordering> {
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Boolean(left), Self::Boolean(right)) => Some(left.cmp(right)),
             (Self::Text(left), Self::Text(right)) => Some(left.cmp(right)),
@@ -415,7 +424,7 @@ fn check_types(
             }
             return Err(mismatch(path, &[], asked));
         }
-        return Err(FilterError::UnknownField { path: path.0.clone(), known: known(fields) });
+        return Err(FilterError::unknown_field(path, fields));
     };
     if wanted.is_empty() || wanted.iter().any(|wanted| held.contains(wanted)) {
         return Ok(());

@@ -7,10 +7,13 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::status;
 use super::super::translate::{
-    WireError, at_most, document_id, document_ids, filter, optional_filter, stored_document_to_wire,
+    WireError, at_most, cursor, cursor_to_wire, document_id, document_ids, filter, optional_filter,
+    stored_document_to_wire, value_to_wire,
 };
 use super::upsert::upsert;
-use crate::document::DocumentId;
+use crate::collection::StoredDocument;
+use crate::document::{DocumentId, FieldPath, Value};
+use crate::query::{Direction, OrderBy};
 
 /// The most documents that are read in one request.
 const GET_MAX: usize = 1_000;
@@ -20,6 +23,9 @@ const DELETE_MAX: usize = 10_000;
 const COMPARE_MAX: usize = 10_000;
 /// The documents of a page where the request does not say, and the most of one.
 const PAGE: (u32, u32) = (100, 1_000);
+
+/// The values of a facet where the request does not say.
+const FACET_VALUES: usize = 10;
 
 /// Writing and reading documents by id.
 #[derive(Debug)]
@@ -111,21 +117,57 @@ impl Documents for DocumentsService {
             })?;
         }
         let filter = optional_filter(message.filter)?;
-        let after = if message.after.is_empty() { None } else { Some(document_id(message.after)?) };
-        let (with_parts, with_vectors) =
-            (message.with_parts || message.with_vectors, message.with_vectors);
-        let scroll = self.0.answer(&metadata, move |shared, _| {
+        let page = page(message.after, message.order_by, message.sample)?;
+        let with = (message.with_parts || message.with_vectors, message.with_vectors);
+        let limit = limit as usize;
+        let scroll = self.0.answer(&metadata, move |shared, cancel| {
             let collection = shared.collection(&message.collection)?;
-            let (documents, has_more) = collection
-                .scroll(filter.as_ref(), after.as_ref(), limit as usize, with_parts, with_vectors)
-                .map_err(|error| status::of(&error))?;
-            let last = documents.last().map(|document| document.id.to_string());
+            let filter = filter.as_ref();
+            let page = match page {
+                Page::ById(after) => {
+                    collection.scroll(filter, after.as_ref(), limit, with.0, with.1).map(by_id)
+                }
+                Page::Ordered(order, after) => collection
+                    .scroll_ordered(filter, &order, after.as_ref(), limit, with, cancel)
+                    .map(|page| (page.documents, page.next.as_ref().map(cursor_to_wire))),
+                Page::Drawn(seed) => {
+                    // Nobody said which: another one each time.
+                    let seed = seed.unwrap_or_else(|| (shared.options.clock)());
+                    let drawn = collection.draw(filter, seed, limit, with.0, with.1);
+                    drawn.map(|documents| (documents, None))
+                }
+            };
+            let (documents, next_after) = page.map_err(|error| status::of(&error))?;
             Ok(wire::ScrollResponse {
-                next_after: last.filter(|_| has_more).unwrap_or_default(),
+                next_after: next_after.unwrap_or_default(),
                 documents: documents.into_iter().map(stored_document_to_wire).collect(),
             })
         });
         Ok(Response::new(scroll.await?))
+    }
+
+    async fn facet(
+        &self,
+        request: Request<wire::FacetRequest>,
+    ) -> Result<Response<wire::FacetResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        if message.path.is_empty() {
+            return Err(WireError::Missing("the path of the field"))?;
+        }
+        let filter = optional_filter(message.filter)?;
+        let limit = message.limit.map_or(FACET_VALUES, |limit| limit as usize);
+        let facet = self.0.answer(&metadata, move |shared, cancel| {
+            let collection = shared.collection(&message.collection)?;
+            let counted =
+                collection.facet(&FieldPath(message.path), filter.as_ref(), limit, cancel);
+            let counted = counted.map_err(|error| status::of(&error))?;
+            let values = counted.into_iter().map(|counted| wire::FacetValue {
+                value: Some(value_to_wire(counted.value)),
+                documents: counted.documents,
+            });
+            Ok(wire::FacetResponse { values: values.collect() })
+        });
+        Ok(Response::new(facet.await?))
     }
 
     async fn count(
@@ -141,6 +183,47 @@ impl Documents for DocumentsService {
         });
         Ok(Response::new(count.await?))
     }
+}
+
+/// Which documents a page has.
+enum Page {
+    ById(Option<DocumentId>),
+    Ordered(OrderBy, Option<(Value, DocumentId)>),
+    Drawn(Option<u64>),
+}
+
+fn page(
+    after: String,
+    order: Option<wire::OrderBy>,
+    sample: Option<wire::Sample>,
+) -> Result<Page, Status> {
+    let after = Some(after).filter(|after| !after.is_empty());
+    match (order, sample) {
+        (Some(_), Some(_)) => {
+            Err(Status::invalid_argument("a page is ordered or drawn at random, not both"))
+        }
+        (None, None) => Ok(Page::ById(after.map(document_id).transpose()?)),
+        (Some(order), None) => {
+            if order.path.is_empty() {
+                return Err(WireError::Missing("the path that is ordered by"))?;
+            }
+            let direction =
+                if order.descending { Direction::Descending } else { Direction::Ascending };
+            let order = OrderBy { path: FieldPath(order.path), direction };
+            Ok(Page::Ordered(order, after.as_deref().map(cursor).transpose()?))
+        }
+        (None, Some(_)) if after.is_some() => {
+            Err(Status::invalid_argument("there is no page after a random one"))
+        }
+        (None, Some(sample)) => Ok(Page::Drawn(sample.seed)),
+    }
+}
+
+fn by_id(
+    (documents, has_more): (Vec<StoredDocument>, bool),
+) -> (Vec<StoredDocument>, Option<String>) {
+    let last = documents.last().map(|document| document.id.to_string());
+    (documents, last.filter(|_| has_more))
 }
 
 fn content_hash(content: wire::ContentHash) -> Result<(DocumentId, [u8; 32]), Status> {

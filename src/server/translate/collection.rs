@@ -5,10 +5,11 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 use super::WireError;
 use crate::collection::{
     ChunkSettings, CollectionState, Info, NewCollection, NewVector, NewVectorSource,
-    VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+    SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
 };
 use crate::document::FieldType;
 use crate::index::dense::Quantisation;
+use crate::index::sparse::SparseStatistics;
 use crate::vector::Metric;
 
 /// Returns what a new collection is to be like; `embedder` is the one that an empty name means, and
@@ -59,6 +60,7 @@ fn new_vector(config: wire::VectorConfig, embedder: &str) -> Result<NewVector, W
         }
         Some(Source::Embedder(name)) => NewVectorSource::Embedder(name),
         Some(Source::Dimension(dimension)) => NewVectorSource::Given(dimension as usize),
+        Some(Source::Sparse(_)) => NewVectorSource::GivenSparse,
         None => return Err(WireError::Missing("the embedder or the dimension of a vector")),
     };
     Ok(NewVector {
@@ -88,7 +90,7 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
             tokens_overlap: settings.chunk.tokens_overlap.map(small),
         }
     });
-    let vectors: HashMap<_, _> = info
+    let mut vectors: HashMap<_, _> = info
         .settings
         .iter()
         .flat_map(|settings| &settings.vectors)
@@ -96,6 +98,10 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
             (name.clone(), vector_info(settings, info.vectors.get(name).copied()))
         })
         .collect();
+    for (name, settings) in info.settings.iter().flat_map(|settings| &settings.sparse) {
+        let held = info.sparse.get(name).copied().unwrap_or_default();
+        vectors.insert(name.clone(), sparse_info(settings, held));
+    }
     let fields = info.fields.into_iter().map(|(path, types)| {
         let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
         (path, wire::FieldInfo { types })
@@ -135,6 +141,25 @@ fn vector_info(settings: &VectorSettings, held: Option<VectorInfo>) -> wire::Vec
         indexed: held.sealed,
         head: held.head,
         segments: u32::try_from(held.segments).unwrap_or(u32::MAX),
+        ..Default::default()
+    }
+}
+
+fn sparse_info(settings: &SparseSettings, held: SparseStatistics) -> wire::VectorInfo {
+    let bound = settings.embedder.clone();
+    let (embedder, fingerprint) =
+        bound.map(|bound| (bound.name, bound.fingerprint)).unwrap_or_default();
+    wire::VectorInfo {
+        embedder,
+        fingerprint,
+        dimension: 0,
+        metric: wire::Metric::Dot.into(),
+        indexed: held.vectors.saturating_sub(held.head),
+        head: held.head,
+        segments: u32::try_from(held.chunks).unwrap_or(u32::MAX),
+        sparse: true,
+        entries: held.entries,
+        memory_bytes: held.bytes,
     }
 }
 

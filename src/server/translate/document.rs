@@ -25,7 +25,9 @@ pub(in crate::server) fn source(document: wire::Document) -> Result<Source, Wire
         Content::File(file) => {
             SourceContent::File { name: file.name, bytes: file.bytes, media_type: file.media_type }
         }
-        Content::Vectors(given) => SourceContent::Vectors(vectors(given.by_name)?),
+        Content::Vectors(given) => {
+            SourceContent::Vectors(vectors(given.by_name, given.sparse_by_name)?)
+        }
         Content::Parts(list) => {
             at_most("parts of a document", list.parts.len(), PARTS_MAX)?;
             SourceContent::Parts(list.parts.into_iter().map(part).collect::<Result<_, _>>()?)
@@ -35,7 +37,8 @@ pub(in crate::server) fn source(document: wire::Document) -> Result<Source, Wire
 }
 
 fn part(part: wire::Part) -> Result<PartSource, WireError> {
-    Ok(PartSource { text: part.text, vectors: vectors(part.vectors)?, span: span(part.span)? })
+    let vectors = vectors(part.vectors, part.sparse_vectors)?;
+    Ok(PartSource { text: part.text, vectors, span: span(part.span)? })
 }
 
 /// Returns what became of an item, as it travels.
@@ -84,10 +87,9 @@ pub(in crate::server) fn stage(name: &str, duration: Duration) -> wire::StageTim
 
 /// Returns a document as it travels.
 pub(in crate::server) fn stored_document_to_wire(document: StoredDocument) -> wire::StoredDocument {
-    let part = |part: StoredPart| wire::Part {
-        text: part.text,
-        vectors: vectors_to_wire(part.vectors),
-        span: span_to_wire(part.span),
+    let part = |part: StoredPart| {
+        let (vectors, sparse_vectors) = vectors_to_wire(part.vectors);
+        wire::Part { text: part.text, vectors, sparse_vectors, span: span_to_wire(part.span) }
     };
     wire::StoredDocument {
         id: document.id.to_string(),
