@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::SharedEmbedders;
 use super::error::{Error, described};
 use super::files;
+use super::jobs::Clock;
 use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use crate::document::{FieldType, Sequence};
@@ -20,15 +21,25 @@ const REMOVED: &str = ".removed";
 const UNFINISHED: &str = ".new";
 
 /// How the collections of a data directory are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct CollectionsOptions {
     /// How much memory the page cache of each collection takes, in bytes.
     pub cache_bytes_max: u64,
+    /// The time, by which documents expire.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for CollectionsOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut options = formatter.debug_struct("CollectionsOptions");
+        options.field("cache_bytes_max", &self.cache_bytes_max).finish_non_exhaustive()
+    }
 }
 
 impl Default for CollectionsOptions {
     fn default() -> Self {
-        Self { cache_bytes_max: 64 * 1024 * 1024 }
+        // A clock that stands still: nothing expires.
+        Self { cache_bytes_max: 64 * 1024 * 1024, clock: Arc::new(|| 0) }
     }
 }
 
@@ -112,8 +123,7 @@ impl Collections {
             if name.ends_with(REMOVED) || name.ends_with(UNFINISHED) {
                 files::remove_folder(&path)?;
             } else if check_name("collection", &name).is_ok() {
-                let opened =
-                    Collection::open(&name, &path, options.cache_bytes_max, Arc::clone(&embedders));
+                let opened = Collection::open(&name, &path, &options, Arc::clone(&embedders));
                 let entry = match opened {
                     Ok(collection) => Entry::Open(Arc::new(collection)),
                     Err(error) => {
@@ -156,9 +166,8 @@ impl Collections {
         settings.write(&unfinished)?;
         fs_err::rename(&unfinished, &folder)?;
         files::sync_folder(&self.folder)?;
-        let cache = self.options.cache_bytes_max;
-        let collection =
-            Arc::new(Collection::open(name, &folder, cache, Arc::clone(&self.embedders))?);
+        let embedders = Arc::clone(&self.embedders);
+        let collection = Arc::new(Collection::open(name, &folder, &self.options, embedders)?);
         entries.insert(name.to_owned(), Entry::Open(Arc::clone(&collection)));
         Ok(collection)
     }
@@ -251,7 +260,7 @@ impl Collection {
     /// The tables cannot be read.
     pub fn info(&self) -> Result<Info, Error> {
         let engine = &self.engine;
-        let view = engine.views.current();
+        let view = engine.unexpired();
         let fields = view
             .fields
             .iter()

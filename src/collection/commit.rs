@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -5,13 +6,15 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use simile_storage::Batch;
 
+use super::change::Change;
 use super::engine::Engine;
 use super::error::{Error, described};
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, LOG, LogRecord, PARTS, PartRecord, Run, SPARSE, SparseRecord,
-    StoredSpan, VECTORS, VectorRecord, field_bit,
+    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, PARTS, PartRecord, Run, SPARSE,
+    SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
 };
+use super::terms::Terms;
 use super::view::View;
 use crate::document::{DocumentId, FieldTypes, Sequence, Slot};
 use crate::index::lexical::LexicalPart;
@@ -30,9 +33,13 @@ const RELEASED_RUNS_MAX: usize = 1_024;
 #[derive(Debug)]
 pub(super) enum Write {
     /// Stores a document, in place of the one with its id.
-    Put(Box<Prepared>),
+    Put(Box<Prepared>, Terms),
     /// Removes the document, if it is there.
-    Remove(DocumentId),
+    Remove(DocumentId, Terms),
+    /// Changes the payload of a document.
+    Change(Box<Change>),
+    /// Removes the version of a document that begins at this slot, if it has expired.
+    Expire(DocumentId, u32),
     /// Remembers which version of a file of records is stored now.
     File(DocumentId, FileRecord),
 }
@@ -42,6 +49,8 @@ pub(super) enum Write {
 pub(super) struct Done {
     pub(super) sequence: Sequence,
     pub(super) was_there: bool,
+    /// Whether nothing was done, since all was as it was to be or the same was done before.
+    pub(super) is_repeat: bool,
 }
 
 struct Request {
@@ -148,22 +157,30 @@ fn serve(engine: &Engine, mut ends: Ends, queue: &Receiver<Request>) {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Self::Put(prepared) => prepared.bytes(),
-            Self::Remove(_) | Self::File(..) => 256,
+            Self::Put(prepared, _) => prepared.bytes(),
+            // It is stored anew, with parts that are read while it is written.
+            Self::Change(_) => 16 * 1024,
+            Self::Remove(..) | Self::Expire(..) | Self::File(..) => 256,
         }
     }
 }
 
 /// A group of mutations on its way into one batch.
-struct Group<'a> {
-    engine: &'a Engine,
-    batch: Batch,
-    ends: Ends,
-    view: View,
-    removed: Vec<Run>,
+pub(super) struct Group<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) batch: Batch,
+    pub(super) ends: Ends,
+    pub(super) view: View,
+    pub(super) removed: Vec<Run>,
     /// What earlier mutations of the group made of a document.
-    documents: HashMap<DocumentId, Option<DocumentRecord>>,
-    added: Vec<(&'a Prepared, Run)>,
+    pub(super) documents: HashMap<DocumentId, Option<DocumentRecord>>,
+    pub(super) added: Vec<(Cow<'a, Prepared>, Run)>,
+    /// What earlier mutations of the group came with.
+    pub(super) keys: HashMap<String, KeyRecord>,
+    /// The versions that expire and are new, and those that are gone.
+    pub(super) expiring: Vec<(u64, Run)>,
+    pub(super) gone: Vec<(u64, Run)>,
+    pub(super) now: u64,
 }
 
 /// Commits a group durably and makes it visible. An error ends all writing.
@@ -182,13 +199,18 @@ fn commit(
         removed: Vec::new(),
         documents: HashMap::new(),
         added: Vec::new(),
+        keys: HashMap::new(),
+        expiring: Vec::new(),
+        gone: Vec::new(),
+        now: engine.now(),
     };
     let mut results = Vec::with_capacity(writes.len());
     for write in writes {
         results.push(group.add(write)?);
     }
     group.clear_released()?;
-    let Group { batch, ends: new_ends, mut view, removed, added, .. } = group;
+    group.forget_keys()?;
+    let Group { batch, ends: new_ends, mut view, removed, added, expiring, gone, .. } = group;
     if batch.is_empty() {
         return Ok(results);
     }
@@ -196,7 +218,13 @@ fn commit(
     *ends = new_ends;
     view.sequence = Sequence(new_ends.last_sequence);
     show(engine, view.sequence, &added)?;
+    for (expires, run) in expiring {
+        engine.expiries.insert(expires, run);
+    }
     engine.views.publish(view, removed);
+    for (expires, run) in gone {
+        engine.expiries.remove(expires, run);
+    }
     Ok(results)
 }
 
@@ -204,16 +232,28 @@ impl<'a> Group<'a> {
     /// Adds one mutation; the inner error refuses it alone.
     fn add(&mut self, write: &'a Write) -> Result<Result<Done, Error>, Error> {
         match write {
-            Write::Put(prepared) => self.put(prepared),
-            Write::Remove(id) => self.remove(id).map(Ok),
+            Write::Put(prepared, terms) => self.on_terms(&prepared.id, terms, |group, _| {
+                let expires = terms.expires_unix_ms.unwrap_or(0);
+                group.put(Cow::Borrowed(prepared), expires)
+            }),
+            Write::Remove(id, terms) => {
+                self.on_terms(id, terms, |group, _| group.remove(id).map(Ok))
+            }
+            Write::Change(change) => self
+                .on_terms(&change.id, &change.terms, |group, before| group.change(change, before)),
+            Write::Expire(id, first) => self.expire(id, *first).map(Ok),
             Write::File(id, record) => {
                 self.batch.put(&FILES, &id.as_str().to_owned(), record)?;
-                Ok(Ok(Done { sequence: Sequence(self.ends.last_sequence), was_there: false }))
+                Ok(Ok(self.nothing_done(false)))
             }
         }
     }
 
-    fn put(&mut self, prepared: &'a Prepared) -> Result<Result<Done, Error>, Error> {
+    pub(super) fn put(
+        &mut self,
+        prepared: Cow<'a, Prepared>,
+        expires: u64,
+    ) -> Result<Result<Done, Error>, Error> {
         let count = u32::try_from(prepared.parts.len()).unwrap_or(u32::MAX);
         let Some(next_slot) = self.ends.next_slot.checked_add(count) else {
             return Ok(Err(Error::Full));
@@ -223,7 +263,8 @@ impl<'a> Group<'a> {
         self.ends.next_slot = next_slot;
         self.ends.last_sequence += 1;
         let sequence = self.ends.last_sequence;
-        self.put_rows(prepared, run, sequence)?;
+        self.put_rows(&prepared, run, sequence)?;
+        self.put_expiry(&prepared.id, before.as_ref(), expires, run)?;
         let removed: Vec<Run> = before.iter().map(DocumentRecord::run).collect();
         self.log(sequence, &prepared.id, Some(run), removed)?;
         let record = DocumentRecord {
@@ -237,12 +278,14 @@ impl<'a> Group<'a> {
                 .as_ref()
                 .and_then(|file| u16::try_from(file.as_str().len()).ok())
                 .unwrap_or(0),
+            expires,
         };
         self.batch.put(&DOCUMENTS, &prepared.id.as_str().to_owned(), &record)?;
         self.documents.insert(prepared.id.clone(), Some(record));
         self.see_fields(&FieldTypes::infer(&prepared.payload))?;
         self.added.push((prepared, run));
-        Ok(Ok(Done { sequence: Sequence(sequence), was_there: before.is_some() }))
+        let was_there = before.is_some_and(|before| !before.is_expired(self.now));
+        Ok(Ok(Done { sequence: Sequence(sequence), was_there, is_repeat: false }))
     }
 
     fn put_rows(&mut self, prepared: &Prepared, run: Run, sequence: u64) -> Result<(), Error> {
@@ -280,19 +323,21 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
+    pub(super) fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
         let Some(before) = self.document(id)? else {
-            return Ok(Done { sequence: Sequence(self.ends.last_sequence), was_there: false });
+            return Ok(self.nothing_done(false));
         };
+        let was_there = !before.is_expired(self.now);
         self.ends.last_sequence += 1;
         let sequence = self.ends.last_sequence;
         self.batch.remove(&DOCUMENTS, &id.as_str().to_owned())?;
         self.documents.insert(id.clone(), None);
+        self.put_expiry(id, Some(&before), 0, before.run())?;
         self.log(sequence, id, None, vec![before.run()])?;
-        Ok(Done { sequence: Sequence(sequence), was_there: true })
+        Ok(Done { sequence: Sequence(sequence), was_there, is_repeat: false })
     }
 
-    fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
+    pub(super) fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
         match self.documents.get(id) {
             Some(record) => Ok(record.clone()),
             None => Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?),
@@ -355,7 +400,11 @@ impl<'a> Group<'a> {
 }
 
 /// Hands what was committed to the indexes, so that the next view may show it.
-fn show(engine: &Engine, sequence: Sequence, added: &[(&Prepared, Run)]) -> Result<(), Error> {
+fn show(
+    engine: &Engine,
+    sequence: Sequence,
+    added: &[(Cow<'_, Prepared>, Run)],
+) -> Result<(), Error> {
     for (name, index) in &engine.dense {
         let mut items: Vec<(Slot, &[f32])> = Vec::new();
         for (prepared, run) in added {

@@ -1,12 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::engine::damaged;
-use super::error::Error;
+use super::error::{Error, described};
 use super::open::Collection;
 use super::records::{DOCUMENTS, DocumentRecord};
 use super::view::View;
 use crate::document::{DocumentId, Filter, Payload, Sequence, Slot, SlotSet, Span};
+use crate::index::lexical::LexicalError;
 use crate::vector::Vector;
 
 /// The most ids of one request.
@@ -23,6 +25,8 @@ pub struct StoredDocument {
     pub payload: Payload,
     /// The mutation that stored this version.
     pub sequence: Sequence,
+    /// When it expires, in milliseconds since 1970-01-01 UTC; none: never.
+    pub expires_unix_ms: Option<u64>,
     /// Its parts, in order; empty if they were not asked for.
     pub parts: Vec<StoredPart>,
 }
@@ -132,12 +136,14 @@ impl Collection {
     }
 
     /// Returns the newest view.
-    pub(super) fn view(&self) -> std::sync::Arc<View> {
-        self.engine.views.current()
+    pub(super) fn view(&self) -> Arc<View> {
+        self.engine.unexpired()
     }
 
     pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
-        Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?)
+        let record = self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?;
+        let now = self.engine.now();
+        Ok(record.filter(|record| !record.is_expired(now)))
     }
 
     /// Returns the ids of the documents that the filter means.
@@ -160,11 +166,28 @@ impl Collection {
     ) -> Result<std::borrow::Cow<'a, SlotSet>, Error> {
         Ok(match filter {
             None => std::borrow::Cow::Borrowed(&view.live),
-            Some(filter) => std::borrow::Cow::Owned(self.engine.lexical.evaluate(
-                filter,
-                &view.fields,
-                &view.live,
-            )?),
+            Some(filter) => {
+                // The parts of a document follow one another: it is read once for all of them.
+                let last = std::cell::RefCell::new(None::<(Slot, Arc<(DocumentId, Payload)>)>);
+                let document_of = |slot: Slot| {
+                    let first = view.start_of(slot);
+                    if let Some((known, document)) = &*last.borrow()
+                        && *known == first
+                    {
+                        return Ok(Some(Arc::clone(document)));
+                    }
+                    let body = self.engine.body(first);
+                    let body = body.map_err(|error| LexicalError::Corrupt(described(&error)))?;
+                    let Some(body) = body else { return Ok(None) };
+                    let document = Arc::new((body.id, body.payload));
+                    last.replace(Some((first, Arc::clone(&document))));
+                    Ok(Some(document))
+                };
+                let lexical = &self.engine.lexical;
+                let slots =
+                    lexical.evaluate_with(filter, &view.fields, &view.live, &document_of)?;
+                std::borrow::Cow::Owned(slots)
+            }
         })
     }
 
@@ -189,7 +212,10 @@ impl Collection {
             parts.push(StoredPart { span: part.span.into(), text: part.text, vectors });
         }
         let sequence = Sequence(body.sequence);
-        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, parts })
+        let record = self.engine.database.get(&DOCUMENTS, &body.id.as_str().to_owned())?;
+        let record = record.filter(|record| record.first == first.0 && record.expires != 0);
+        let expires_unix_ms = record.map(|record| record.expires);
+        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, expires_unix_ms, parts })
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use simile_storage::Database;
 
 use super::error::Error;
+use super::expiry::Expiries;
+use super::jobs::Clock;
 use super::records::{BODIES, BodyRecord, PARTS, PartRecord, SPARSE, VECTORS};
 use super::settings::Settings;
 use super::view::Views;
@@ -17,6 +19,16 @@ use crate::vector::{DenseVector, Vector};
 /// Vectors of random parts, and how many parts there were when they were drawn.
 pub(super) type Sample = (u64, Arc<Vec<Vec<f32>>>);
 
+/// Tells the time.
+#[derive(Clone)]
+pub(super) struct EngineClock(pub(super) Clock);
+
+impl std::fmt::Debug for EngineClock {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("EngineClock")
+    }
+}
+
 /// Everything of one open collection that readers, the committer and maintenance share.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -28,6 +40,8 @@ pub(super) struct Engine {
     pub(super) sparse: BTreeMap<String, SparseIndex>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
+    pub(super) expiries: Expiries,
+    pub(super) clock: EngineClock,
     pub(super) read_only: OnceLock<String>,
     /// Vectors of random parts by vector name, and how many parts there were when they were drawn.
     pub(super) samples: Mutex<BTreeMap<String, Sample>>,

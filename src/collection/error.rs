@@ -23,6 +23,16 @@ pub enum Error {
     /// A document that is not there.
     #[error("there is no document `{0}`")]
     UnknownDocument(String),
+    /// A document that is in another state than a mutation expects.
+    #[error("document `{id}` is expected {expected}, and {actual}")]
+    OtherState {
+        /// The document.
+        id: String,
+        /// What is expected.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
     /// A text that names nothing.
     #[error(
         "the name of a {what} has 1 to {NAME_BYTES_MAX} of the letters A-Z a-z 0-9 _ -, got `{name}`"
@@ -178,7 +188,9 @@ impl Classified for Error {
             | Self::StoredNotShown(_)
             | Self::Io(_) => ErrorKind::Unavailable,
             Self::Overloaded { .. } => ErrorKind::Overloaded,
-            Self::OtherEmbedder { .. } | Self::Full => ErrorKind::Conflict,
+            Self::OtherEmbedder { .. } | Self::OtherState { .. } | Self::Full => {
+                ErrorKind::Conflict
+            }
             Self::NewerFormat { .. } => ErrorKind::Unsupported,
             Self::Storage(error) => storage_kind(error),
             Self::Dense(error) => error.kind(),

@@ -8,14 +8,19 @@
 mod aggregate;
 mod ask;
 mod catalogue;
+mod change;
 mod checkpoint;
 mod commit;
 mod documents;
 mod engine;
 mod error;
+mod expiry;
 mod explain;
 mod files;
 mod jobs;
+mod mutation;
+#[cfg(test)]
+mod mutation_tests;
 mod open;
 #[cfg(test)]
 mod question_tests;
@@ -23,8 +28,10 @@ mod rank;
 mod records;
 mod search;
 mod settings;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod update;
 mod upkeep;
 mod view;
 mod write;
@@ -35,6 +42,7 @@ use crate::embed::{EmbedError, EmbedderHandle};
 
 pub use aggregate::{FacetValue, OrderedPage};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
+pub use change::PayloadChange;
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
@@ -43,6 +51,8 @@ pub use settings::{
     ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
     Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
+pub use terms::{Expected, KEY_BYTES_MAX, Terms, Upsert};
+pub use update::Updated;
 pub use upkeep::Verification;
 
 /// Gives embedders by name. Models are loaded by whoever stands behind it, not by a request.

@@ -6,10 +6,12 @@ use std::thread::JoinHandle;
 use simile_storage::{Database, Options};
 
 use super::SharedEmbedders;
+use super::catalogue::CollectionsOptions;
 use super::checkpoint::Checkpoint;
 use super::commit::{Committer, Ends};
-use super::engine::{Engine, damaged};
+use super::engine::{Engine, EngineClock, damaged};
 use super::error::Error;
+use super::expiry::Expiries;
 use super::files;
 use super::records::{
     DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, SPARSE, VECTORS, field_types,
@@ -29,7 +31,7 @@ const REFILL_PARTS: usize = 512;
 #[derive(Debug)]
 pub struct Collection {
     pub(super) engine: Arc<Engine>,
-    pub(super) committer: Committer,
+    pub(super) committer: Arc<Committer>,
     pub(super) embedders: SharedEmbedders,
     upkeep: Mutex<Option<(crossbeam_channel::Sender<()>, JoinHandle<()>)>>,
 }
@@ -45,11 +47,12 @@ impl Collection {
     pub(super) fn open(
         name: &str,
         folder: &Path,
-        cache_bytes_max: u64,
+        kept: &CollectionsOptions,
         embedders: SharedEmbedders,
     ) -> Result<Self, Error> {
         let settings = Settings::read(folder)?;
         // Records carry their own checksums; reading all of them would make start-up depend on size.
+        let cache_bytes_max = kept.cache_bytes_max;
         let options = Options { cache_bytes_max, verify_on_open: false, ..Options::default() };
         let database = Arc::new(Database::open(&folder.join(files::TABLES), &options)?);
         let (view, ends) = current_view(folder, &database)?;
@@ -81,15 +84,18 @@ impl Collection {
             sparse,
             lexical: lexical?,
             views: Views::new(view),
+            expiries: Expiries::default(),
+            clock: EngineClock(Arc::clone(&kept.clock)),
             read_only: OnceLock::new(),
             samples: Mutex::default(),
         };
+        engine.load_expiries()?;
         engine.refill_dense()?;
         engine.refill_sparse()?;
         engine.refill_lexical()?;
         let engine = Arc::new(engine);
-        let committer = Committer::start(Arc::clone(&engine), ends)?;
-        let upkeep = upkeep::start(Arc::clone(&engine))?;
+        let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);
+        let upkeep = upkeep::start(Arc::clone(&engine), Arc::clone(&committer))?;
         Ok(Self { engine, committer, embedders, upkeep: Mutex::new(Some(upkeep)) })
     }
 
@@ -140,7 +146,8 @@ fn current_view(folder: &Path, database: &Database) -> Result<(View, Ends), Erro
             fields.insert(&path, kind);
         }
     }
-    let view = View { sequence: last, live, starts, fields: Arc::new(fields) };
+    let fields = Arc::new(fields);
+    let view = View { sequence: last, live, starts, fields, shown_by: None };
     Ok((view, Ends { last_sequence: header.last_sequence, next_slot: header.next_slot }))
 }
 

@@ -2,7 +2,7 @@
 //! still read.
 
 use bincode::{Decode, Encode};
-use simile_storage::{Record, Table};
+use simile_storage::{FormatError, Record, Table, decode_payload};
 
 use crate::document::{DocumentId, FieldType, Payload, Span};
 use crate::ingest::Version;
@@ -18,6 +18,12 @@ pub(super) const PARTS: Table<u32, PartRecord> = Table::new(3, "part");
 pub(super) const VECTORS: Table<(u16, u32), VectorRecord> = Table::new(4, "vector");
 /// (vector number, slot) -> the sparse vector of a part.
 pub(super) const SPARSE: Table<(u16, u32), SparseRecord> = Table::new(9, "sparse");
+/// (when a version expires in milliseconds since 1970, its first slot) -> which document it is.
+pub(super) const EXPIRIES: Table<(u64, u32), ExpiryRecord> = Table::new(10, "expiry");
+/// idempotency key, separator, document id -> what the mutation did.
+pub(super) const KEYS: Table<String, KeyRecord> = Table::new(11, "key");
+/// sequence number -> the key that the mutation came with.
+pub(super) const KEY_LOG: Table<u64, KeyLogRecord> = Table::new(12, "key log");
 /// sequence number -> what the mutation did.
 pub(super) const LOG: Table<u64, LogRecord> = Table::new(5, "log");
 /// One record: the ends of all numbering.
@@ -40,6 +46,53 @@ pub(super) struct DocumentRecord {
     pub(super) version: [u8; 32],
     /// How many leading bytes of the id name the file that it is a record of; 0: of none.
     pub(super) file_bytes: u16,
+    /// When it expires, in milliseconds since 1970; 0: never.
+    pub(super) expires: u64,
+}
+
+/// A [`DocumentRecord`] as it was before documents expired.
+#[derive(Decode)]
+#[cfg_attr(test, derive(Encode))]
+struct DocumentRecordOfFormat1 {
+    first: u32,
+    parts: u32,
+    sequence: u64,
+    content: [u8; 32],
+    version: [u8; 32],
+    file_bytes: u16,
+}
+
+impl Record for DocumentRecord {
+    const FORMAT: u16 = 2;
+
+    fn upgrade(format: u16, payload: &[u8]) -> Result<Self, FormatError> {
+        if format != 1 {
+            return Err(FormatError::Unknown);
+        }
+        let old: DocumentRecordOfFormat1 = decode_payload(payload)?;
+        let DocumentRecordOfFormat1 { first, parts, sequence, content, version, file_bytes } = old;
+        Ok(Self { first, parts, sequence, content, version, file_bytes, expires: 0 })
+    }
+}
+
+/// A version that expires.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct ExpiryRecord {
+    pub(super) id: String,
+    pub(super) parts: u32,
+}
+
+/// What a mutation with an idempotency key did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct KeyRecord {
+    pub(super) sequence: u64,
+    pub(super) was_there: bool,
+}
+
+/// The key that a mutation came with.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct KeyLogRecord {
+    pub(super) key: String,
 }
 
 /// What the parts of one version share.
@@ -128,7 +181,9 @@ macro_rules! formats {
 }
 
 formats! {
-    DocumentRecord = 1,
+    ExpiryRecord = 1,
+    KeyRecord = 1,
+    KeyLogRecord = 1,
     BodyRecord = 1,
     PartRecord = 1,
     VectorRecord = 1,
@@ -150,6 +205,11 @@ impl DocumentRecord {
     /// Returns the slots of the version.
     pub(super) fn run(&self) -> Run {
         Run { first: self.first, count: self.parts }
+    }
+
+    /// Returns whether the version has expired; `now` in milliseconds since 1970.
+    pub(super) fn is_expired(&self, now: u64) -> bool {
+        self.expires != 0 && self.expires <= now
     }
 
     /// Returns the version.
@@ -273,12 +333,15 @@ impl From<StoredSpan> for Span {
     }
 }
 
-const FIELD_TYPES: [FieldType; 5] = [
+const FIELD_TYPES: [FieldType; 8] = [
     FieldType::Boolean,
     FieldType::Integer,
     FieldType::Float,
     FieldType::Datetime,
     FieldType::Keyword,
+    FieldType::Null,
+    FieldType::List,
+    FieldType::Geo,
 ];
 
 /// Returns the bit that stands for the type in a [`FieldRecord`].
@@ -289,6 +352,9 @@ pub(super) fn field_bit(field: FieldType) -> u8 {
         FieldType::Float => 4,
         FieldType::Datetime => 8,
         FieldType::Keyword => 16,
+        FieldType::Null => 32,
+        FieldType::List => 64,
+        FieldType::Geo => 128,
     }
 }
 
@@ -353,6 +419,24 @@ mod tests {
         }
         let damaged = SparseRecord { steps: vec![u32::MAX, 5], bytes: record.bytes };
         assert!(damaged.vector().is_err());
+    }
+
+    #[test]
+    fn documents_stored_before_there_was_an_expiry_never_expire() {
+        let old = DocumentRecordOfFormat1 {
+            first: 7,
+            parts: 2,
+            sequence: 9,
+            content: [1; 32],
+            version: [2; 32],
+            file_bytes: 3,
+        };
+        let bytes = bincode::encode_to_vec(&old, bincode::config::standard()).unwrap();
+        let record = DocumentRecord::upgrade(1, &bytes).unwrap();
+        assert_eq!((record.first, record.parts, record.sequence), (7, 2, 9));
+        assert_eq!((record.file_bytes, record.expires), (3, 0));
+        assert!(!record.is_expired(u64::MAX));
+        assert_eq!(DocumentRecord::upgrade(9, &bytes), Err(FormatError::Unknown));
     }
 
     #[test]

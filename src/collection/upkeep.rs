@@ -7,8 +7,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use simile_storage::Batch;
 
 use super::checkpoint::Checkpoint;
+use super::commit::Committer;
 use super::engine::{Engine, damaged};
 use super::error::{Error, described};
+use super::expiry::remove_expired;
 use super::open::Collection;
 use super::records::{BODIES, DOCUMENTS, LOG, PARTS, SPARSE, VECTORS};
 use super::view::View;
@@ -41,19 +43,30 @@ pub struct Verification {
     pub problems_total: u64,
 }
 
-pub(super) fn start(engine: Arc<Engine>) -> Result<(Sender<()>, JoinHandle<()>), Error> {
+pub(super) fn start(
+    engine: Arc<Engine>,
+    committer: Arc<Committer>,
+) -> Result<(Sender<()>, JoinHandle<()>), Error> {
     let (stop, stopped) = bounded::<()>(0);
     let thread = std::thread::Builder::new()
         .name(format!("upkeep-{}", engine.name))
-        .spawn(move || serve(&engine, &stopped))?;
+        .spawn(move || serve(&engine, &committer, &stopped))?;
     Ok((stop, thread))
 }
 
-fn serve(engine: &Engine, stopped: &Receiver<()>) {
+fn serve(engine: &Engine, committer: &Committer, stopped: &Receiver<()>) {
     let mut checkpointed = Sequence(0);
     let mut committed = engine.lexical.applied();
     loop {
         let is_last = !matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout));
+        let expired = if is_last { Ok(()) } else { remove_expired(engine, committer) };
+        if let Err(error) = expired {
+            tracing::warn!(
+                collection = engine.name,
+                error = described(&error),
+                "expired documents stay"
+            );
+        }
         if let Err(error) = tick(engine, &mut checkpointed, &mut committed, is_last, stopped) {
             tracing::warn!(collection = engine.name, error = described(&error), "upkeep failed");
         }

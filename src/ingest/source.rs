@@ -115,6 +115,16 @@ impl Version {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// Returns the version of something that was changed after it had this one.
+    #[must_use]
+    pub fn changed(self, by: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        add_bytes(&mut hasher, b"changed");
+        hasher.update(&self.0);
+        add_bytes(&mut hasher, by);
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// Returns the version of a record of a file.
     pub fn of_record(text: &str, payload: &Payload) -> Self {
         let mut hasher = blake3::Hasher::new();

@@ -138,7 +138,10 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     let models = Models::new(catalogue, options.embedder.clone(), obtains, report);
     let collections = Collections::open(
         &options.data,
-        CollectionsOptions { cache_bytes_max: options.cache_bytes_max },
+        CollectionsOptions {
+            cache_bytes_max: options.cache_bytes_max,
+            clock: Arc::clone(&options.clock),
+        },
         Arc::clone(&models) as SharedEmbedders,
     )?;
     let pool = PoolOptions {

@@ -7,18 +7,18 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::status;
 use super::super::translate::{
-    WireError, at_most, cursor, cursor_to_wire, document_id, document_ids, filter, optional_filter,
-    stored_document_to_wire, value_to_wire,
+    WireError, at_most, change, cursor, cursor_to_wire, document_id, document_ids, filter,
+    optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
 };
 use super::upsert::upsert;
 use crate::collection::StoredDocument;
-use crate::document::{DocumentId, FieldPath, Value};
+use crate::document::{DocumentId, FieldPath, Filter, Value};
 use crate::query::{Direction, OrderBy};
 
 /// The most documents that are read in one request.
 const GET_MAX: usize = 1_000;
-/// The most ids that are deleted in one request.
-const DELETE_MAX: usize = 10_000;
+/// The most ids that are deleted or changed in one request.
+const SELECTED_MAX: usize = 10_000;
 /// The most contents that are compared in one request.
 const COMPARE_MAX: usize = 10_000;
 /// The documents of a page where the request does not say, and the most of one.
@@ -81,24 +81,49 @@ impl Documents for DocumentsService {
         request: Request<wire::DeleteDocumentsRequest>,
     ) -> Result<Response<wire::DeleteDocumentsResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let missing = WireError::Missing("the selection: ids or a filter");
-        let selection = match message.selection.ok_or(missing)? {
-            Selection::Ids(list) => {
-                at_most("ids", list.ids.len(), DELETE_MAX)?;
-                Ok(document_ids(list.ids)?)
-            }
-            Selection::Filter(given) => Err(filter(given)?),
+        let selection = match message.selection {
+            Some(Selection::Ids(list)) => Selected::ids(list)?,
+            Some(Selection::Filter(given)) => Selected::Filter(filter(given)?),
+            None => return Err(WireError::Missing(SELECTION))?,
         };
+        selection.check(message.expected_sequence)?;
+        let terms = terms(message.expected_sequence, None, message.idempotency_key);
         let delete = self.0.answer(&metadata, move |shared, _| {
             let collection = shared.collection(&message.collection)?;
             let deleted = match selection {
-                Ok(ids) => collection.delete(ids),
-                Err(filter) => collection.delete_where(&filter),
+                Selected::Ids(ids) => collection.delete_on(ids, &terms),
+                Selected::Filter(filter) => collection.delete_where(&filter),
             };
             let (deleted, sequence) = deleted.map_err(|error| status::of(&error))?;
             Ok(wire::DeleteDocumentsResponse { deleted, sequence: sequence.0 })
         });
         Ok(Response::new(delete.await?))
+    }
+
+    async fn update(
+        &self,
+        request: Request<wire::UpdateDocumentsRequest>,
+    ) -> Result<Response<wire::UpdateDocumentsResponse>, Status> {
+        use simile_proto::v1::update_documents_request::Selection;
+        let (metadata, _, message) = request.into_parts();
+        let selection = match message.selection {
+            Some(Selection::Ids(list)) => Selected::ids(list)?,
+            Some(Selection::Filter(given)) => Selected::Filter(filter(given)?),
+            None => return Err(WireError::Missing(SELECTION))?,
+        };
+        selection.check(message.expected_sequence)?;
+        let change = change(message.change, message.expires_unix_ms.is_some())?;
+        let (expected, expires) = (message.expected_sequence, message.expires_unix_ms);
+        let terms = terms(expected, expires, message.idempotency_key);
+        let update = self.0.answer(&metadata, move |shared, _| {
+            let collection = shared.collection(&message.collection)?;
+            let updated = match selection {
+                Selected::Ids(ids) => collection.update(ids, change, &terms),
+                Selected::Filter(filter) => collection.update_where(&filter, change, &terms),
+            };
+            updated.map(updated_to_wire).map_err(|error| status::of(&error))
+        });
+        Ok(Response::new(update.await?))
     }
 
     async fn scroll(
@@ -182,6 +207,35 @@ impl Documents for DocumentsService {
             Ok(wire::CountResponse { documents: counts.documents, parts: counts.parts })
         });
         Ok(Response::new(count.await?))
+    }
+}
+
+/// The documents that a mutation is about.
+enum Selected {
+    Ids(Vec<DocumentId>),
+    Filter(Filter),
+}
+
+/// What is missing where there are none.
+const SELECTION: &str = "the selection: ids or a filter";
+
+impl Selected {
+    fn ids(list: wire::DocumentIds) -> Result<Self, WireError> {
+        at_most("ids", list.ids.len(), SELECTED_MAX)?;
+        Ok(Self::Ids(document_ids(list.ids)?))
+    }
+
+    /// A state can be expected of one document only.
+    fn check(&self, expected_sequence: Option<u64>) -> Result<(), Status> {
+        let count = match self {
+            Self::Ids(ids) => ids.len().to_string(),
+            Self::Filter(_) => "a filter".to_owned(),
+        };
+        if expected_sequence.is_none() || count == "1" {
+            return Ok(());
+        }
+        let message = format!("expected_sequence goes with exactly one id, got {count}");
+        Err(Status::invalid_argument(message))
     }
 }
 

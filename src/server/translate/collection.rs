@@ -170,6 +170,9 @@ fn type_name(held: FieldType) -> &'static str {
         FieldType::Float => "float",
         FieldType::Datetime => "datetime",
         FieldType::Keyword => "keyword",
+        FieldType::Null => "null",
+        FieldType::List => "list",
+        FieldType::Geo => "geo",
     }
 }
 

@@ -4,11 +4,12 @@ use simile_proto::v1::document::Content;
 use simile_proto::v1::upsert_result;
 use simile_proto::v1::{self as wire};
 
+use super::terms::terms;
 use super::value::{
     document_id, payload, payload_to_wire, span, span_to_wire, vectors, vectors_to_wire,
 };
 use super::{WireError, at_most};
-use crate::collection::{StoredDocument, StoredPart};
+use crate::collection::{StoredDocument, StoredPart, Upsert};
 use crate::ingest::{
     ItemError, ItemResult, ItemTimings, Outcome, PartSource, Source, SourceContent, Stored,
 };
@@ -17,8 +18,10 @@ use crate::server::status;
 /// The most given parts of one document.
 const PARTS_MAX: usize = 10_000;
 
-/// Returns what is to be stored.
-pub(in crate::server) fn source(document: wire::Document) -> Result<Source, WireError> {
+/// Returns what is to be stored, and on which terms.
+pub(in crate::server) fn upsert(document: wire::Document) -> Result<Upsert, WireError> {
+    let terms =
+        terms(document.expected_sequence, document.expires_unix_ms, document.idempotency_key);
     let id = document_id(document.id)?;
     let content = match document.content.ok_or(WireError::Missing("the document's content"))? {
         Content::Text(text) => SourceContent::Text(text),
@@ -33,7 +36,7 @@ pub(in crate::server) fn source(document: wire::Document) -> Result<Source, Wire
             SourceContent::Parts(list.parts.into_iter().map(part).collect::<Result<_, _>>()?)
         }
     };
-    Ok(Source { id, content, payload: payload(document.payload)? })
+    Ok(Upsert { source: Source { id, content, payload: payload(document.payload)? }, terms })
 }
 
 fn part(part: wire::Part) -> Result<PartSource, WireError> {
@@ -68,6 +71,7 @@ fn stored_to_wire(stored: Stored) -> wire::Stored {
         records_unchanged: stored.records_unchanged,
         records_failed: stored.records_failed,
         records_removed: stored.records_removed,
+        repeated: stored.is_repeat,
     }
 }
 
@@ -95,6 +99,7 @@ pub(in crate::server) fn stored_document_to_wire(document: StoredDocument) -> wi
         id: document.id.to_string(),
         payload: payload_to_wire(document.payload),
         sequence: document.sequence.0,
+        expires_unix_ms: document.expires_unix_ms,
         parts: document.parts.into_iter().map(part).collect(),
     }
 }

@@ -6,15 +6,17 @@ mod document;
 mod filter;
 mod question;
 mod search;
+mod terms;
 mod value;
 
 pub(super) use collection::{collection_to_wire, new_collection};
 pub(super) use document::{
-    item_error_to_wire, item_result_to_wire, source, stage, stored_document_to_wire,
+    item_error_to_wire, item_result_to_wire, stage, stored_document_to_wire, upsert,
 };
 pub(super) use filter::{filter, optional_filter};
 pub(super) use question::search_request;
 pub(super) use search::{answer_to_wire, batch_result_to_wire, explanation_to_wire};
+pub(super) use terms::{change, terms, updated_to_wire};
 pub(super) use value::{cursor, cursor_to_wire, document_id, document_ids, value_to_wire};
 
 use crate::document::{FilterError, IdError, PayloadError};
