@@ -2,6 +2,7 @@
 //! in their own process for as long as they run.
 
 mod arguments;
+mod change;
 mod collection;
 mod connection;
 mod demo;
@@ -16,6 +17,7 @@ mod model;
 mod output;
 mod search;
 mod serve;
+mod shape;
 mod value;
 
 use std::ffi::OsString;
@@ -60,6 +62,8 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Ingest(arguments) => ingest::ingest(&setting, arguments, output),
         Command::Search(arguments) => search::search(&setting, arguments, output),
         Command::Get(arguments) => documents::get(&setting, arguments, output),
+        Command::List(arguments) => change::list(&setting, arguments, output),
+        Command::Update(arguments) => change::update(&setting, arguments, output),
         Command::Delete(arguments) => documents::delete(&setting, arguments, output),
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),

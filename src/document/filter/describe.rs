@@ -11,7 +11,12 @@ impl Display for Filter {
         match self {
             Self::All(filters) => list(formatter, filters, " and "),
             Self::Any(filters) => list(formatter, filters, " or "),
+            Self::AtLeast(least, filters) => {
+                write!(formatter, "at least {least} of ")?;
+                list(formatter, filters, ", ")
+            }
             Self::Not(filter) => write!(formatter, "not {filter}"),
+            Self::Nested { path, filter } => write!(formatter, "one of {} has {filter}", path.0),
             Self::Ids(ids) => {
                 formatter.write_str("id is ")?;
                 values(formatter, ids)
@@ -32,7 +37,23 @@ impl Display for Condition {
                 formatter.write_str("is ")?;
                 values(formatter, wanted)
             }
+            Self::Except(unwanted) => {
+                formatter.write_str("is not ")?;
+                values(formatter, unwanted)
+            }
             Self::Range(range) => range.fmt(formatter),
+            Self::Null => formatter.write_str("is null"),
+            Self::Length(range) => write!(formatter, "has a number of elements {range}"),
+            Self::GeoBox(area) => write!(
+                formatter,
+                "lies between latitudes {} and {} and longitudes {} and {}",
+                area.south, area.north, area.west, area.east
+            ),
+            Self::GeoRadius(circle) => write!(
+                formatter,
+                "lies within {} m of latitude {} and longitude {}",
+                circle.meters, circle.center.latitude, circle.center.longitude
+            ),
             Self::Exists => formatter.write_str("has a value"),
             Self::Text(text) => write!(formatter, "has the words \"{text}\""),
             Self::Phrase(text) => write!(formatter, "has the phrase \"{text}\""),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::document::payload_from_json;
+use crate::document::{Payload, Value, parse_datetime};
 use serde_json::json;
 
 fn field(path: &str, condition: Condition) -> Filter {

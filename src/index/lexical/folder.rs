@@ -20,7 +20,7 @@ use crate::document::{Sequence, SlotSet};
 
 /// The format of what lies in the folder: the schema and the analysis of texts. An index of another
 /// format is built anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// A segment of which more than this is dead is merged for that reason alone.
 const DEAD_RATIO_MAX: f32 = 0.3;
 
