@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails that way")]
 
+#[cfg(unix)]
+mod cli;
 mod embedding;
 mod layers;
+#[cfg(unix)]
+mod obtain;
 mod support;
