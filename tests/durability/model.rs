@@ -85,7 +85,10 @@ impl Run {
     fn step(&mut self, operation: u64, story: &str) {
         match operation {
             0..6 => self.store(1, story),
-            6..9 => self.store(2 + self.random.below(8), story),
+            6..9 => {
+                let count = 2 + self.random.below(8);
+                self.store(count, story);
+            }
             9 | 10 => self.delete(story),
             11 => self.delete_where(story),
             12..14 => self.collection().maintain().unwrap(),
