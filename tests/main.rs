@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod cli;
+mod durability;
 mod embedding;
 mod layers;
 #[cfg(unix)]
