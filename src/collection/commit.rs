@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use simile_storage::Batch;
+use simile_storage::{Batch, StorageErrorKind};
 
 use super::engine::Engine;
 use super::error::{Error, described};
@@ -125,7 +125,7 @@ fn serve(engine: &Engine, mut ends: Ends, queue: &Receiver<Request>) {
         }
         let (writes, replies): (Vec<Write>, Vec<_>) =
             requests.into_iter().map(|request| (request.write, request.reply)).unzip();
-        match commit(engine, &mut ends, &writes) {
+        match commit_or_refuse(engine, &mut ends, &writes) {
             Ok(results) => {
                 for (reply, result) in replies.into_iter().zip(results) {
                     // Who does not wait any longer need not know.
@@ -165,7 +165,32 @@ struct Group<'a> {
     added: Vec<(&'a Prepared, Run)>,
 }
 
-/// Commits a group durably and makes it visible. An error ends all writing.
+/// Commits a group. A write that no row or no batch has room for is refused alone, whatever shares its
+/// barrier: what a client sends must not end all writing.
+fn commit_or_refuse(
+    engine: &Engine,
+    ends: &mut Ends,
+    writes: &[Write],
+) -> Result<Vec<Result<Done, Error>>, Error> {
+    match commit(engine, ends, writes) {
+        Err(error) if is_refusal(&error) && writes.len() == 1 => Ok(vec![Err(error)]),
+        Err(error) if is_refusal(&error) => {
+            let mut results = Vec::with_capacity(writes.len());
+            for write in writes {
+                results.extend(commit_or_refuse(engine, ends, std::slice::from_ref(write))?);
+            }
+            Ok(results)
+        }
+        committed => committed,
+    }
+}
+
+/// The storage says so before anything is written.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Storage(error) if error.kind() == StorageErrorKind::InvalidInput)
+}
+
+/// Commits a group durably and makes it visible. An error other than a refusal ends all writing.
 fn commit(
     engine: &Engine,
     ends: &mut Ends,
