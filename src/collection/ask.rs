@@ -3,7 +3,6 @@ use std::borrow::Cow;
 use super::engine::damaged;
 use super::error::{Error, described};
 use super::open::Collection;
-use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{DocumentId, Slot, SlotSet};
 use crate::embed::{Lane, Role};
@@ -53,14 +52,13 @@ impl Collection {
     pub(super) fn ask<'r>(
         &self,
         request: &'r SearchRequest,
-        view: &View,
         cancel: &Cancellation,
     ) -> Result<Asked<'r>, Error> {
         let mut excluded = SlotSet::new();
         let mut examples = None;
         let mut asked = Cow::Borrowed(request);
         if let Some(recommend) = &request.recommend {
-            let found = self.examples(recommend, view, &mut excluded)?;
+            let found = self.examples(recommend, &mut excluded)?;
             let vector = match recommend.strategy {
                 Strategy::Average => average(&found.positive, &found.negative)
                     .map_err(|source| PlanError::Vector { name: found.name.clone(), source })?,
@@ -79,7 +77,7 @@ impl Collection {
         let mut plan = plan(&asked, &self.engine.settings.shape())?;
         let mut prefetch = Vec::with_capacity(request.prefetch.len());
         for inner in &request.prefetch {
-            let inner = self.ask(inner, view, cancel)?;
+            let inner = self.ask(inner, cancel)?;
             excluded |= &inner.excluded;
             prefetch.push(inner);
         }
@@ -121,17 +119,12 @@ impl Collection {
                     Error::Settings(format!("vector `{}` has no embedder", leg.name))
                 })?;
                 let embedded = embedder.embed(&[text], Role::Query, Lane::Query, cancel)?;
-                Ok(embedded.embeddings.into_iter().next().map(|first| first.vector.into()))
+                Ok(embedded.embeddings.into_iter().next().and_then(|first| first.vector))
             }
         }
     }
 
-    fn examples(
-        &self,
-        recommend: &Recommend,
-        view: &View,
-        excluded: &mut SlotSet,
-    ) -> Result<Examples, Error> {
+    fn examples(&self, recommend: &Recommend, excluded: &mut SlotSet) -> Result<Examples, Error> {
         let actual = recommend.positive.len() + recommend.negative.len();
         if actual > EXAMPLES_MAX {
             return Err(Error::TooMuch { what: "examples", limit: EXAMPLES_MAX, actual });
@@ -152,7 +145,7 @@ impl Collection {
                 match example {
                     Example::Vector(vector) => vectors.push(fitting(&name, vector, &shape)?),
                     Example::Document(id) => {
-                        vectors.extend(self.vectors_of(&name, id, view, excluded)?);
+                        vectors.extend(self.vectors_of(&name, id, excluded)?);
                     }
                 }
             }
@@ -167,11 +160,11 @@ impl Collection {
         &self,
         name: &str,
         id: &DocumentId,
-        view: &View,
         excluded: &mut SlotSet,
     ) -> Result<Vec<Vector>, Error> {
-        let first = self.first_slot(view, id)?;
-        let first = first.ok_or_else(|| Error::UnknownDocument(id.to_string()))?;
+        // The view keeps the rows while they are read.
+        let found = self.first_slot(id)?;
+        let (_view, first) = found.ok_or_else(|| Error::UnknownDocument(id.to_string()))?;
         let body = self.engine.body(first)?.ok_or_else(|| damaged("body", first.0, "missing"))?;
         let slots = first.0..first.0 + body.parts;
         excluded.insert_range(slots.clone());

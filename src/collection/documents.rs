@@ -15,6 +15,8 @@ use crate::vector::Vector;
 const IDS_MAX: usize = 10_000;
 /// The most documents of one page.
 pub(super) const PAGE_MAX: usize = 1_000;
+/// How often a document is looked up that is replaced at the same moment.
+const LOOKS_MAX: usize = 1_000;
 
 /// A document as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,10 +65,10 @@ impl Collection {
         with_vectors: bool,
     ) -> Result<Vec<StoredDocument>, Error> {
         check_ids(ids.len())?;
-        let view = self.view();
         let mut documents = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(first) = self.first_slot(&view, id)? {
+            // The view keeps the rows while they are read.
+            if let Some((_view, first)) = self.first_slot(id)? {
                 documents.push(self.stored(first, true, with_vectors)?);
             }
         }
@@ -88,21 +90,45 @@ impl Collection {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
         }
-        let view = self.view();
-        let allowed = self.allowed(&view, filter)?;
+        let mut view = self.view();
+        let mut allowed = self.allowed(&view, filter)?.into_owned();
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
         let mut page = Vec::new();
+        let mut has_more = false;
         for row in self.engine.database.range(&DOCUMENTS, (start, Bound::Unbounded)) {
-            let (_, record) = row?;
-            if !view.starts.contains(record.first) || !allowed.contains(record.first) {
+            let (id, record) = row?;
+            let mut first = Slot(record.first);
+            if !view.starts.contains(first.0) {
+                // The table is ahead of the view.
+                let Some((newer, slot)) = self.first_slot(&DocumentId::new(id)?)? else { continue };
+                if newer.sequence > view.sequence {
+                    allowed = self.allowed(&newer, filter)?.into_owned();
+                    view = newer;
+                }
+                first = slot;
+            }
+            if !allowed.contains(first.0) {
                 continue;
             }
             if page.len() == limit {
-                return Ok((page, true));
+                has_more = true;
+                break;
             }
-            page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+            page.push(self.stored(first, with_parts, with_vectors)?);
         }
-        Ok((page, false))
+        // What a commit removes is in no row any more, and is there until the commit is done.
+        for (id, record) in self.engine.changing() {
+            let is_within = after.is_none_or(|after| id > *after)
+                && (!has_more || page.last().is_some_and(|last: &StoredDocument| id < last.id));
+            let is_shown = view.starts.contains(record.first) && allowed.contains(record.first);
+            if is_within && is_shown && page.iter().all(|found| found.id != id) {
+                page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+            }
+        }
+        page.sort_by(|a, b| a.id.cmp(&b.id));
+        has_more |= page.len() > limit;
+        page.truncate(limit);
+        Ok((page, has_more))
     }
 
     /// Returns how many documents and parts there are, or how many the filter means.
@@ -141,9 +167,8 @@ impl Collection {
     }
 
     pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
-        let record = self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?;
         let now = self.engine.now();
-        Ok(record.filter(|record| !record.is_expired(now)))
+        Ok(self.engine.record(id)?.filter(|record| !record.is_expired(now)))
     }
 
     /// Returns the ids of the documents that the filter means.
@@ -191,10 +216,17 @@ impl Collection {
         })
     }
 
-    pub(super) fn first_slot(&self, view: &View, id: &DocumentId) -> Result<Option<Slot>, Error> {
-        // The table may be a mutation ahead of the view, which then does not show that version.
-        let record = self.record(id)?;
-        Ok(record.map(|record| record.first).filter(|&first| view.starts.contains(first)).map(Slot))
+    /// Returns where the newest version of a document begins, and a view that shows it.
+    pub(super) fn first_slot(&self, id: &DocumentId) -> Result<Option<(Arc<View>, Slot)>, Error> {
+        for _ in 0..LOOKS_MAX {
+            let view = self.view();
+            let Some(record) = self.record(id)? else { return Ok(None) };
+            if view.starts.contains(record.first) {
+                return Ok(Some((view, Slot(record.first))));
+            }
+            // It was replaced between the two lines: the newer version is there by now.
+        }
+        Err(Error::Overloaded { name: self.engine.name.clone(), waiting: self.committer.waiting() })
     }
 
     pub(super) fn stored(
@@ -212,7 +244,7 @@ impl Collection {
             parts.push(StoredPart { span: part.span.into(), text: part.text, vectors });
         }
         let sequence = Sequence(body.sequence);
-        let record = self.engine.database.get(&DOCUMENTS, &body.id.as_str().to_owned())?;
+        let record = self.engine.record(&body.id)?;
         let record = record.filter(|record| record.first == first.0 && record.expires != 0);
         let expires_unix_ms = record.map(|record| record.expires);
         Ok(StoredDocument { id: body.id, payload: body.payload, sequence, expires_unix_ms, parts })

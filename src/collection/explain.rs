@@ -19,15 +19,14 @@ impl Collection {
         id: &DocumentId,
         cancel: &Cancellation,
     ) -> Result<Explanation, Error> {
-        let view = self.view();
-        let asked = self.ask(request, &view, cancel)?;
+        let asked = self.ask(request, cancel)?;
         let mut explanation = Explanation {
             id: id.clone(),
             verdict: Verdict::NotStored,
             legs: Vec::new(),
             conditions: Vec::new(),
         };
-        let Some(first) = self.first_slot(&view, id)? else { return Ok(explanation) };
+        let Some((view, first)) = self.first_slot(id)? else { return Ok(explanation) };
         let meant = self.allowed(&view, request.filter.as_ref())?;
         explanation.conditions = self.conditions(request.filter.as_ref(), id, first)?;
         if !meant.contains(first.0) {

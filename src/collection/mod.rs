@@ -18,6 +18,7 @@ mod expiry;
 mod explain;
 mod files;
 mod jobs;
+mod memory;
 mod mutation;
 #[cfg(test)]
 mod mutation_tests;
@@ -33,6 +34,7 @@ mod terms;
 mod tests;
 mod update;
 mod upkeep;
+mod verify;
 mod view;
 mod write;
 
@@ -46,6 +48,7 @@ pub use change::PayloadChange;
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
+pub use memory::MemoryUse;
 pub use open::Collection;
 pub use settings::{
     ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
@@ -53,7 +56,8 @@ pub use settings::{
 };
 pub use terms::{Expected, KEY_BYTES_MAX, Terms, Upsert};
 pub use update::Updated;
-pub use upkeep::Verification;
+pub use upkeep::Activity;
+pub use verify::{Repair, Verification};
 
 /// Gives embedders by name. Models are loaded by whoever stands behind it, not by a request.
 pub trait Embedders: Send + Sync {

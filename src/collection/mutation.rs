@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use simile_storage::Batch;
+
 use super::change::Change;
-use super::commit::{Done, Group};
+use super::commit::{Added, Done, Group};
 use super::engine::damaged;
 use super::error::Error;
 use super::records::{
@@ -24,22 +26,22 @@ impl<'a> Group<'a> {
         &mut self,
         id: &DocumentId,
         terms: &Terms,
-        mutate: impl FnOnce(&mut Self, Option<DocumentRecord>) -> Result<Result<Done, Error>, Error>,
-    ) -> Result<Result<Done, Error>, Error> {
+        mutate: impl FnOnce(&mut Self, Option<DocumentRecord>) -> Result<Added, Error>,
+    ) -> Result<Added, Error> {
         let key = terms.key_of(id);
         if let Some(key) = &key
             && let Some(KeyRecord { sequence, was_there }) = self.key(key)?
         {
             let sequence = Sequence(sequence);
-            return Ok(Ok(Done { sequence, was_there, is_repeat: true }));
+            return Ok(Added::Done(Done { sequence, was_there, is_repeat: true }));
         }
         let before = self.document(id)?.filter(|before| !before.is_expired(self.now));
         let stored = before.as_ref().map(|before| Sequence(before.sequence));
         if let Err(error) = terms.check(self.now).and_then(|()| terms.check_state(id, stored)) {
-            return Ok(Err(error));
+            return Ok(Added::Refused(error));
         }
         let done = mutate(self, before)?;
-        if let (Ok(done), Some(key)) = (&done, key)
+        if let (Added::Done(done), Some(key)) = (&done, key)
             && !done.is_repeat
         {
             let record = KeyRecord { sequence: done.sequence.0, was_there: done.was_there };
@@ -76,9 +78,9 @@ impl<'a> Group<'a> {
         &mut self,
         change: &Change,
         before: Option<DocumentRecord>,
-    ) -> Result<Result<Done, Error>, Error> {
+    ) -> Result<Added, Error> {
         let Some(before) = before else {
-            return Ok(Err(Error::UnknownDocument(change.id.to_string())));
+            return Ok(Added::Refused(Error::UnknownDocument(change.id.to_string())));
         };
         let mut prepared = self.stored(&change.id, &before)?;
         let payload = change.change.apply(prepared.payload.clone());
@@ -88,11 +90,11 @@ impl<'a> Group<'a> {
         });
         let payload = match payload {
             Ok(payload) => payload,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Added::Refused(error)),
         };
         let expires = change.terms.expires_unix_ms.unwrap_or(before.expires);
         if payload == prepared.payload && expires == before.expires {
-            return Ok(Ok(self.nothing_done(true)));
+            return Ok(Added::Done(self.nothing_done(true)));
         }
         prepared.payload = payload;
         // Not what the source says any more: storing the source again is a change.
@@ -142,25 +144,32 @@ impl<'a> Group<'a> {
         Done { sequence: Sequence(self.ends.last_sequence), was_there, is_repeat: true }
     }
 
-    /// Notes when a version expires, and forgets when the one before it did.
-    pub(super) fn put_expiry(
-        &mut self,
-        id: &DocumentId,
-        before: Option<&DocumentRecord>,
-        expires: u64,
-        run: Run,
-    ) -> Result<(), Error> {
-        if expires != 0 {
-            let record = ExpiryRecord { id: id.as_str().to_owned(), parts: run.count };
-            self.batch.put(&EXPIRIES, &(expires, run.first), &record)?;
-            self.expiring.push((expires, run));
-        }
-        if let Some(before) = before
-            && before.expires != 0
-        {
-            self.batch.remove(&EXPIRIES, &(before.expires, before.first))?;
-            self.gone.push((before.expires, before.run()));
-        }
-        Ok(())
+    /// Notes for the views which version expires and is new, and which one is gone.
+    pub(super) fn note_expiry(&mut self, gone: Option<&DocumentRecord>, new: Option<(u64, Run)>) {
+        self.expiring.extend(new.filter(|&(expires, _)| expires != 0));
+        let gone = gone.filter(|before| before.expires != 0);
+        self.gone.extend(gone.map(|before| (before.expires, before.run())));
     }
+}
+
+/// Stores when a version expires, if it does.
+pub(super) fn put_expiry(
+    rows: &mut Batch,
+    id: &DocumentId,
+    expires: u64,
+    run: Run,
+) -> Result<(), Error> {
+    if expires != 0 {
+        let record = ExpiryRecord { id: id.as_str().to_owned(), parts: run.count };
+        rows.put(&EXPIRIES, &(expires, run.first), &record)?;
+    }
+    Ok(())
+}
+
+/// Forgets when a version that is gone expired.
+pub(super) fn remove_expiry(rows: &mut Batch, before: &DocumentRecord) -> Result<(), Error> {
+    if before.expires != 0 {
+        rows.remove(&EXPIRIES, &(before.expires, before.first))?;
+    }
+    Ok(())
 }

@@ -156,7 +156,7 @@ impl Fixture {
         remove_expired(&collection.engine, &collection.committer).unwrap();
         // Passes through the committer: what was removed before it is published.
         collection.delete([id(999)]).unwrap();
-        let verified = collection.verify(&Cancellation::new()).unwrap();
+        let verified = collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
         assert_eq!(verified.problems, Vec::<String>::new(), "{context}");
         assert_eq!(verified.documents, self.model.len() as u64, "{context}");
     }

@@ -218,7 +218,7 @@ fn check_each(check: impl Fn(&mut Fixture, &str)) {
         for round in 0..3 {
             check(&mut fixture, &format!("seed {seed}, reopened, round {round}"));
         }
-        let verified = fixture.collection.verify(&Cancellation::new()).unwrap();
+        let verified = fixture.collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
         assert_eq!(verified.problems, Vec::<String>::new());
     }
 }

@@ -46,11 +46,18 @@ impl Collection {
     /// that is not stored; cancelled, timed out; unavailable if its embedder is not there and the
     /// request asks for it.
     pub fn search(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
+        self.answer(request, cancel).inspect_err(|error| self.engine.suspect(error))
+    }
+
+    fn answer(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
         let mut stages = Stages::start();
-        let view = self.view();
-        let asked = self.ask(request, &view, cancel)?;
+        let asked = self.ask(request, cancel)?;
         stages.end("embed");
-        let allowed = self.allowed(&view, request.filter.as_ref())?.into_owned() - &asked.excluded;
+        let view = self.view();
+        let mut allowed = self.allowed(&view, request.filter.as_ref())?;
+        if !asked.excluded.is_empty() {
+            *allowed.to_mut() -= &asked.excluded;
+        }
         stages.end("filter");
         let mut found = self.find(&asked, &view, &allowed, cancel)?;
         stages.end("search");

@@ -53,6 +53,8 @@ impl Collection {
         cancel: &Cancellation,
     ) -> Result<Vec<ItemResult>, Error> {
         self.engine.check_writable()?;
+        let bytes = |upsert: &Upsert| upsert.source.content.bytes();
+        self.check_memory(upserts.iter().map(bytes).sum())?;
         let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(upserts.len());
         let (mut changed, mut terms) = (Vec::new(), Vec::new());
         let mut places = Vec::new();

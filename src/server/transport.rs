@@ -141,6 +141,9 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
         CollectionsOptions {
             cache_bytes_max: options.cache_bytes_max,
             clock: Arc::clone(&options.clock),
+            memory_bytes_max: options.memory_bytes_max,
+            build_threads: options.build_threads,
+            ..CollectionsOptions::default()
         },
         Arc::clone(&models) as SharedEmbedders,
     )?;
