@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -304,12 +305,23 @@ fn open(library: &Path) -> Result<Runtime, RuntimeError> {
     let unusable = |reason: String| RuntimeError::Unusable { library: library.to_owned(), reason };
     // A relative path would be looked for beside the program.
     let absolute = std::path::absolute(library).map_err(|error| unusable(error.to_string()))?;
-    let environment = ort::init_from(absolute).map_err(|error| unusable(error.to_string()))?;
+    let environment = ort::init_from(absolute).map_err(|error| unusable(reason_of(&error)))?;
     let environment =
         environment.with_name("simile").build().map_err(|error| unusable(error.to_string()))?;
     drop(ENVIRONMENT.set(environment));
     let version = version_of(library);
     Ok(Runtime { library: library.to_owned(), version })
+}
+
+/// Returns why a library cannot be loaded, in the words of the system where it says anything.
+fn reason_of(error: &ort::LoadDynamicError) -> String {
+    let said = match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => error.source().map(ToString::to_string),
+        ort::LoadDynamicError::MissingApi { .. }
+        | ort::LoadDynamicError::InvalidVersionString
+        | ort::LoadDynamicError::BadVersion { .. } => None,
+    };
+    said.unwrap_or_else(|| error.to_string())
 }
 
 /// Returns the version in the name of the library's file, or else the commit that it was built from:
