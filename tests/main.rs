@@ -4,8 +4,10 @@
 
 #[cfg(unix)]
 mod cli;
+mod durability;
 mod embedding;
 mod layers;
 #[cfg(unix)]
 mod obtain;
+mod rpc;
 mod support;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::arguments::ModelCommand;
 use super::collection::bytes;
@@ -128,7 +128,7 @@ fn list(setting: &Setting, catalogue: &Catalogue, output: &Output) -> Result<Out
 pub(super) fn facts(manifest: &Manifest) -> Json {
     json!({
         "name": manifest.name,
-        "kind": manifest.kind.name(),
+        "kind": manifest.method.kind().name(),
         "description": manifest.description,
         "licence": manifest.licence,
         "dimension": manifest.dimension,
@@ -146,23 +146,31 @@ fn show(
 ) -> Result<Outcome, CliError> {
     let manifest = catalogue.manifest(name).map_err(|error| CliError::of(&error))?;
     let folder = folder(setting, name);
-    let state = State::load(manifest, &folder);
+    let state = State::load(&manifest, &folder);
     output.answer(
         || {
-            let mut json = facts(manifest);
+            let mut json = facts(&manifest);
             json["state"] = state.name().into();
             json["folder"] = folder.display().to_string().into();
             json["default"] = (name == setting.config.embedder).into();
             // The rest as the manifest has it: how texts are read, the files and where they come from.
-            let mut manifest = json!(manifest);
-            for part in ["text", "files", "sources"] {
-                json[part] = manifest[part].take();
+            for (part, value) in tables(&manifest) {
+                json[part] = value;
             }
             json
         },
-        || describe(manifest, &folder, &state),
+        || describe(&manifest, &folder, &state),
     )?;
     Ok(if matches!(state, State::Damaged(_)) { Outcome::Damaged } else { Outcome::Done })
+}
+
+/// Returns what a manifest has beside single facts, by name: the settings of its kind, the files,
+/// the sources.
+fn tables(manifest: &Manifest) -> Map<String, Json> {
+    let Json::Object(mut all) = json!(manifest) else { return Map::new() };
+    all.remove("canary");
+    all.retain(|_, value| value.is_object() || value.is_array());
+    all
 }
 
 fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
@@ -171,14 +179,14 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
         manifest.name,
         state.styled(),
         manifest.description,
-        manifest.kind.name(),
+        manifest.method.kind().name(),
         manifest.dimension,
         manifest.metric.name(),
         manifest.licence,
         manifest.fingerprint(),
     );
-    let json = json!(manifest);
-    let settings = json["text"].as_object().into_iter().flatten();
+    let tables = tables(manifest);
+    let settings = tables.values().filter_map(Json::as_object).flatten();
     for (name, value) in settings.filter(|(_, value)| *value != "") {
         drop(writeln!(text, "{name} {}", value.as_str().map_or(value.to_string(), str::to_owned)));
     }
@@ -193,7 +201,7 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
             file.sha256
         ));
     }
-    for source in json["sources"].as_array().into_iter().flatten() {
+    for source in tables.get("sources").and_then(Json::as_array).into_iter().flatten() {
         let whence = source["from"].as_str().unwrap_or_default();
         let rest = source.as_object().into_iter().flatten().filter(|(name, _)| *name != "from");
         let rest: Vec<&str> = rest.filter_map(|(_, value)| value.as_str()).collect();

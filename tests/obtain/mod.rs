@@ -79,6 +79,7 @@ impl Place {
         };
         let catalogue = Catalogue::open(CatalogueOptions {
             models: cache.join("models"),
+            own: None,
             runtime,
             hub: Hub { endpoint: self.hub.clone(), retry_after: Duration::from_millis(1) },
             is_offline: self.is_offline,
