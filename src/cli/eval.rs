@@ -258,6 +258,11 @@ async fn ask_all(
         while running.len() < QUESTIONS_IN_FLIGHT
             && let Some((number, question)) = waiting.next()
         {
+            if question.text.trim().is_empty() {
+                // Some sets have such; nothing answers it, and it counts.
+                each.push(Quality::of(&[], &question.grades));
+                continue;
+            }
             let request = session.request(search_request(collection, question, mode, arguments));
             let mut client = session.search();
             running.spawn(async move { (number, client.search(request).await) });
