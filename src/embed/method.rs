@@ -136,6 +136,17 @@ impl Method {
         }
     }
 
+    /// Returns whether it runs on ONNX Runtime.
+    pub fn needs_runtime(&self) -> bool {
+        match self {
+            Self::BertText { .. } => true,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => false,
+        }
+    }
+
     /// Returns how many tokens of a text it reads, its own special tokens included.
     pub fn tokens_max(&self) -> usize {
         match self {
