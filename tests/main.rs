@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails that way")]
 
 mod embedding;
+mod families;
 mod layers;
+mod models;
 mod sparse;
 mod support;

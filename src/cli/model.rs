@@ -82,6 +82,7 @@ pub(super) fn run(
         ModelCommand::List => list(setting, &catalogue, output),
         ModelCommand::Show { name } => show(setting, &catalogue, name, output),
         ModelCommand::Pull { name } => pull(&catalogue, name, output),
+        ModelCommand::Add(arguments) => train::add(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }
