@@ -6,8 +6,11 @@
 mod cli;
 mod durability;
 mod embedding;
+mod families;
 mod layers;
 #[cfg(unix)]
 mod obtain;
 mod rpc;
+mod models;
+mod sparse;
 mod support;
