@@ -97,6 +97,7 @@ fn to_wire(job: JobStatus) -> wire::Job {
         JobKind::Merge => "merge",
         JobKind::Verify => "verify",
         JobKind::Repair => "repair",
+        JobKind::Cluster => "cluster",
     };
     let state = match job.state {
         JobState::Running => wire::JobState::Running,
