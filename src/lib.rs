@@ -11,6 +11,7 @@ pub mod document;
 pub mod embed;
 pub mod error;
 pub mod evaluate;
+mod fail;
 pub mod index;
 pub mod ingest;
 pub mod query;

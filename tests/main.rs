@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails that way")]
 
+#[cfg(unix)]
+mod cli;
+mod durability;
 mod embedding;
 mod layers;
+#[cfg(unix)]
+mod obtain;
 mod support;

@@ -14,9 +14,11 @@ use simile_proto::v1::{self as wire};
 use tokio::task::JoinSet;
 
 use super::arguments::Connection;
+use super::cluster::{ClustersArguments, clusters};
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
+use super::search::similarity;
 use super::serve::Setting;
 use crate::error::ErrorKind;
 use crate::evaluate::{
@@ -38,6 +40,8 @@ const LEGS: [(&str, wire::Mode); 3] = [
 pub(super) enum EvalCommand {
     /// How well are judged questions answered: by meaning, by words, and by both
     Retrieval(RetrievalArguments),
+    /// How well do clusters of texts agree with the folders they lie in
+    Clusters(ClustersArguments),
     /// How well do similarities of sentences agree with people's
     Sts(StsArguments),
 }
@@ -90,6 +94,7 @@ pub(super) fn run(
 ) -> Result<Outcome, CliError> {
     match command {
         EvalCommand::Retrieval(arguments) => retrieval(setting, arguments, output),
+        EvalCommand::Clusters(arguments) => clusters(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
     }
 }
@@ -116,7 +121,7 @@ fn retrieval(
 
 /// Runs the work against the named server, or against one over a folder that is gone afterwards, so
 /// that nothing is left in anybody's data.
-fn in_passing(
+pub(super) fn in_passing(
     setting: &Setting,
     connection: &Connection,
     work: impl AsyncFnOnce(&Session) -> Result<Outcome, CliError>,
@@ -128,7 +133,11 @@ fn in_passing(
     with_session(&setting.over(folder.path().to_owned()), connection, work)
 }
 
-async fn create(session: &Session, name: &str, model: Option<&str>) -> Result<(), CliError> {
+pub(super) async fn create(
+    session: &Session,
+    name: &str,
+    model: Option<&str>,
+) -> Result<(), CliError> {
     let vectors = model.map(|model| {
         let source = Some(Source::Embedder(model.to_owned()));
         ("text".to_owned(), wire::VectorConfig { source, ..Default::default() })
@@ -319,7 +328,7 @@ fn sts(setting: &Setting, arguments: &StsArguments, output: &Output) -> Result<O
         let vectors = embed(session, &pairs, &arguments.model, output).await?;
         let cosines: Vec<f64> = pairs
             .iter()
-            .map(|pair| cosine(&vectors[&pair.first], &vectors[&pair.second]))
+            .map(|pair| similarity(&vectors[&pair.first], &vectors[&pair.second]))
             .collect();
         let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
         let Some(correlation) = spearman(&scores, &cosines) else {
@@ -338,7 +347,7 @@ async fn embed(
     pairs: &[Pair],
     model: &str,
     output: &Output,
-) -> Result<HashMap<String, Vec<f32>>, CliError> {
+) -> Result<HashMap<String, wire::TextEmbedding>, CliError> {
     let mut texts: Vec<&String> =
         pairs.iter().flat_map(|pair| [&pair.first, &pair.second]).collect();
     texts.sort_unstable();
@@ -353,20 +362,11 @@ async fn embed(
             role: wire::Role::Passage.into(),
         };
         let answer = session.embedding().embed(session.request(request)).await?.into_inner();
-        let found =
-            answer.embeddings.into_iter().map(|one| one.vector.unwrap_or_default().components);
-        vectors.extend(batch.into_iter().zip(found));
+        vectors.extend(batch.into_iter().zip(answer.embeddings));
         progress.set(vectors.len() as u64, "");
     }
     progress.finish();
     Ok(vectors)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]
@@ -393,11 +393,5 @@ mod tests {
         assert_eq!(lines[0], "           nDCG@10  recall@100   MRR@10");
         assert_eq!(lines[1], "dense        0.500       0.750    1.000");
         assert_eq!(lines.len(), 4);
-    }
-
-    #[test]
-    fn cosines_do_not_depend_on_length_and_zero_is_no_accident() {
-        assert!((cosine(&[3.0, 0.0], &[5.0, 5.0]) - 0.5f64.sqrt()).abs() < 1e-9);
-        assert!(cosine(&[0.0], &[1.0]).abs() < 1e-9);
     }
 }

@@ -15,7 +15,7 @@ use crate::query::{
     Answer, CHANCE_SAMPLE, Candidate, Chance, DenseLeg, Fused, Grouping, Hit, Leg, LegScore, Plan,
     Question, Ranking, SearchRequest, Snippet, Stages, WordSyntax, collapse, fuse, plan,
 };
-use crate::vector::{DenseVector, Score};
+use crate::vector::{DenseVector, Score, Vector};
 
 /// What each leg looks for at least, so that joining has something to join.
 const LEG_LIMIT_MIN: usize = 200;
@@ -34,6 +34,10 @@ impl Collection {
     /// Invalid input for a question that this collection cannot be asked; cancelled, timed out;
     /// unavailable if its embedder is not there and the request asks for it.
     pub fn search(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
+        self.answer(request, cancel).inspect_err(|error| self.engine.suspect(error))
+    }
+
+    fn answer(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
         let mut stages = Stages::start();
         let mut plan = plan(request, &self.engine.settings.shape())?;
         let questions = self.questions(&mut plan, cancel)?;
@@ -88,9 +92,13 @@ impl Collection {
                 })?;
                 let embedded = embedder.embed(&[text], Role::Query, Lane::Query, cancel)?;
                 let first = embedded.embeddings.into_iter().next();
-                first.map(|embedding| embedding.vector).ok_or_else(|| {
-                    Error::Settings("the embedder gave no vector for the question".into())
-                })
+                match first.and_then(|embedding| embedding.vector) {
+                    Some(Vector::Dense(vector)) => Ok(vector),
+                    Some(Vector::Sparse(_)) | None => Err(Error::Settings(format!(
+                        "model {} knows no word of the question",
+                        embedder.specification().name
+                    ))),
+                }
             }
         }
     }

@@ -12,12 +12,23 @@ use crate::ingest::{Outcome, PartSource, Source, SourceContent};
 use crate::query::SearchRequest;
 use crate::vector::{DenseVector, Metric};
 
+mod crash;
+mod damage;
+
 struct NoEmbedders;
 
 impl Embedders for NoEmbedders {
     fn get(&self, name: &str) -> Result<EmbedderHandle, EmbedError> {
         Err(EmbedError::UnknownModel { name: name.to_owned(), known: String::new() })
     }
+}
+
+/// Returns a folder for files that need not outlive the machine: in memory where there is such a
+/// place, since what a disk does is not tested with it.
+fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let found = memory.is_dir().then(|| tempfile::tempdir_in(memory).ok()).flatten();
+    found.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
 fn open(folder: &std::path::Path) -> Collections {
@@ -91,7 +102,7 @@ fn check(collection: &Collection, model: &Model, x: f32, context: &str) {
         let found: Vec<DocumentId> = answer.hits.into_iter().map(|hit| hit.id).collect();
         assert_eq!(found, nearest(model, x, filter), "{context}, filter {filter:?}");
     }
-    let verified = collection.verify(&Cancellation::new()).unwrap();
+    let verified = collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
     assert_eq!(verified.problems, Vec::<String>::new(), "{context}");
 }
 

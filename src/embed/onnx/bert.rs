@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use super::graph::{Attribute, Graph, Value};
-use crate::embed::manifest::Pooling;
+use crate::embed::Pooling;
 use crate::error::{Classified, ErrorKind};
 
 /// The input of token ids, batch x tokens.

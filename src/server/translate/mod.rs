@@ -9,7 +9,7 @@ mod search;
 mod value;
 
 pub(super) use cluster::{cluster_request, clustering_to_wire};
-pub(super) use collection::{collection_to_wire, new_collection};
+pub(super) use collection::{collection_to_wire, kind_name, new_collection};
 pub(super) use document::{
     item_error_to_wire, item_result_to_wire, source, stage, stored_document_to_wire,
 };
