@@ -9,4 +9,5 @@ mod embedding;
 mod layers;
 #[cfg(unix)]
 mod obtain;
+mod rpc;
 mod support;

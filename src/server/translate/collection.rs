@@ -153,6 +153,11 @@ fn vector_info(
         Metric::Dot => wire::Metric::Dot,
         Metric::Euclidean => wire::Metric::Euclidean,
     };
+    let quantisation = match settings.quantisation {
+        Quantisation::None => wire::Quantisation::None,
+        Quantisation::Int8 => wire::Quantisation::Int8,
+        Quantisation::Binary => wire::Quantisation::Binary,
+    };
     let (embedder, fingerprint) = settings
         .embedder
         .as_ref()
@@ -167,6 +172,9 @@ fn vector_info(
         head: held.head,
         segments: u32::try_from(held.segments).unwrap_or(u32::MAX),
         deleted,
+        hnsw_m: u32::try_from(settings.links_max).unwrap_or(u32::MAX),
+        hnsw_ef_construction: u32::try_from(settings.ef_construction).unwrap_or(u32::MAX),
+        quantisation: quantisation.into(),
     }
 }
 
