@@ -90,7 +90,11 @@ fn what_is_no_repository_or_has_no_model_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let hub = HubServer::start(|asked, _| reply(asked));
     let refused = |repository: &str| add(&hub, folder.path(), repository).unwrap_err().to_string();
-    assert!(refused("owner/nothing").contains("no files of a model"), "{}", refused("owner/nothing"));
+    assert!(
+        refused("owner/nothing").contains("no files of a model"),
+        "{}",
+        refused("owner/nothing")
+    );
     for repository in ["tiny", "a/b/c", "../owner", "owner/a b"] {
         assert!(refused(repository).contains("`owner/name`"), "{}", refused(repository));
     }
