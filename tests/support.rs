@@ -1,6 +1,6 @@
 //! What several files of tests need.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
@@ -21,7 +21,13 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue::open(catalogue_options()).unwrap()
 }
 
-/// How that catalogue is opened.
+/// A catalogue over that cache with models of its own below a folder.
+pub(crate) fn catalogue_with(folder: &Path) -> Catalogue {
+    Catalogue::open(CatalogueOptions { own: Some(folder.join("own")), ..catalogue_options() })
+        .unwrap()
+}
+
+/// How that cache is looked into.
 pub(crate) fn catalogue_options() -> CatalogueOptions {
     let cache = cache_folder();
     let runtime = RuntimeSearch {
