@@ -1,6 +1,6 @@
 //! The committed part of the index: a folder that is whole after every interruption.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,17 +102,29 @@ impl Folder {
     pub(super) fn verify(&self) -> Result<(), LexicalError> {
         contain("verifying its files", || {
             // The engine reads what it has mapped, whether the file is there still or not.
-            let known = self.index.directory().list_managed_files();
-            let metas =
-                self.index.load_metas().map_err(|error| failed("read its commit", error))?;
-            let files = metas.segments.iter().flat_map(tantivy::SegmentMeta::list_files);
-            for file in files.filter(|file| known.contains(file)) {
-                if !self.path.join(&file).exists() {
-                    return Err(LexicalError::Corrupt(format!("{} is gone", file.display())));
-                }
+            let gone = self.files()?.into_iter().find(|file| !self.path.join(file).exists());
+            // Unless a merge has replaced it meanwhile.
+            if let Some(file) = gone
+                && self.files()?.contains(&file)
+            {
+                return Err(LexicalError::Corrupt(format!("{} is gone", file.display())));
             }
             verify(&self.index)
         })
+    }
+
+    /// Returns the files of the segments, but for those that say what is deleted.
+    fn files(&self) -> Result<Vec<PathBuf>, LexicalError> {
+        let metas = self.index.load_metas().map_err(|error| failed("read its commit", error))?;
+        let ids: HashSet<String> =
+            metas.segments.iter().map(|segment| segment.id().uuid_string()).collect();
+        let is_of_segment = |file: &PathBuf| {
+            let name = file.to_string_lossy();
+            let (id, ending) = name.split_once('.').unwrap_or_default();
+            ids.contains(id) && !ending.ends_with("del")
+        };
+        let known = self.index.directory().list_managed_files();
+        Ok(known.into_iter().filter(is_of_segment).collect())
     }
 
     /// Takes a part for the next commit, which holds nothing of its slot yet.
