@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::train::{AddArguments, TrainCommand};
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -95,6 +97,8 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
+    /// Find what belongs together in a collection
+    Cluster(ClusterArguments),
     /// Measure the quality of answers on judged questions
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -428,6 +432,11 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
+    /// Add a text transformer from a folder of the model hub's layout
+    Add(AddArguments),
+    /// Fit a model on your own texts
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Debug, Subcommand)]

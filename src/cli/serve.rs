@@ -26,6 +26,8 @@ use crate::telemetry;
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) config: Config,
+    /// Where models of the user's own are, whichever data directory the run is over.
+    own_models: PathBuf,
     pub(super) output: Output,
 }
 
@@ -46,12 +48,14 @@ impl Setting {
             _ => Origin::Environment,
         };
         let config = Config::assemble(&file, &given, &origin, &surroundings())?;
-        Ok(Self { config, output: Output::new(cli.common.json, cli.common.quiet) })
+        let own_models = config.data.join("models");
+        Ok(Self { config, own_models, output: Output::new(cli.common.json, cli.common.quiet) })
     }
 
     /// Returns the same settings over another data directory.
     pub(super) fn over(&self, data: PathBuf) -> Self {
-        Self { config: self.config.over(data), output: self.output }
+        let own_models = self.own_models.clone();
+        Self { config: self.config.over(data), own_models, output: self.output }
     }
 
     /// Returns whether somebody chose the data directory.
@@ -65,6 +69,7 @@ impl Setting {
         let beside = std::env::current_exe().ok();
         CatalogueOptions {
             models: config.cache.join("models"),
+            own: Some(self.own_models.clone()),
             runtime: RuntimeSearch {
                 explicit: config.onnxruntime.clone(),
                 beside: beside.and_then(|program| program.parent().map(PathBuf::from)),

@@ -13,6 +13,7 @@ use super::{SharedEmbedders, files};
 use crate::document::{FieldType, Sequence};
 use crate::fail;
 use crate::index::dense::DenseStatistics;
+use crate::vector::Form;
 
 /// The folder of the collections in a data directory.
 const COLLECTIONS: &str = "collections";
@@ -190,6 +191,11 @@ impl Collections {
         let settings = Settings::decide(new, &|embedder| {
             let handle = self.embedders.get(embedder)?;
             let specification = handle.specification();
+            if specification.form == Form::Sparse {
+                return Err(Error::Settings(format!(
+                    "model {embedder} gives sparse vectors, expected a dense one"
+                )));
+            }
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
                 dimension: specification.dimension,

@@ -225,6 +225,34 @@ fn a_damaged_collection_is_quarantined_and_the_others_are_served() {
 }
 
 #[test]
+fn a_write_that_no_row_has_room_for_is_refused_alone_and_writing_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let collections = open(folder.path());
+    let collection = collections.create("c", &given(2)).unwrap();
+    // Each name and the depth are allowed, and no key has room for all of them together.
+    let name = "n".repeat(128);
+    let deep = (0..15)
+        .fold(Value::Integer(1), |inner, _| Value::Object(BTreeMap::from([(name.clone(), inner)])));
+    let mut sources: Vec<Source> = (0..40).map(|n| source(n, &[1.0], 0)).collect();
+    sources[20].payload.insert(name.clone(), deep);
+    let results = collection.store(sources, &Cancellation::new()).unwrap();
+    for (place, result) in results.iter().enumerate() {
+        match &result.outcome {
+            Outcome::Failed(error) => {
+                assert_eq!(place, 20, "{error}");
+                assert!(error.message.contains("at most 2048 bytes, got 2"), "{error}");
+            }
+            outcome => assert!(place != 20 && matches!(outcome, Outcome::Stored(_)), "{place}"),
+        }
+    }
+    let later = collection.store(vec![source(20, &[1.0], 0)], &Cancellation::new()).unwrap();
+    assert!(matches!(later[0].outcome, Outcome::Stored(_)), "{later:?}");
+    assert_eq!(collection.count(None).unwrap().documents, 40);
+    let verified = collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
+    assert_eq!(verified.problems, Vec::<String>::new());
+}
+
+#[test]
 fn a_vector_of_another_dimension_is_refused_with_both_sides() {
     let folder = tempfile::tempdir().unwrap();
     let collections = open(folder.path());

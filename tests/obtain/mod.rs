@@ -1,6 +1,7 @@
 //! Is what was asked for obtained, whole and unchanged, whatever the other side does; and does an
 //! error say what to do?
 
+mod adding;
 mod fetching;
 mod hub;
 mod pip;
@@ -78,6 +79,7 @@ impl Place {
         };
         let catalogue = Catalogue::open(CatalogueOptions {
             models: cache.join("models"),
+            own: None,
             runtime,
             hub: Hub { endpoint: self.hub.clone(), retry_after: Duration::from_millis(1) },
             is_offline: self.is_offline,

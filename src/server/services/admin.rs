@@ -8,6 +8,7 @@ use super::super::models::Readiness;
 use super::super::status;
 use super::super::translate::kind_name;
 use crate::collection::{Collection, Error, JobHandle, JobKind, JobState};
+use crate::embed::onnx::Runtime;
 
 /// Keeping collections healthy.
 #[derive(Debug)]
@@ -133,7 +134,9 @@ fn info(shared: &Shared) -> wire::InfoResponse {
         embedder: embedder.to_owned(),
         embedder_state: state.into(),
         embedder_message: message,
-        runtime: String::new(),
+        runtime: Runtime::loaded()
+            .map(|runtime| format!("ONNX Runtime {}", runtime.version))
+            .unwrap_or_default(),
         message_bytes_max: shared.options.message_bytes_max as u64,
         collections: u32::try_from(shared.collections.names().len()).unwrap_or(u32::MAX),
         jobs_running: running as u64,

@@ -133,6 +133,7 @@ pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Merge => "merge",
         JobKind::Verify => "verify",
         JobKind::Repair => "repair",
+        JobKind::Cluster => "cluster",
     }
 }
 
@@ -152,6 +153,11 @@ fn vector_info(
         Metric::Dot => wire::Metric::Dot,
         Metric::Euclidean => wire::Metric::Euclidean,
     };
+    let quantisation = match settings.quantisation {
+        Quantisation::None => wire::Quantisation::None,
+        Quantisation::Int8 => wire::Quantisation::Int8,
+        Quantisation::Binary => wire::Quantisation::Binary,
+    };
     let (embedder, fingerprint) = settings
         .embedder
         .as_ref()
@@ -166,6 +172,9 @@ fn vector_info(
         head: held.head,
         segments: u32::try_from(held.segments).unwrap_or(u32::MAX),
         deleted,
+        hnsw_m: u32::try_from(settings.links_max).unwrap_or(u32::MAX),
+        hnsw_ef_construction: u32::try_from(settings.ef_construction).unwrap_or(u32::MAX),
+        quantisation: quantisation.into(),
     }
 }
 
