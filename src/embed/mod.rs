@@ -11,7 +11,9 @@ mod fingerprint;
 mod manifest;
 pub mod obtain;
 pub mod onnx;
+pub mod text;
 mod tokenizer;
+pub mod train;
 mod worker;
 
 use std::fmt::Debug;
