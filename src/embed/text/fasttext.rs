@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::{FormatError, Subwords, Vocabulary, WordTable, WordVectors, add_scaled};
+use super::{FormatError, Subwords, Vocabulary, WordTable, WordVectors};
 use crate::vector::{DIMENSION_MAX, kernel};
 
 /// How fastText's files begin since 2017.
@@ -103,7 +103,7 @@ impl FastText {
             let Some(vector) = self.vector(word) else { continue };
             let length = kernel::dot(&vector, &vector).sqrt();
             if length > 0.0 {
-                add_scaled(&mut sum, &vector, 1.0 / length);
+                kernel::add_scaled(&mut sum, &vector, 1.0 / length);
                 count += 1;
             }
         }
@@ -121,7 +121,11 @@ impl FastText {
         let first_bucket = self.vocabulary.len();
         let rows = word.into_iter().chain(buckets.iter().map(|&at| first_bucket + at as usize));
         for row in rows {
-            add_scaled(sum, &self.input[row * self.dimension()..][..self.dimension()], weight);
+            kernel::add_scaled(
+                sum,
+                &self.input[row * self.dimension()..][..self.dimension()],
+                weight,
+            );
         }
         true
     }

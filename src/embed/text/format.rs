@@ -140,12 +140,16 @@ impl Rows {
         let line = line.trim_end_matches(['\n', '\r', ' ', '\t']);
         let dimension = match self.dimension {
             Some(dimension) => dimension,
-            None => line.split([' ', '\t']).count() - 1,
+            None => line.split([' ', '\t']).count().saturating_sub(1),
         };
         if dimension == 0 || dimension > DIMENSION_MAX {
             return Err(format!("{dimension} components, expected 1 to {DIMENSION_MAX}"));
         }
         self.dimension = Some(dimension);
+        let fields = line.split([' ', '\t']).count();
+        if fields <= dimension {
+            return Err(format!("expected a word and {dimension} numbers, got {fields} fields"));
+        }
         let mut fields = line.rsplitn(dimension + 1, [' ', '\t']);
         let mut values = Vec::with_capacity(dimension);
         for field in fields.by_ref().take(dimension) {
@@ -154,9 +158,7 @@ impl Rows {
                 .map_err(|_| format!("expected {dimension} numbers, got {field:.40?} as one"))?;
             values.push(value);
         }
-        let Some(word) = fields.next().filter(|_| values.len() == dimension) else {
-            return Err(format!("expected a word and {dimension} numbers, got {}", values.len()));
-        };
+        let word = fields.next().unwrap_or_default();
         values.reverse();
         self.add(word, values.into_iter())
     }

@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 
 use super::{FormatError, Vocabulary};
+use crate::vector::kernel;
 
 /// Words that have vectors.
 pub trait WordVectors: Send + Sync + Debug {
@@ -106,19 +107,7 @@ impl WordVectors for WordTable {
 
     fn add(&self, word: &str, weight: f32, sum: &mut [f32]) -> bool {
         let Some(id) = self.vocabulary.id(word) else { return false };
-        add_scaled(sum, self.row(id), weight);
+        kernel::add_scaled(sum, self.row(id), weight);
         true
-    }
-}
-
-/// Adds `weight` times `row` to `sum`.
-///
-/// # Panics
-/// If the lengths differ.
-#[inline]
-pub(in crate::embed) fn add_scaled(sum: &mut [f32], row: &[f32], weight: f32) {
-    assert_eq!(sum.len(), row.len(), "rows that are added are of one length");
-    for (sum, value) in sum.iter_mut().zip(row) {
-        *sum += weight * value;
     }
 }

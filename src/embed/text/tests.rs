@@ -149,7 +149,7 @@ fn files_that_are_no_word_vectors_are_refused_by_place() {
         (b"", "the file is empty"),
         (b"\n\n", "the whole file: no words"),
         (b"3 2\na 1 2\nb 3 4\n", "promises 3 words, the file has 2"),
-        (b"2 2\na 1 2\nb 3\n", "line 3: expected a word and 2 numbers, got 1"),
+        (b"2 2\na 1 2\nb 3\n", "line 3: expected a word and 2 numbers, got 2 fields"),
         (b"a 1 2\nb 3 x\n", "line 2: expected 2 numbers, got \"x\""),
         (b"a 1 NaN\n", "line 1: a component of \"a\" is NaN"),
         (b"1 0\n", "dimension is 0"),

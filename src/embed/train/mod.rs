@@ -6,14 +6,23 @@
 //! and seed give the same model to the last bit; more threads share the rows, so their updates meet in
 //! no fixed order.
 
+mod averaging;
 mod corpus;
+mod drive;
 mod error;
+mod glove;
 mod network;
+mod paragraphs;
 mod rows;
+mod topics;
 mod words;
 
+pub use averaging::{count_frequencies, fit_averaging};
 pub use corpus::{TOKENS_MAX, TokenCorpus, TokenCorpusBuilder};
 pub use error::TrainError;
+pub use glove::{GloveOptions, train_glove};
+pub use paragraphs::{ParagraphOptions, train_paragraphs};
+pub use topics::{TopicOptions, train_topics};
 pub use words::{Architecture, Loss, WordOptions, train_subwords, train_words};
 
 use crate::cancel::Cancellation;

@@ -1,12 +1,9 @@
-//! The network that word vectors and document vectors come out of: rows that are averaged, and an
-//! output layer that tells words from the average.
+//! The network that word vectors and document vectors come out of: rows that are joined, and an
+//! output layer that tells words from what they were joined to.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
-use super::error::require;
+use super::drive::{LossSum, Rate, drive};
 use super::rows::Rows;
 use super::{Run, TrainError};
 use crate::embed::text::{Objective, Random, Sigmoid};
@@ -16,20 +13,16 @@ use crate::vector::kernel;
 /// progress and a wish to stop are seen soon.
 const PIECE_TOKENS: usize = 10_000;
 
-/// How strongly each example changes the rows: less and less.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rate {
-    /// At the beginning.
-    pub(super) first: f32,
-    /// At the end.
-    pub(super) last: f32,
-}
-
-impl Rate {
-    fn after(self, done: u64, total: u64) -> f32 {
-        let share = (done as f32 / total.max(1) as f32).min(1.0);
-        self.first - (self.first - self.last) * share
-    }
+/// What is trained and for how long.
+#[derive(Debug)]
+pub(super) struct Training<'a> {
+    pub(super) input: &'a Rows<'a>,
+    pub(super) output: &'a Rows<'a>,
+    /// The width of the output rows.
+    pub(super) width: usize,
+    pub(super) objective: &'a Objective,
+    pub(super) rate: Rate,
+    pub(super) epochs: usize,
 }
 
 /// What one thread works with.
@@ -38,12 +31,11 @@ pub(super) struct Learner<'a, 'rows> {
     training: &'a Training<'rows>,
     sigmoid: &'a Sigmoid,
     pub(super) random: Random,
-    pub(super) rate: f32,
+    rate: f32,
     hidden: Vec<f32>,
     change: Vec<f32>,
     gradient: Vec<f32>,
-    loss: f64,
-    examples: u64,
+    loss: LossSum,
 }
 
 impl Learner<'_, '_> {
@@ -66,15 +58,25 @@ impl Learner<'_, '_> {
             self.predict(target);
             // As in word2vec and fastText, every row of the mean moves by the whole gradient; so
             // does the mean.
-            for ((hidden, change), gradient) in
-                self.hidden.iter_mut().zip(&mut self.change).zip(&self.gradient)
-            {
-                *hidden += gradient;
-                *change += gradient;
-            }
+            kernel::add_scaled(&mut self.hidden, &self.gradient, 1.0);
+            kernel::add_scaled(&mut self.change, &self.gradient, 1.0);
         }
         for &row in inputs {
             self.training.input.change(row, &self.change);
+        }
+    }
+
+    /// Puts the input rows, which together are as wide as an output row, one after another, and
+    /// learns to tell the target from that.
+    pub(super) fn learn_joined(&mut self, inputs: &[u32], target: u32) {
+        let width = self.hidden.len() / inputs.len();
+        self.hidden.fill(0.0);
+        for (&row, part) in inputs.iter().zip(self.hidden.chunks_exact_mut(width)) {
+            self.training.input.add_to(row, part);
+        }
+        self.predict(target);
+        for (&row, part) in inputs.iter().zip(self.gradient.chunks_exact(width)) {
+            self.training.input.change(row, part);
         }
     }
 
@@ -86,97 +88,46 @@ impl Learner<'_, '_> {
         training.objective.each(target, random, |row, label| {
             let mut row = training.output.lock(row);
             let said = sigmoid.of(kernel::dot(hidden, &row));
-            *loss += f64::from((said - label).abs());
-            let error = (label - said) * *rate;
-            for ((row, gradient), hidden) in
-                row.iter_mut().zip(gradient.iter_mut()).zip(hidden.iter())
-            {
-                *gradient += error * *row;
-                *row += error * *hidden;
-            }
+            loss.sum += f64::from((said - label).abs());
+            kernel::descend(&mut row, gradient, hidden, (label - said) * *rate);
         });
-        self.examples += 1;
+        loss.examples += 1;
     }
-}
-
-/// What is trained and for how long.
-#[derive(Debug)]
-pub(super) struct Training<'a> {
-    pub(super) input: &'a Rows<'a>,
-    pub(super) output: &'a Rows<'a>,
-    /// The width of the input rows.
-    pub(super) width: usize,
-    pub(super) objective: &'a Objective,
-    pub(super) rate: Rate,
-    pub(super) epochs: usize,
-    pub(super) threads: usize,
-    pub(super) seed: u64,
 }
 
 /// Goes through texts of the given lengths again and again: `visit` learns from one text.
 ///
 /// # Errors
-/// [`TrainError::Interrupted`] if cancelled.
+/// [`TrainError`]: interrupted; threads out of bounds.
 pub(super) fn train(
     training: &Training<'_>,
     lengths: &[usize],
     run: Run<'_>,
     visit: impl Fn(&mut Learner<'_, '_>, usize) + Sync,
 ) -> Result<(), TrainError> {
-    require((1..=1024).contains(&training.threads), "threads", training.threads, "1 to 1024")?;
     let pieces = pieces(lengths);
-    let tokens: u64 = lengths.iter().map(|&length| length as u64).sum();
-    let total = tokens * training.epochs as u64;
-    let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let amount = lengths.iter().map(|&length| length as u64).sum();
     let sigmoid = Sigmoid::new();
-    let cancel = run.cancel;
-    let work = |report: &mpsc::Sender<(usize, f64)>| {
-        let mut learner = Learner {
-            training,
-            sigmoid: &sigmoid,
-            random: Random::new(training.seed, 0),
-            rate: training.rate.first,
-            hidden: vec![0.0; training.width],
-            change: vec![0.0; training.width],
-            gradient: vec![0.0; training.width],
-            loss: 0.0,
-            examples: 0,
-        };
-        while !cancel.is_ended() {
-            let turn = next.fetch_add(1, Ordering::Relaxed);
-            let (epoch, piece) = (turn / pieces.len(), turn % pieces.len());
-            if epoch >= training.epochs {
-                break;
-            }
-            // The numbers of a piece do not depend on which thread takes it.
-            learner.random = Random::new(training.seed, turn as u64 + 1);
-            for text in pieces[piece].clone() {
-                learner.rate = training.rate.after(done.load(Ordering::Relaxed), total);
-                visit(&mut learner, text);
-                done.fetch_add(lengths[text] as u64, Ordering::Relaxed);
-            }
-            let loss = learner.loss / learner.examples.max(1) as f64;
-            (learner.loss, learner.examples) = (0.0, 0);
-            if report.send((epoch, loss)).is_err() {
-                break;
-            }
-        }
+    let seed = run.seed;
+    let begin = || Learner {
+        training,
+        sigmoid: &sigmoid,
+        random: Random::new(seed, 0),
+        rate: training.rate.first,
+        hidden: vec![0.0; training.width],
+        change: vec![0.0; training.width],
+        gradient: vec![0.0; training.width],
+        loss: LossSum::default(),
     };
-
-    thread::scope(|scope| {
-        let (sender, reports) = mpsc::channel();
-        for _ in 0..training.threads {
-            let sender = sender.clone();
-            let work = &work;
-            scope.spawn(move || work(&sender));
+    drive(run, training.epochs, pieces.len(), amount, begin, |learner, piece, random, clockwork| {
+        learner.random = random;
+        for text in pieces[piece].clone() {
+            learner.rate = clockwork.rate(training.rate);
+            visit(learner, text);
+            clockwork.advance(lengths[text]);
         }
-        drop(sender);
-        for (epoch, loss) in reports {
-            let name = format!("epoch {} of {}, loss {loss:.3}", epoch + 1, training.epochs);
-            (run.progress)(&name, done.load(Ordering::Relaxed), Some(total));
-        }
-    });
-    Ok(cancel.check()?)
+        std::mem::take(&mut learner.loss)
+    })
 }
 
 fn pieces(lengths: &[usize]) -> Vec<Range<usize>> {

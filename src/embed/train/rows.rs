@@ -1,6 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::embed::text::{Random, add_scaled};
+use crate::embed::text::Random;
+use crate::vector::kernel::add_scaled;
 
 /// Rows of a table that several threads change: a lock for each row.
 ///

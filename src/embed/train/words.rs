@@ -6,12 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::drive::Rate;
 use super::error::require;
-use super::network::{Rate, Training, train};
+use super::network::{Training, train};
 use super::rows::{Rows, uniform};
 use super::{Run, TokenCorpus, TrainError};
 use crate::embed::text::{
-    FastText, FastTextKind, FastTextSettings, Objective, Random, Subwords, Vocabulary, WordTable,
+    FastText, FastTextKind, FastTextSettings, Objective, Subwords, Vocabulary, WordTable,
+    chances_to_stay, drawn_window, thinned,
 };
 use crate::vector::DIMENSION_MAX;
 
@@ -113,7 +115,6 @@ impl WordOptions {
         input: &'a Rows<'a>,
         output: &'a Rows<'a>,
         objective: &'a Objective,
-        run: Run<'_>,
     ) -> Training<'a> {
         Training {
             input,
@@ -122,8 +123,6 @@ impl WordOptions {
             objective,
             rate: Rate { first: self.rate_first, last: self.rate_last },
             epochs: self.epochs,
-            threads: run.threads,
-            seed: run.seed,
         }
     }
 }
@@ -201,12 +200,13 @@ fn fit(
     let lengths: Vec<usize> = corpus.texts().map(<[u32]>::len).collect();
     {
         let (input, output) = (Rows::new(&mut input, width), Rows::new(&mut output, width));
-        let training = options.training(&input, &output, &objective, run);
+        let training = options.training(&input, &output, &objective);
         train(&training, &lengths, run, |learner, text| {
             let kept = thinned(corpus.text(text), &chances, &mut learner.random);
             let mut rows = Vec::new();
             for (center, &word) in kept.iter().enumerate() {
-                let (before, after) = window(&kept, center, options.window, &mut learner.random);
+                let (before, after) =
+                    drawn_window(&kept, center, options.window, &mut learner.random);
                 let neighbours = before.iter().chain(after);
                 match options.architecture {
                     Architecture::SkipGram => {
@@ -249,45 +249,4 @@ fn rows_of_words(vocabulary: &Vocabulary, subwords: Option<Subwords>) -> RowsOfW
         found.ends.push(found.rows.len());
     }
     found
-}
-
-/// Returns for each word the chance that an occurrence stays; empty if all stay.
-///
-/// Source: the code of word2vec, which differs from its paper: (sqrt(f / t) + 1) t / f.
-pub(super) fn chances_to_stay(counts: &[u64], sample: f64) -> Vec<f32> {
-    if sample == 0.0 {
-        return Vec::new();
-    }
-    let threshold = sample * counts.iter().sum::<u64>() as f64;
-    let chance = |&count: &u64| {
-        let share = count as f64 / threshold;
-        #[expect(clippy::cast_possible_truncation, reason = "a chance needs no more precision")]
-        let chance = ((share.sqrt() + 1.0) / share) as f32;
-        chance
-    };
-    counts.iter().map(chance).collect()
-}
-
-/// Returns the words of a text without some of the frequent ones.
-pub(super) fn thinned(text: &[u32], chances: &[f32], random: &mut Random) -> Vec<u32> {
-    if chances.is_empty() {
-        return text.to_vec();
-    }
-    let mut stays = |word: u32| {
-        let chance = chances[word as usize];
-        chance >= 1.0 || random.unit() < chance
-    };
-    text.iter().copied().filter(|&word| stays(word)).collect()
-}
-
-/// Returns the neighbours before and after a word, as far as the drawn window reaches.
-pub(super) fn window<'a>(
-    text: &'a [u32],
-    center: usize,
-    most: usize,
-    random: &mut Random,
-) -> (&'a [u32], &'a [u32]) {
-    let reach = 1 + random.below(most);
-    let end = (center + reach + 1).min(text.len());
-    (&text[center.saturating_sub(reach)..center], &text[center + 1..end])
 }
