@@ -51,6 +51,7 @@ fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
     let cache = folders.cache_dir().to_owned();
     Ok(Catalogue::open(CatalogueOptions {
         models: cache.join("models"),
+        own: None,
         runtime: RuntimeSearch {
             explicit: None,
             beside: None,

@@ -4,4 +4,5 @@
 
 mod embedding;
 mod layers;
+mod sparse;
 mod support;

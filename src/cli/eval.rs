@@ -17,6 +17,7 @@ use super::arguments::Connection;
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
+use super::search::similarity;
 use super::serve::Setting;
 use crate::error::ErrorKind;
 use crate::evaluate::{
@@ -319,7 +320,7 @@ fn sts(setting: &Setting, arguments: &StsArguments, output: &Output) -> Result<O
         let vectors = embed(session, &pairs, &arguments.model, output).await?;
         let cosines: Vec<f64> = pairs
             .iter()
-            .map(|pair| cosine(&vectors[&pair.first], &vectors[&pair.second]))
+            .map(|pair| similarity(&vectors[&pair.first], &vectors[&pair.second]))
             .collect();
         let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
         let Some(correlation) = spearman(&scores, &cosines) else {
@@ -338,7 +339,7 @@ async fn embed(
     pairs: &[Pair],
     model: &str,
     output: &Output,
-) -> Result<HashMap<String, Vec<f32>>, CliError> {
+) -> Result<HashMap<String, wire::TextEmbedding>, CliError> {
     let mut texts: Vec<&String> =
         pairs.iter().flat_map(|pair| [&pair.first, &pair.second]).collect();
     texts.sort_unstable();
@@ -353,20 +354,11 @@ async fn embed(
             role: wire::Role::Passage.into(),
         };
         let answer = session.embedding().embed(session.request(request)).await?.into_inner();
-        let found =
-            answer.embeddings.into_iter().map(|one| one.vector.unwrap_or_default().components);
-        vectors.extend(batch.into_iter().zip(found));
+        vectors.extend(batch.into_iter().zip(answer.embeddings));
         progress.set(vectors.len() as u64, "");
     }
     progress.finish();
     Ok(vectors)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]
@@ -393,11 +385,5 @@ mod tests {
         assert_eq!(lines[0], "           nDCG@10  recall@100   MRR@10");
         assert_eq!(lines[1], "dense        0.500       0.750    1.000");
         assert_eq!(lines.len(), 4);
-    }
-
-    #[test]
-    fn cosines_do_not_depend_on_length_and_zero_is_no_accident() {
-        assert!((cosine(&[3.0, 0.0], &[5.0, 5.0]) - 0.5f64.sqrt()).abs() < 1e-9);
-        assert!(cosine(&[0.0], &[1.0]).abs() < 1e-9);
     }
 }

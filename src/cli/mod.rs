@@ -16,6 +16,7 @@ mod model;
 mod output;
 mod search;
 mod serve;
+mod train;
 mod value;
 
 use std::ffi::OsString;

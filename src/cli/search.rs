@@ -227,12 +227,18 @@ fn embeddings_to_json(texts: &[String], answer: &wire::EmbedResponse) -> Json {
         .iter()
         .zip(&answer.embeddings)
         .map(|(text, embedding)| {
-            json!({
+            let mut shown = json!({
                 "text": text,
-                "vector": components(embedding),
                 "tokens": embedding.tokens,
                 "truncated": embedding.truncated,
-            })
+            });
+            match &embedding.sparse {
+                Some(sparse) => {
+                    shown["sparse"] = json!({ "indices": sparse.indices, "values": sparse.values });
+                }
+                None => shown["vector"] = json!(components(embedding)),
+            }
+            shown
         })
         .collect();
     json!({ "embeddings": embeddings, "fingerprint": answer.fingerprint })
@@ -243,11 +249,22 @@ fn render_embeddings(texts: &[String], answer: &wire::EmbedResponse) -> String {
         return similarities(texts, answer);
     }
     answer.embeddings.first().map_or(String::new(), |embedding| {
+        if let Some(sparse) = &embedding.sparse {
+            return render_sparse(sparse);
+        }
         let vector = components(embedding);
         let shown: Vec<String> = vector.iter().take(8).map(|value| format!("{value:.4}")).collect();
         let rest = if vector.len() > 8 { ", ..." } else { "" };
         format!("{} components: {}{rest}", vector.len(), shown.join(", "))
     })
+}
+
+fn render_sparse(sparse: &wire::SparseVector) -> String {
+    let entries = sparse.indices.iter().zip(&sparse.values);
+    let shown: Vec<String> =
+        entries.take(8).map(|(index, value)| format!("{index}: {value:.4}")).collect();
+    let rest = if sparse.indices.len() > 8 { ", ..." } else { "" };
+    format!("{} entries: {}{rest}", sparse.indices.len(), shown.join(", "))
 }
 
 /// Returns the table of how similar each text is to each other one, by cosine.
@@ -257,8 +274,7 @@ pub(super) fn similarities(texts: &[String], answer: &wire::EmbedResponse) -> St
     for row in 0..shown {
         let mut line = String::new();
         for column in 0..=row {
-            let cosine =
-                cosine(components(&answer.embeddings[row]), components(&answer.embeddings[column]));
+            let cosine = similarity(&answer.embeddings[row], &answer.embeddings[column]);
             let style = if row != column && cosine >= 0.5 { MATCH } else { FAINT };
             drop(write!(line, "{}", styled(style, format!("{cosine:>7.3}"))));
         }
@@ -272,11 +288,27 @@ fn components(embedding: &wire::TextEmbedding) -> &[f32] {
     embedding.vector.as_ref().map_or(&[], |vector| &vector.components)
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+/// Returns the cosine of two embeddings of one model, dense or sparse; nothing is similar to a text of
+/// which the model knows no word.
+pub(super) fn similarity(a: &wire::TextEmbedding, b: &wire::TextEmbedding) -> f64 {
+    let dot = |a: &wire::TextEmbedding, b: &wire::TextEmbedding| match (&a.sparse, &b.sparse) {
+        (Some(a), Some(b)) => sparse_dot(a, b),
+        (None | Some(_), _) => components(a)
+            .iter()
+            .zip(components(b))
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum(),
     };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
+}
+
+fn sparse_dot(a: &wire::SparseVector, b: &wire::SparseVector) -> f64 {
+    let values: HashMap<u32, f32> =
+        a.indices.iter().copied().zip(a.values.iter().copied()).collect();
+    let shared = b.indices.iter().zip(&b.values).filter_map(|(index, value)| {
+        values.get(index).map(|other| f64::from(*other) * f64::from(*value))
+    });
+    shared.sum()
 }
 
 #[cfg(test)]
@@ -292,6 +324,26 @@ mod tests {
             highlights: vec![range(4, 7), range(1, 2), range(8, 99)],
         };
         assert_eq!(highlighted(&snippet), format!("猫 {} mouse", styled(MATCH, "cat")));
+    }
+
+    #[test]
+    fn similarity_does_not_depend_on_length_and_nothing_is_like_nothing() {
+        let dense = |components: &[f32]| wire::TextEmbedding {
+            vector: Some(wire::DenseVector { components: components.to_vec() }),
+            ..Default::default()
+        };
+        let sparse = |indices: &[u32], values: &[f32]| wire::TextEmbedding {
+            sparse: Some(wire::SparseVector { indices: indices.into(), values: values.into() }),
+            ..Default::default()
+        };
+        let half = 0.5f64.sqrt();
+        assert!((similarity(&dense(&[3.0, 0.0]), &dense(&[5.0, 5.0])) - half).abs() < 1e-9);
+        assert!(similarity(&dense(&[0.0]), &dense(&[1.0])).abs() < 1e-9);
+        assert!(
+            (similarity(&sparse(&[7], &[3.0]), &sparse(&[9, 7], &[5.0, 5.0])) - half).abs() < 1e-9
+        );
+        assert!(similarity(&sparse(&[], &[]), &sparse(&[], &[])).abs() < 1e-9);
+        assert!(similarity(&wire::TextEmbedding::default(), &dense(&[1.0])).abs() < 1e-9);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use crate::document::{FieldType, Sequence};
 use crate::index::dense::DenseStatistics;
+use crate::vector::Form;
 
 /// The folder of the collections in a data directory.
 const COLLECTIONS: &str = "collections";
@@ -134,6 +135,11 @@ impl Collections {
         let settings = Settings::decide(new, &|embedder| {
             let handle = self.embedders.get(embedder)?;
             let specification = handle.specification();
+            if specification.form == Form::Sparse {
+                return Err(Error::Settings(format!(
+                    "model {embedder} gives sparse vectors, expected a dense one"
+                )));
+            }
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
                 dimension: specification.dimension,

@@ -15,7 +15,7 @@ use crate::query::{
     Answer, CHANCE_SAMPLE, Candidate, Chance, DenseLeg, Fused, Grouping, Hit, Leg, LegScore, Plan,
     Question, Ranking, SearchRequest, Snippet, Stages, WordSyntax, collapse, fuse, plan,
 };
-use crate::vector::{DenseVector, Score};
+use crate::vector::{DenseVector, Score, Vector};
 
 /// What each leg looks for at least, so that joining has something to join.
 const LEG_LIMIT_MIN: usize = 200;
@@ -88,9 +88,13 @@ impl Collection {
                 })?;
                 let embedded = embedder.embed(&[text], Role::Query, Lane::Query, cancel)?;
                 let first = embedded.embeddings.into_iter().next();
-                first.map(|embedding| embedding.vector).ok_or_else(|| {
-                    Error::Settings("the embedder gave no vector for the question".into())
-                })
+                match first.and_then(|embedding| embedding.vector) {
+                    Some(Vector::Dense(vector)) => Ok(vector),
+                    Some(Vector::Sparse(_)) | None => Err(Error::Settings(format!(
+                        "model {} knows no word of the question",
+                        embedder.specification().name
+                    ))),
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{EmbedError, Embedder, Embedding, Encoded, Role, Specification, Tokenize};
 use crate::cancel::Cancellation;
-use crate::vector::DenseVector;
+use crate::vector::Vector;
 
 /// Which queue a request waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -363,7 +363,7 @@ fn run(embedder: &mut impl Embedder, batch: Vec<Text>) {
     }
 }
 
-fn answer(text: Text, vector: DenseVector, started: Instant, ended: Instant) {
+fn answer(text: Text, vector: Option<Vector>, started: Instant, ended: Instant) {
     let tokens = u32::try_from(text.encoded.ids.len()).unwrap_or(u32::MAX);
     let embedding = Embedding { vector, tokens, truncated: text.encoded.truncated };
     let mut answer = text.request.lock();

@@ -9,7 +9,7 @@ use crate::decode::{Content, Hint, Limits, Record, TextContent, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DenseVector, Metric};
+use crate::vector::{DenseVector, Metric, Vector};
 
 /// A named vector of the collection that is prepared for.
 #[derive(Debug, Clone)]
@@ -344,7 +344,10 @@ fn embed_all(
                 for part in source.documents.iter_mut().flat_map(|document| &mut document.parts) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
-                        part.vectors.insert(name.to_owned(), embedding.vector);
+                        // A model that knows no word of a part leaves it to the other legs.
+                        if let Some(Vector::Dense(vector)) = embedding.vector {
+                            part.vectors.insert(name.to_owned(), vector);
+                        }
                     }
                 }
                 source.tokens += tokens;

@@ -20,7 +20,9 @@ type Task = Box<dyn FnOnce() + Send>;
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     queue: Sender<Task>,
-    /// Work that waits for its place here holds no place in the queue.
+    /// What requests that wait for a thread hold; a request that gets none is refused.
+    waiting: Arc<Semaphore>,
+    /// What work that may be late holds: as much of it is queued as there are threads.
     places: Arc<Semaphore>,
     waiting_max: usize,
     request_time_max: Duration,
@@ -45,6 +47,7 @@ impl Pool {
     /// # Errors
     /// If the system gives no more threads.
     pub(super) fn start(name: &str, options: PoolOptions) -> std::io::Result<Self> {
+        // Room for all that the permits let in, so that sending never has to wait.
         let (queue, tasks) = bounded::<Task>(options.waiting_max + options.workers);
         let threads = (0..options.workers)
             .map(|number| {
@@ -54,6 +57,7 @@ impl Pool {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             queue,
+            waiting: Arc::new(Semaphore::new(options.waiting_max)),
             places: Arc::new(Semaphore::new(options.workers)),
             waiting_max: options.waiting_max,
             request_time_max: options.request_time_max,
@@ -71,10 +75,13 @@ impl Pool {
         work: impl FnOnce(&Cancellation) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
         let deadline = Instant::now() + time_allowed(metadata, self.request_time_max);
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned();
+        let waiting = waiting.map_err(|_| self.overloaded())?;
         let withdraw = CancelOnDrop(Cancellation::new());
         let cancellation = withdraw.0.clone();
         let (reply, answer) = oneshot::channel();
         let task = Box::new(move || {
+            drop(waiting);
             let result = match cancellation.check() {
                 Ok(()) => contained(|| work(&cancellation)),
                 Err(reason) => Err(status::interrupted(reason)),
@@ -112,12 +119,16 @@ impl Pool {
 
     fn submit(&self, task: Task) -> Result<(), Status> {
         self.queue.try_send(task).map_err(|error| match error {
-            TrySendError::Full(_) => status::from_kind(
-                ErrorKind::Overloaded,
-                format!("{} requests are waiting already, try again later", self.waiting_max),
-            ),
+            TrySendError::Full(_) => self.overloaded(),
             TrySendError::Disconnected(_) => Status::unavailable("the server is stopping"),
         })
+    }
+
+    fn overloaded(&self) -> Status {
+        status::from_kind(
+            ErrorKind::Overloaded,
+            format!("{} requests are waiting already, try again later", self.waiting_max),
+        )
     }
 }
 
@@ -218,12 +229,21 @@ mod tests {
             busy.answer(&MetadataMap::new(), work).await
         });
         tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
-        pool.submit(Box::new(|| ())).unwrap();
-        let refused = pool.answer(&MetadataMap::new(), |_| Ok(2)).await.unwrap_err();
+        let metadata = MetadataMap::new();
+        let mut waiting = Box::pin(pool.answer(&metadata, |_| Ok(2)));
+        let first_look = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(waiting.as_mut().poll(context).is_pending())
+        });
+        assert!(first_look.await, "it waits");
+        let refused = pool.answer(&metadata, |_| Ok(3)).await.unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
         assert!(refused.metadata().contains_key("retry-after"));
+        // Work that may be late is taken beside the requests that wait.
+        let late = pool.run(|| Ok(4)).await.unwrap();
         release.send(()).unwrap();
         assert_eq!(running.await.unwrap().unwrap(), 1);
+        assert_eq!(waiting.await.unwrap(), 2);
+        assert_eq!(late.await.unwrap().unwrap(), 4);
     }
 
     #[tokio::test]

@@ -14,6 +14,25 @@ pub use sparse::{SPARSE_ENTRIES_MAX, SparseVector};
 
 use crate::error::{Classified, ErrorKind};
 
+/// The two forms of a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Every component is there.
+    Dense,
+    /// Only the components that are not zero are there.
+    Sparse,
+}
+
+impl Form {
+    /// Returns the name of the form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Sparse => "sparse",
+        }
+    }
+}
+
 /// A vector of either form: what a model gives, and what a part is stored with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Vector {
@@ -24,6 +43,14 @@ pub enum Vector {
 }
 
 impl Vector {
+    /// Returns which form it has.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Dense(_) => Form::Dense,
+            Self::Sparse(_) => Form::Sparse,
+        }
+    }
+
     /// Returns the vector if it is dense.
     pub fn as_dense(&self) -> Option<&DenseVector> {
         match self {

@@ -41,7 +41,7 @@ pub(super) fn demo(
     };
     let setting = setting.over(folder.clone());
     serve::block_on(async {
-        setting.start_telemetry("warn")?;
+        setting.start_telemetry("warn,simile::server::models=off")?;
         let session = Session::start_own(&setting, None).await?;
         let outcome = tokio::select! {
             outcome = run(&session, output) => outcome,

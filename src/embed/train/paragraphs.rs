@@ -169,13 +169,14 @@ mod tests {
 
     const SUBJECTS: usize = 4;
 
-    /// Returns a text about a subject, in which three words in four are of the subject.
+    /// Returns a text about a subject, in which one word in three is of the subject: so few that the
+    /// words around a word seldom tell it, and the document has to.
     fn text(subject: usize, random: &mut Random) -> String {
-        let word = |random: &mut Random| match random.below(4) {
-            0 => format!("x{}", random.below(20)),
-            _ => format!("s{subject}w{}", random.below(15)),
+        let word = |random: &mut Random| match random.below(3) {
+            0 => format!("s{subject}w{}", random.below(8)),
+            _ => format!("x{}", random.below(20)),
         };
-        (0..20).map(|_| word(random)).collect::<Vec<_>>().join(" ")
+        (0..30).map(|_| word(random)).collect::<Vec<_>>().join(" ")
     }
 
     fn corpus(seed: u64) -> TokenCorpus {
@@ -230,10 +231,10 @@ mod tests {
                     .map(|(subject, text)| (*subject, model.vector(&ids(&model, text)).unwrap()))
                     .collect();
                 let agree = nearest_agree(&found);
-                assert!(agree > 0.9, "{kind:?}, {negatives} negatives: {agree}");
+                assert!(agree > 0.75, "{kind:?}, {negatives} negatives: {agree}");
                 let own = (0..200).map(|at| (at % SUBJECTS, own[at * 16..][..16].to_vec()));
                 let own = nearest_agree(&own.collect::<Vec<_>>());
-                assert!(own > 0.9, "{kind:?}, {negatives} negatives, the corpus itself: {own}");
+                assert!(own > 0.75, "{kind:?}, {negatives} negatives, the corpus itself: {own}");
             }
         }
     }

@@ -1,0 +1,185 @@
+use serde::{Deserialize, Serialize};
+
+use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
+use crate::vector::Form;
+
+/// The name of a sort of model. Persisted; kinds may be added, never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A text transformer whose safetensors become an ONNX graph here.
+    BertText,
+    /// Which words of a vocabulary a text has.
+    OneHot,
+    /// How often a text has each word, against how many texts have it.
+    TfIdf,
+    /// How often a text has each run of words or letters of a vocabulary.
+    NGram,
+    /// The same, with a hash in place of the vocabulary.
+    HashedNGram,
+}
+
+impl Kind {
+    /// Returns the name that manifests use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BertText => "bert-text",
+            Self::OneHot => "one-hot",
+            Self::TfIdf => "tf-idf",
+            Self::NGram => "n-gram",
+            Self::HashedNGram => "hashed-n-gram",
+        }
+    }
+}
+
+/// How a text becomes a vector: the sort of model with its settings. In a manifest the key `kind` and
+/// a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Method {
+    /// See [`Kind::BertText`].
+    BertText {
+        /// How the tokens are read.
+        text: TextSettings,
+    },
+    /// See [`Kind::OneHot`].
+    OneHot {
+        /// What counts as a term.
+        terms: TermSettings,
+    },
+    /// See [`Kind::TfIdf`].
+    TfIdf {
+        /// What counts as a term.
+        terms: TermSettings,
+        /// How counts become weights.
+        weights: WeightSettings,
+    },
+    /// See [`Kind::NGram`].
+    #[serde(rename = "n-gram")]
+    NGram {
+        /// What counts as a term.
+        terms: TermSettings,
+    },
+    /// See [`Kind::HashedNGram`].
+    #[serde(rename = "hashed-n-gram")]
+    HashedNGram {
+        /// What counts as a term.
+        terms: TermSettings,
+        /// How terms become indices.
+        hashed: HashedSettings,
+    },
+}
+
+/// How the vectors of the tokens become the vector of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The mean over the tokens.
+    Mean,
+    /// The vector of the first token.
+    Cls,
+}
+
+/// How a text becomes tokens, and tokens a vector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextSettings {
+    /// The most tokens the model was trained to read, special tokens included.
+    pub tokens_max: usize,
+    /// How the vectors of the tokens are joined.
+    pub pooling: Pooling,
+    /// What a question is prefixed with.
+    #[serde(default)]
+    pub query_prefix: String,
+    /// What a passage is prefixed with.
+    #[serde(default)]
+    pub passage_prefix: String,
+}
+
+impl TextSettings {
+    fn check(&self) -> Result<(), String> {
+        if !(8..=8192).contains(&self.tokens_max) {
+            return Err(format!("tokens_max is {}, expected 8 to 8192", self.tokens_max));
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("tokens_max", self.tokens_max.to_string()),
+            ("pooling", format!("{:?}", self.pooling)),
+            ("query_prefix", self.query_prefix.clone()),
+            ("passage_prefix", self.passage_prefix.clone()),
+        ]
+    }
+}
+
+impl Method {
+    /// Returns the sort of model.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::BertText { .. } => Kind::BertText,
+            Self::OneHot { .. } => Kind::OneHot,
+            Self::TfIdf { .. } => Kind::TfIdf,
+            Self::NGram { .. } => Kind::NGram,
+            Self::HashedNGram { .. } => Kind::HashedNGram,
+        }
+    }
+
+    /// Returns whether its vectors are dense or sparse.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::BertText { .. } => Form::Dense,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => Form::Sparse,
+        }
+    }
+
+    /// Returns whether it runs on ONNX Runtime.
+    pub fn needs_runtime(&self) -> bool {
+        match self {
+            Self::BertText { .. } => true,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => false,
+        }
+    }
+
+    /// Returns how many tokens of a text it reads, its own special tokens included.
+    pub fn tokens_max(&self) -> usize {
+        match self {
+            Self::BertText { text } => text.tokens_max,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => sparse::TERMS_MAX,
+        }
+    }
+
+    /// Returns what is wrong with the settings, if something is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::BertText { text } => text.check(),
+            Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
+                terms.check()
+            }
+            Self::HashedNGram { terms, .. } => terms.check(),
+        }
+    }
+
+    /// Returns everything of the settings that shapes a vector, for the fingerprint. A transformer's
+    /// facts are those of the first manifests; other methods' are their settings as they are written.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::BertText { text } => text.facts(),
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => {
+                vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
+            }
+        }
+    }
+}
