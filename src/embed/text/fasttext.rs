@@ -130,6 +130,31 @@ impl FastText {
         true
     }
 
+    /// Adds the vector of a known word.
+    pub(in crate::embed) fn add_known(&self, id: u32, sum: &mut [f32]) {
+        self.add_rows(Some(id as usize), &self.buckets[id as usize], 1.0, sum);
+    }
+
+    /// Returns the rows whose mean is the vector of a word that is not known.
+    pub(in crate::embed) fn rows_of_unknown(&self, word: &str) -> impl Iterator<Item = u32> {
+        let first = u32::try_from(self.vocabulary.len()).unwrap_or(u32::MAX);
+        let buckets = buckets(self.settings.subwords, word.as_bytes());
+        buckets.into_iter().map(move |bucket| first.saturating_add(bucket))
+    }
+
+    /// Adds the mean of some rows.
+    pub(in crate::embed) fn add_mean(
+        &self,
+        rows: impl ExactSizeIterator<Item = u32>,
+        sum: &mut [f32],
+    ) {
+        let weight = 1.0 / rows.len().max(1) as f32;
+        let width = self.dimension();
+        for row in rows {
+            kernel::add_scaled(sum, &self.input[row as usize * width..][..width], weight);
+        }
+    }
+
     fn checked(self) -> Result<Self, String> {
         let Self { settings, vocabulary, input, output, .. } = &self;
         let rows = vocabulary.len() + settings.subwords.buckets;
@@ -190,6 +215,16 @@ impl FastText {
         // Before the magic number came, a file began with two small numbers; no line holds zeros.
         let is_old = bytes.len() > 8 && [2, 3, 6, 7].iter().all(|&place| bytes[place] == 0);
         bytes.starts_with(&MAGIC.to_le_bytes()) || is_old
+    }
+
+    /// Returns whether a file begins as a model of fastText does.
+    ///
+    /// # Errors
+    /// [`FormatError`]: unavailable.
+    pub fn is_model(path: &Path) -> Result<bool, FormatError> {
+        let mut start = Vec::new();
+        fs_err::File::open(path)?.take(16).read_to_end(&mut start)?;
+        Ok(Self::is_start(&start))
     }
 
     /// Reads a `.bin` file of fastText, of the present format or of the one before 2017. Words whose

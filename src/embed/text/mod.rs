@@ -7,7 +7,9 @@
 mod averaging;
 mod error;
 mod fasttext;
+mod files;
 mod format;
+mod model;
 mod neighbours;
 mod objective;
 mod paragraphs;
@@ -21,6 +23,10 @@ mod words;
 pub use averaging::{Averaging, Frequencies, Power, Weighting};
 pub use error::FormatError;
 pub use fasttext::{FastText, FastTextKind, FastTextSettings};
+pub use model::{AverageSettings, TOKENS_MAX, TopicSettings, WordSettings};
+pub(super) use model::{
+    FASTTEXT_FILE, TOPICS_FILE, TextModel, WORDS_FILE, write_averaging, write_paragraphs,
+};
 pub use neighbours::{Neighbour, Neighbours};
 pub(super) use objective::{Objective, Sigmoid};
 pub use paragraphs::{ParagraphKind, ParagraphRows, ParagraphSettings, Paragraphs};

@@ -153,7 +153,8 @@ impl Paragraphs {
 }
 
 impl ParagraphSettings {
-    fn check(&self) -> Result<(), String> {
+    /// Returns what is wrong with the settings, if something is.
+    pub(in crate::embed) fn check(&self) -> Result<(), String> {
         let within = |name: &str, value: f64, least: f64, most: f64| {
             let message = format!("{name} is {value}, expected {least} to {most}");
             if (least..=most).contains(&value) { Ok(()) } else { Err(message) }

@@ -69,6 +69,11 @@ impl WordTable {
         &self.values
     }
 
+    /// Returns all rows, giving the table up.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
     /// Reads a file of word vectors of whatever format: word2vec binary or text, GloVe text without
     /// a header, or the words of a fastText model. Which one it is, is told from its content.
     ///
@@ -78,7 +83,7 @@ impl WordTable {
         super::format::read(path)
     }
 
-    /// Writes the table as word2vec does: as floats (`is_binary`, exact) or as text.
+    /// Writes the table in the binary form of word2vec, which is exact.
     ///
     /// # Errors
     /// [`FormatError`]: unavailable; a word with a blank inside cannot be written.

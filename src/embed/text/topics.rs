@@ -1,4 +1,4 @@
-use super::{Vocabulary, WordTable, WordVectors};
+use super::{TopicSettings, Vocabulary, WordTable, WordVectors};
 
 /// How often the shares of the topics in a text are improved, at most.
 const FOLD_STEPS_MAX: usize = 200;
@@ -28,11 +28,7 @@ impl Topics {
     /// # Errors
     /// A reason, if a number is out of bounds.
     pub fn new(counts: WordTable, alpha: f64, beta: f64) -> Result<Self, String> {
-        for (name, value) in [("alpha", alpha), ("beta", beta)] {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(format!("{name} is {value}, expected more than 0"));
-            }
-        }
+        TopicSettings { alpha, beta }.check()?;
         if let Some(count) = counts.values().iter().find(|&&count| count < 0.0) {
             return Err(format!("a count is {count}, expected 0 or more"));
         }

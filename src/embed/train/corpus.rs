@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
-use super::TrainError;
+use super::error::require;
+use super::{TrainError, count_frequencies};
 use crate::embed::text::{Vocabulary, WORDS_MAX, Words};
 
 /// The most words that a corpus has, repeated ones counted: 16 GiB of memory.
@@ -43,6 +44,35 @@ impl TokenCorpus {
     /// Returns the texts in order.
     pub fn texts(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         (0..self.len()).map(|place| self.text(place))
+    }
+
+    /// Returns the corpus without the words that are in more than a share of its texts.
+    ///
+    /// # Errors
+    /// [`TrainError`]: invalid input if the share is none, or if no word remains.
+    pub fn without_common(&self, share_max: f64) -> Result<Self, TrainError> {
+        require((0.0..=1.0).contains(&share_max), "the greatest share", share_max, "0 to 1")?;
+        let frequencies = count_frequencies(self);
+        let most = share_max * self.len() as f64;
+        let mut vocabulary = Vocabulary::default();
+        let mut renamed = Vec::with_capacity(self.vocabulary.len());
+        for (id, (word, &texts)) in self.vocabulary.words().zip(&frequencies.texts_with).enumerate()
+        {
+            let is_kept = texts as f64 <= most;
+            let count = self.vocabulary.counts()[id];
+            renamed.push(if is_kept { vocabulary.add(word, count) } else { None });
+        }
+        if vocabulary.is_empty() {
+            let what = "words that are not in too many texts";
+            return Err(TrainError::TooSmall { what, actual: 0, least: 1 });
+        }
+        let mut ids = Vec::with_capacity(self.ids.len());
+        let mut ends = Vec::with_capacity(self.ends.len());
+        for text in self.texts() {
+            ids.extend(text.iter().filter_map(|&id| renamed[id as usize]));
+            ends.push(ids.len());
+        }
+        Ok(Self { vocabulary, ids, ends })
     }
 
     /// Returns how many words there are, repeated ones counted.
@@ -148,7 +178,7 @@ mod tests {
 
     #[test]
     fn rare_words_leave_the_corpus_and_texts_keep_their_places() {
-        let mut builder = TokenCorpusBuilder::new(Words::new(Segmentation::Words, true));
+        let mut builder = TokenCorpusBuilder::new(Words::new(Segmentation::Segmented, true));
         for text in ["A cat, a mouse", "nobody", "", "the cat a"] {
             builder.add(text).unwrap();
         }
@@ -160,8 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn words_of_too_many_texts_leave_the_corpus() {
+        let mut builder = TokenCorpusBuilder::new(Words::new(Segmentation::Segmented, true));
+        for text in ["the cat", "the dog the", "the", "a cat"] {
+            builder.add(text).unwrap();
+        }
+        let corpus = builder.finish(1, 10).unwrap();
+        let kept = corpus.without_common(0.5).unwrap();
+        assert_eq!(kept.vocabulary().words().collect::<Vec<_>>(), ["cat", "a", "dog"]);
+        assert_eq!(kept.vocabulary().counts(), [2, 1, 1]);
+        assert_eq!(kept.texts().collect::<Vec<_>>(), [&[0][..], &[2], &[], &[1, 0]]);
+        assert_eq!(corpus.without_common(1.0).unwrap(), corpus);
+        assert!(corpus.without_common(0.1).is_err());
+        assert!(corpus.without_common(f64::NAN).is_err());
+    }
+
+    #[test]
     fn a_corpus_without_frequent_words_is_refused() {
-        let mut builder = TokenCorpusBuilder::new(Words::new(Segmentation::Words, true));
+        let mut builder = TokenCorpusBuilder::new(Words::new(Segmentation::Segmented, true));
         builder.add("every word stands here once").unwrap();
         let error = builder.finish(2, 10).unwrap_err();
         assert!(error.to_string().contains("0 words that are frequent enough"), "{error}");

@@ -13,6 +13,7 @@ mod error;
 mod glove;
 mod network;
 mod paragraphs;
+mod recipes;
 mod rows;
 mod topics;
 mod words;
@@ -22,6 +23,10 @@ pub use corpus::{TOKENS_MAX, TokenCorpus, TokenCorpusBuilder};
 pub use error::TrainError;
 pub use glove::{GloveOptions, train_glove};
 pub use paragraphs::{ParagraphOptions, train_paragraphs};
+pub use recipes::{
+    AverageRecipe, Doc2VecRecipe, FastTextRecipe, GloveRecipe, LdaRecipe, Share, VocabularyLimits,
+    Word2VecRecipe,
+};
 pub use topics::{TopicOptions, train_topics};
 pub use words::{Architecture, Loss, WordOptions, train_subwords, train_words};
 
