@@ -67,8 +67,12 @@ fn main() -> Outcome<()> {
     let queries: Vec<f32> = read(get("queries")?)?;
     let limit = truth.len() / (queries.len() / dimension);
     let run = Run { index, dimension, queries, truth, allowed, limit };
+    let mut found = Vec::new();
     for ef in get("ef")?.split(',') {
-        measure(&run, ef.parse()?)?;
+        found = measure(&run, ef.parse()?)?;
+    }
+    if let Some(file) = options.get("found") {
+        fs_err::write(file, bytemuck::cast_slice(&found))?;
     }
     Ok(())
 }
@@ -107,25 +111,33 @@ fn build(
     Ok(index)
 }
 
-fn measure(run: &Run, ef: usize) -> Outcome<()> {
+/// Prints recall and rate, and returns the slots that were found: `limit` a query, [`u32::MAX`] where
+/// there were fewer.
+fn measure(run: &Run, ef: usize) -> Outcome<Vec<u32>> {
     let options = SearchOptions { limit: run.limit, ef, is_exact: false };
     let cancel = Cancellation::new();
     let mut best = f64::MAX;
-    let mut hits = 0;
     let count = run.queries.len() / run.dimension;
+    let mut slots = vec![u32::MAX; run.truth.len()];
     for _ in 0..ROUNDS {
-        hits = 0;
         let started = ThreadTime::now();
         let queries = run.queries.chunks_exact(run.dimension);
-        for (query, truth) in queries.zip(run.truth.chunks_exact(run.limit)) {
+        for (query, slots) in queries.zip(slots.chunks_exact_mut(run.limit)) {
             let found = run.index.search(query, &run.allowed, &options, &cancel)?;
-            hits += found.iter().filter(|(slot, _)| truth.contains(&slot.0)).count();
+            for (slot, found) in slots.iter_mut().zip(found) {
+                *slot = found.0.0;
+            }
         }
         best = best.min(started.elapsed().as_secs_f64());
     }
+    let hits: usize = slots
+        .chunks_exact(run.limit)
+        .zip(run.truth.chunks_exact(run.limit))
+        .map(|(slots, truth)| slots.iter().filter(|slot| truth.contains(slot)).count())
+        .sum();
     let recall = hits as f64 / (count * run.limit) as f64;
     println!("{{\"ef\": {ef}, \"recall\": {recall:.5}, \"qps\": {:.1}}}", count as f64 / best);
-    Ok(())
+    Ok(slots)
 }
 
 fn read<T: bytemuck::Pod>(file: &str) -> Outcome<Vec<T>> {

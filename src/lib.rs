@@ -10,6 +10,7 @@ pub mod document;
 pub mod embed;
 pub mod error;
 pub mod evaluate;
+mod fail;
 pub mod index;
 pub mod ingest;
 pub mod query;

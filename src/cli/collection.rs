@@ -161,6 +161,7 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
                 "indexed": vector.indexed,
                 "head": vector.head,
                 "segments": vector.segments,
+                "deleted": vector.deleted,
             });
             (name.clone(), value)
         })
@@ -177,6 +178,20 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
         "parts": collection.parts,
         "last_sequence": collection.last_sequence,
         "disk_bytes": collection.disk_bytes,
+        "waiting": collection.waiting,
+        "upkeep": collection.upkeep.as_ref().map(|upkeep| json!({
+            "kind": upkeep.kind,
+            "vector": upkeep.vector,
+            "done": upkeep.done,
+            "total": upkeep.total,
+        })),
+        "upkeep_problem":
+            (!collection.upkeep_problem.is_empty()).then_some(&collection.upkeep_problem),
+        "memory": collection.memory.iter().map(|used| json!({
+            "component": used.component,
+            "bytes": used.bytes,
+            "mapped": used.mapped,
+        })).collect::<Vec<_>>(),
         "lexical": collection.lexical.is_none_or(|lexical| !lexical.disabled),
         "vectors": vectors,
         "fields": fields,
@@ -223,6 +238,18 @@ fn describe(collection: &wire::Collection) -> String {
     for (name, field) in sorted(&collection.fields) {
         drop(writeln!(text, "field {name}: {}", field.types.join(", ")));
     }
+    for used in collection.memory.iter().filter(|used| used.bytes > 0) {
+        let kind = if used.mapped { "mapped" } else { "memory" };
+        drop(writeln!(text, "{kind} {}: {}", used.component, bytes(used.bytes)));
+    }
+    if let Some(upkeep) = &collection.upkeep {
+        let (kind, vector) = (&upkeep.kind, &upkeep.vector);
+        drop(writeln!(text, "upkeep: {kind} of vector {vector}, {}/{}", upkeep.done, upkeep.total));
+    }
+    if !collection.upkeep_problem.is_empty() {
+        let problem = styled(BAD, format!("upkeep failed: {}", collection.upkeep_problem));
+        drop(writeln!(text, "{problem}"));
+    }
     text
 }
 
@@ -232,11 +259,12 @@ fn vector_lines(collection: &wire::Collection) -> String {
         let source = if vector.embedder.is_empty() { "given" } else { &vector.embedder };
         drop(writeln!(
             text,
-            "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} in the head{FAINT:#}",
+            "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} of them deleted, {} in the head{FAINT:#}",
             vector.dimension,
             metric_name(vector.metric()),
             vector.indexed,
             vector.segments,
+            vector.deleted,
             vector.head,
         ));
     }

@@ -142,23 +142,32 @@ impl Session {
 /// on the default port; and a connection to it.
 pub(super) async fn find(setting: &Setting) -> Option<(String, Channel)> {
     let config = &setting.config;
-    let written = written_address(&config.data);
-    let usual = (!setting.is_data_chosen()).then(|| format!("http://{}", config.listen));
-    for url in written.into_iter().chain(usual) {
-        if let Some(channel) = probe(&url).await {
-            return Some((url, channel));
-        }
+    if let Some(url) = written_address(&config.data)
+        && let Some((channel, info)) = probe(&url).await
+        // A note that a crash left behind may name a port that another server has by now.
+        && is_same_folder(Path::new(&info.data), &config.data)
+    {
+        return Some((url, channel));
     }
-    None
+    let usual = (!setting.is_data_chosen()).then(|| format!("http://{}", config.listen))?;
+    let (channel, _) = probe(&usual).await?;
+    Some((usual, channel))
 }
 
 /// A connection counts only if a simile answers on it: another program may have taken the port.
-async fn probe(url: &str) -> Option<Channel> {
+async fn probe(url: &str) -> Option<(Channel, InfoResponse)> {
     let channel = connect(url, PROBE_TIME_MAX).await.ok()?;
     let mut request = Request::new(InfoRequest {});
     request.set_timeout(PROBE_TIME_MAX);
-    AdminClient::new(channel.clone()).info(request).await.ok()?;
-    Some(channel)
+    let info = AdminClient::new(channel.clone()).info(request).await.ok()?.into_inner();
+    Some((channel, info))
+}
+
+fn is_same_folder(a: &Path, b: &Path) -> bool {
+    match (fs_err::canonicalize(a), fs_err::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 async fn connect(url: &str, time_max: Duration) -> Result<Channel, CliError> {

@@ -84,7 +84,7 @@ pub(super) fn doctor(
     runtime(setting, can_obtain, &mut report);
     models(setting, can_obtain, &mut report)?;
     data(setting, &mut report);
-    served(setting, arguments, &mut report)?;
+    served(setting, arguments, &mut report);
     let Report { json, text, problems, worst } = &report;
     output.answer(
         || {
@@ -316,11 +316,9 @@ fn is_writable(folder: &Path) -> bool {
 }
 
 /// What the server says: the named one, the one over the data directory, or one of our own.
-fn served(
-    setting: &Setting,
-    arguments: &DoctorArguments,
-    report: &mut Report,
-) -> Result<(), CliError> {
+fn served(setting: &Setting, arguments: &DoctorArguments, report: &mut Report) {
+    report.json.insert("server".to_owned(), Json::Null);
+    report.json.insert("collections".to_owned(), json!([]));
     let asked = serve::block_on(ask(setting, arguments));
     let asked = match asked {
         Ok(asked) => asked,
@@ -328,14 +326,10 @@ fn served(
             let damaged = error.exit_code() == Outcome::Damaged.exit_code();
             let verdict = if damaged { Verdict::Damaged } else { Verdict::Missing };
             report.say("server", verdict, &error.to_string());
-            return Ok(());
+            return;
         }
     };
-    let Some(Asked { address, info, collections }) = asked else {
-        report.json.insert("server".to_owned(), Json::Null);
-        report.json.insert("collections".to_owned(), json!([]));
-        return Ok(());
-    };
+    let Some(Asked { address, info, collections }) = asked else { return };
     let server = json!({
         "address": address,
         "version": info.version,
@@ -378,7 +372,6 @@ fn served(
     }
     let list = collections.iter().map(collection::to_json).collect::<Vec<_>>();
     report.json.insert("collections".to_owned(), list.into());
-    Ok(())
 }
 
 /// What a server said of itself.

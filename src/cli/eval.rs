@@ -18,6 +18,7 @@ use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
 use super::search::similarity;
+use super::sentences::{SentencesArguments, sentences};
 use super::serve::Setting;
 use crate::error::ErrorKind;
 use crate::evaluate::{
@@ -41,6 +42,8 @@ pub(super) enum EvalCommand {
     Retrieval(RetrievalArguments),
     /// How well do similarities of sentences agree with people's
     Sts(StsArguments),
+    /// Which models see that two sentences mean the same
+    Sentences(SentencesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +95,7 @@ pub(super) fn run(
     match command {
         EvalCommand::Retrieval(arguments) => retrieval(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
+        EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
     }
 }
 

@@ -15,6 +15,7 @@ mod maintain;
 mod model;
 mod output;
 mod search;
+mod sentences;
 mod serve;
 mod train;
 mod value;

@@ -187,6 +187,8 @@ pub(super) async fn start(
         request_time_max: config.request_time_max,
         shutdown_time_max: config.shutdown_time_max,
         cache_bytes_max: config.cache_bytes_max,
+        memory_bytes_max: config.memory_bytes_max,
+        build_threads: config.build_threads,
         clock,
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))

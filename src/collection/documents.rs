@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::engine::damaged;
 use super::error::Error;
@@ -13,6 +14,8 @@ use crate::vector::DenseVector;
 const IDS_MAX: usize = 10_000;
 /// The most documents of one page.
 const PAGE_MAX: usize = 1_000;
+/// How often a document is looked up that is replaced at the same moment.
+const LOOKS_MAX: usize = 1_000;
 
 /// A document as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,10 +62,10 @@ impl Collection {
         with_vectors: bool,
     ) -> Result<Vec<StoredDocument>, Error> {
         check_ids(ids.len())?;
-        let view = self.engine.views.current();
         let mut documents = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(first) = self.first_slot(&view, id)? {
+            // The view keeps the rows while they are read.
+            if let Some((_view, first)) = self.first_slot(id)? {
                 documents.push(self.stored(first, true, with_vectors)?);
             }
         }
@@ -84,21 +87,45 @@ impl Collection {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
         }
-        let view = self.engine.views.current();
-        let allowed = self.allowed(&view, filter)?;
+        let mut view = self.engine.views.current();
+        let mut allowed = self.allowed(&view, filter)?.into_owned();
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
         let mut page = Vec::new();
+        let mut has_more = false;
         for row in self.engine.database.range(&DOCUMENTS, (start, Bound::Unbounded)) {
-            let (_, record) = row?;
-            if !view.starts.contains(record.first) || !allowed.contains(record.first) {
+            let (id, record) = row?;
+            let mut first = Slot(record.first);
+            if !view.starts.contains(first.0) {
+                // The table is ahead of the view.
+                let Some((newer, slot)) = self.first_slot(&DocumentId::new(id)?)? else { continue };
+                if newer.sequence > view.sequence {
+                    allowed = self.allowed(&newer, filter)?.into_owned();
+                    view = newer;
+                }
+                first = slot;
+            }
+            if !allowed.contains(first.0) {
                 continue;
             }
             if page.len() == limit {
-                return Ok((page, true));
+                has_more = true;
+                break;
             }
-            page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+            page.push(self.stored(first, with_parts, with_vectors)?);
         }
-        Ok((page, false))
+        // What a commit removes is in no row any more, and is there until the commit is done.
+        for (id, record) in self.engine.changing() {
+            let is_within = after.is_none_or(|after| id > *after)
+                && (!has_more || page.last().is_some_and(|last: &StoredDocument| id < last.id));
+            let is_shown = view.starts.contains(record.first) && allowed.contains(record.first);
+            if is_within && is_shown && page.iter().all(|found| found.id != id) {
+                page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+            }
+        }
+        page.sort_by(|a, b| a.id.cmp(&b.id));
+        has_more |= page.len() > limit;
+        page.truncate(limit);
+        Ok((page, has_more))
     }
 
     /// Returns how many documents and parts there are, or how many the filter means.
@@ -132,7 +159,7 @@ impl Collection {
     }
 
     pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
-        Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?)
+        self.engine.record(id)
     }
 
     /// Returns the ids of the documents that the filter means.
@@ -163,10 +190,17 @@ impl Collection {
         })
     }
 
-    fn first_slot(&self, view: &View, id: &DocumentId) -> Result<Option<Slot>, Error> {
-        // The table may be a mutation ahead of the view, which then does not show that version.
-        let record = self.record(id)?;
-        Ok(record.map(|record| record.first).filter(|&first| view.starts.contains(first)).map(Slot))
+    /// Returns where the newest version of a document begins, and a view that shows it.
+    fn first_slot(&self, id: &DocumentId) -> Result<Option<(Arc<View>, Slot)>, Error> {
+        for _ in 0..LOOKS_MAX {
+            let view = self.engine.views.current();
+            let Some(record) = self.record(id)? else { return Ok(None) };
+            if view.starts.contains(record.first) {
+                return Ok(Some((view, Slot(record.first))));
+            }
+            // It was replaced between the two lines: the newer version is there by now.
+        }
+        Err(Error::Overloaded { name: self.engine.name.clone(), waiting: self.committer.waiting() })
     }
 
     fn stored(

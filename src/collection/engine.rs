@@ -1,14 +1,18 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use simile_storage::Database;
 
 use super::error::Error;
-use super::records::{BODIES, BodyRecord, PARTS, PartRecord, VECTORS};
+use super::memory::Budget;
+use super::records::{BODIES, BodyRecord, DOCUMENTS, DocumentRecord, PARTS, PartRecord, VECTORS};
 use super::settings::Settings;
+use super::upkeep::Maintenance;
 use super::view::Views;
 use crate::document::{DocumentId, Payload, Slot, Span};
+use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
 use crate::vector::DenseVector;
@@ -27,6 +31,17 @@ pub(super) struct Engine {
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
     pub(super) read_only: OnceLock<String>,
+    /// What was stored under the ids that a commit changes, until it is durable and visible. Stays
+    /// if the commit fails.
+    changing: RwLock<HashMap<DocumentId, Option<DocumentRecord>>>,
+    /// Whether a read met damage, so that upkeep is to look at the indexes.
+    pub(super) is_suspect: AtomicBool,
+    pub(super) maintenance: Maintenance,
+    pub(super) budget: Arc<Budget>,
+    /// Held while the indexes know of a mutation that is not visible yet.
+    pub(super) applying: Mutex<()>,
+    /// What is wrong with the tables: nothing is answered from them any more.
+    pub(super) damage: OnceLock<String>,
     /// Vectors of random parts by vector name, and how many parts there were when they were drawn.
     pub(super) samples: Mutex<BTreeMap<String, Sample>>,
 }
@@ -40,20 +55,97 @@ pub(super) struct Body {
     pub(super) payload: Payload,
 }
 
+/// How an engine begins.
+pub(super) struct Beginning {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) database: Arc<Database>,
+    pub(super) dense: BTreeMap<String, DenseIndex>,
+    pub(super) lexical: LexicalIndex,
+    pub(super) views: Views,
+    pub(super) maintenance: Maintenance,
+    pub(super) budget: Arc<Budget>,
+}
+
 impl Engine {
+    /// Returns an engine that takes writes.
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let Beginning { name, folder, settings, database, dense, lexical, views, .. } = beginning;
+        let Beginning { maintenance, budget, .. } = beginning;
+        Self {
+            name,
+            folder,
+            settings,
+            database,
+            dense,
+            lexical,
+            views,
+            read_only: OnceLock::new(),
+            changing: RwLock::default(),
+            is_suspect: AtomicBool::new(false),
+            maintenance,
+            budget,
+            applying: Mutex::default(),
+            damage: OnceLock::new(),
+            samples: Mutex::default(),
+        }
+    }
+
     /// Ends writing for good: what could not be written may be lost, so nothing is tried again.
     pub(super) fn stop_writing(&self, reason: String) {
         let _first_reason_stays = self.read_only.set(reason);
     }
 
+    /// Lets upkeep look at the indexes if the error says that something is damaged.
+    pub(super) fn suspect(&self, error: &Error) {
+        if error.kind() == ErrorKind::Corrupt {
+            self.is_suspect.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns why no writes are taken, if so.
+    pub(super) fn read_only(&self) -> Option<String> {
+        let stopped = self.read_only.get().cloned();
+        stopped.or_else(|| self.database.is_read_only().map(ToString::to_string))
+    }
+
     /// Returns quietly while writes are taken.
     pub(super) fn check_writable(&self) -> Result<(), Error> {
-        match self.read_only.get() {
-            Some(reason) => {
-                Err(Error::ReadOnly { name: self.name.clone(), reason: reason.clone() })
-            }
+        match self.read_only() {
+            Some(reason) => Err(Error::ReadOnly { name: self.name.clone(), reason }),
             None => Ok(()),
         }
+    }
+
+    /// Says what is stored under ids before a commit changes it.
+    pub(super) fn begin_change(&self, before: HashMap<DocumentId, Option<DocumentRecord>>) {
+        *self.changing.write().unwrap_or_else(PoisonError::into_inner) = before;
+    }
+
+    /// Says that the commit is durable and visible.
+    pub(super) fn end_change(&self) {
+        self.changing.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Returns what is stored under ids that a commit is changing.
+    pub(super) fn changing(&self) -> Vec<(DocumentId, DocumentRecord)> {
+        let changing = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let stored = changing.iter().filter_map(|(id, record)| Some((id, record.as_ref()?)));
+        stored.map(|(id, record)| (id.clone(), record.clone())).collect()
+    }
+
+    /// Returns the newest version of a document that is durable and visible. The table may be one
+    /// commit ahead of that.
+    pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
+        // In this order: what a commit wrote after the read is not in it, and what it wrote before
+        // is either still changing or done.
+        let stored = self.database.get(&DOCUMENTS, &id.as_str().to_owned())?;
+        let changing = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(match changing.get(id) {
+            Some(before) => before.clone(),
+            None => stored,
+        })
     }
 
     /// Returns what the parts that begin at this slot share.

@@ -53,8 +53,8 @@ pub enum Error {
         /// What failed.
         reason: String,
     },
-    /// A collection that was closed or deleted while it was in use.
-    #[error("collection `{0}` was closed")]
+    /// A collection that was closed or deleted while it was in use, or is being opened.
+    #[error("collection `{0}` is closed")]
     Closed(String),
     /// A data directory that another process serves.
     #[error("the data directory {} is in use by another process{holder}", folder.display())]
@@ -71,6 +71,19 @@ pub enum Error {
         name: String,
         /// How many writes wait.
         waiting: usize,
+    },
+    /// More memory than the collections may take together.
+    #[error(
+        "the memory budget is {bytes_max} bytes, {used} are in use and {more} more are asked for: \
+         try again when upkeep has moved some to disk, or raise `memory_bytes_max`"
+    )]
+    OverBudget {
+        /// The most bytes.
+        bytes_max: u64,
+        /// The bytes in use.
+        used: u64,
+        /// The bytes that are asked for.
+        more: u64,
     },
     /// An embedder whose vectors are not comparable with the stored ones.
     #[error(
@@ -172,7 +185,7 @@ impl Classified for Error {
             | Self::InUse { .. }
             | Self::StoredNotShown(_)
             | Self::Io(_) => ErrorKind::Unavailable,
-            Self::Overloaded { .. } => ErrorKind::Overloaded,
+            Self::Overloaded { .. } | Self::OverBudget { .. } => ErrorKind::Overloaded,
             Self::OtherEmbedder { .. } | Self::Full => ErrorKind::Conflict,
             Self::NewerFormat { .. } => ErrorKind::Unsupported,
             Self::Storage(error) => storage_kind(error),

@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod files;
 mod jobs;
+mod memory;
 mod open;
 mod records;
 mod search;
@@ -20,6 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod verify;
 mod view;
 mod write;
 
@@ -31,12 +33,14 @@ pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, Vect
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
+pub use memory::MemoryUse;
 pub use open::Collection;
 pub use settings::{
     ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
     Settings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
-pub use upkeep::Verification;
+pub use upkeep::Activity;
+pub use verify::{Repair, Verification};
 
 /// Gives embedders by name. Models are loaded by whoever stands behind it, not by a request.
 pub trait Embedders: Send + Sync {

@@ -34,6 +34,10 @@ impl Collection {
     /// Invalid input for a question that this collection cannot be asked; cancelled, timed out;
     /// unavailable if its embedder is not there and the request asks for it.
     pub fn search(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
+        self.answer(request, cancel).inspect_err(|error| self.engine.suspect(error))
+    }
+
+    fn answer(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
         let mut stages = Stages::start();
         let mut plan = plan(request, &self.engine.settings.shape())?;
         let questions = self.questions(&mut plan, cancel)?;

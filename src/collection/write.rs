@@ -40,6 +40,7 @@ impl Collection {
         cancel: &Cancellation,
     ) -> Result<Vec<ItemResult>, Error> {
         self.engine.check_writable()?;
+        self.check_memory(sources.iter().map(|source| source.content.bytes()).sum())?;
         let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(sources.len());
         let mut changed = Vec::new();
         let mut places = Vec::new();

@@ -5,11 +5,21 @@ use std::time::Instant;
 use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
 use crate::cancel::Cancellation;
 use crate::chunk::{ChunkOptions, CountTokens, chunk};
-use crate::decode::{Content, Hint, Limits, Record, TextContent, decode};
+use crate::decode::{Content, Hint, Limits, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
 use crate::vector::{DenseVector, Metric, Vector};
+
+/// The most bytes of the text of a part that comes cut already: a longer one is a document, not a
+/// passage, and a row of the tables would not hold it.
+const PART_TEXT_BYTES_MAX: usize = 48 << 10;
+/// The most bytes of the heading of such a part.
+const PART_HEADING_BYTES_MAX: usize = 4 << 10;
+/// The most bytes of the texts and vectors of a document, which is stored in one atomic batch.
+const DOCUMENT_BYTES_MAX: usize = 56 << 20;
+/// What a part takes beside its text and its vectors: keys, checksums, the heading.
+const PART_OVERHEAD_BYTES: usize = 256;
 
 /// A named vector of the collection that is prepared for.
 #[derive(Debug, Clone)]
@@ -68,7 +78,7 @@ pub fn prepare(
     cancel: &Cancellation,
 ) -> Vec<Result<PreparedSource, ItemError>> {
     let mut all: Vec<Result<PreparedSource, ItemError>> =
-        sources.iter().map(|source| cut(source, context, cancel)).collect();
+        sources.iter().map(|source| fitting(cut(source, context, cancel)?, context)).collect();
     let began = Instant::now();
     for (name, target) in &context.vectors {
         if let Some(embedder) = &target.embedder {
@@ -80,6 +90,21 @@ pub fn prepare(
         prepared.embed = took;
     }
     all
+}
+
+/// Refuses what cannot be stored in one batch, before anybody embeds it.
+fn fitting(source: PreparedSource, context: &PrepareContext) -> Result<PreparedSource, ItemError> {
+    let embedded = context.vectors.values().filter(|target| target.embedder.is_some());
+    let embedded: usize = embedded.map(|target| target.dimension * size_of::<f32>()).sum();
+    let bytes_of = |part: &Part| {
+        let given = part.vectors.values().map(|vector| vector.dimension() * size_of::<f32>());
+        part.text.len() + given.sum::<usize>() + embedded + PART_OVERHEAD_BYTES
+    };
+    for document in &source.documents {
+        let bytes = document.parts.iter().map(bytes_of).sum();
+        at_most("a document with its vectors", bytes, DOCUMENT_BYTES_MAX)?;
+    }
+    Ok(source)
 }
 
 fn cut(
@@ -129,8 +154,10 @@ fn cut(
             match decoded {
                 Content::Text(text) => {
                     let parts = cut_text(&text.text, &text.sections, context, cancel)?;
-                    let payload = file_payload(source, name, &text);
-                    vec![Cut { prepared: base(parts, payload), warnings: text.warnings }]
+                    let mut warnings = text.warnings;
+                    let metadata = (text.title, text.metadata);
+                    let payload = file_payload(source, name, metadata, &mut warnings);
+                    vec![Cut { prepared: base(parts, payload), warnings }]
                 }
                 Content::Records(records) => {
                     let mut cuts = Vec::new();
@@ -193,14 +220,27 @@ fn cut_record(
     Ok(Cut { prepared, warnings: Vec::new() })
 }
 
-/// The user's fields go before what the document says of itself.
-fn file_payload(source: &Source, name: &str, text: &TextContent) -> Payload {
-    let mut payload = text.metadata.clone();
-    if let Some(title) = &text.title {
-        payload.insert("title".into(), Value::Text(title.clone()));
+/// The user's fields go before what the document says of itself, of which as much is kept as fits.
+fn file_payload(
+    source: &Source,
+    name: &str,
+    (title, metadata): (Option<String>, Payload),
+    warnings: &mut Vec<String>,
+) -> Payload {
+    let mut payload = source.payload.clone();
+    let said = [("file", Some(name.to_owned())), ("title", title)];
+    let said = said.into_iter().filter_map(|(field, text)| Some((field.to_owned(), text?)));
+    let said = said.map(|(field, text)| (field, Value::Text(text)));
+    for (field, value) in said.chain(metadata) {
+        if payload.contains_key(&field) {
+            continue;
+        }
+        payload.insert(field.clone(), value);
+        if let Err(error) = check_payload(&payload) {
+            payload.remove(&field);
+            warnings.push(format!("field `{field}` of the file was left out: {error}"));
+        }
     }
-    payload.insert("file".into(), Value::Text(name.to_owned()));
-    payload.extend(source.payload.clone());
     payload
 }
 
@@ -300,7 +340,11 @@ fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemE
     if vectors.is_empty() && part.text.trim().is_empty() {
         return Err(invalid("a part has a text or a vector"));
     }
+    at_most("the text of a part", part.text.len(), PART_TEXT_BYTES_MAX)?;
     let span = part.span.clone().unwrap_or(Span::Whole);
+    if let Span::Text { heading: Some(heading), .. } = &span {
+        at_most("the heading of a part", heading.len(), PART_HEADING_BYTES_MAX)?;
+    }
     Ok(Part { span, text: part.text.clone(), vectors })
 }
 
@@ -360,6 +404,13 @@ fn embed_all(
             }
         }
     }
+}
+
+fn at_most(what: &str, actual: usize, most: usize) -> Result<(), ItemError> {
+    if actual > most {
+        return Err(invalid(&format!("{what} has at most {most} bytes, got {actual}")));
+    }
+    Ok(())
 }
 
 fn invalid(message: &str) -> ItemError {

@@ -74,7 +74,9 @@ impl Core {
         loop {
             let mut ended = self.models.ended();
             let (shared, again) = (Arc::clone(&self.0), Arc::clone(&work));
-            let answer = self.pool.answer(metadata, move |cancel| again(&shared, cancel)).await;
+            // Waiting for a model takes from the caller's time, not from that of the computation.
+            let by = deadline.min(Instant::now() + longest);
+            let answer = self.pool.answer_by(by, move |cancel| again(&shared, cancel)).await;
             let is_early = matches!(&answer, Err(status) if status.code() == Code::Unavailable);
             if !is_early || !self.models.is_loading() && !ended.has_changed().unwrap_or(false) {
                 return answer;

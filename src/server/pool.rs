@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tonic::{Status, metadata::MetadataMap};
 
 use super::status;
-use crate::cancel::Cancellation;
+use crate::cancel::{Cancellation, Interrupted};
 use crate::error::ErrorKind;
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -74,7 +74,15 @@ impl Pool {
         metadata: &MetadataMap,
         work: impl FnOnce(&Cancellation) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
-        let deadline = Instant::now() + time_allowed(metadata, self.request_time_max);
+        self.answer_by(Instant::now() + time_allowed(metadata, self.request_time_max), work).await
+    }
+
+    /// Computes the answer to a request as [`Self::answer`], by this deadline.
+    pub(super) async fn answer_by<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&Cancellation) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned();
         let waiting = waiting.map_err(|_| self.overloaded())?;
         let withdraw = CancelOnDrop(Cancellation::new());
@@ -95,7 +103,7 @@ impl Pool {
             Ok(Err(_)) => Err(Status::unavailable("the server is stopping")),
             Err(_) => {
                 withdraw.0.expire();
-                Err(Status::deadline_exceeded("deadline exceeded"))
+                Err(status::interrupted(Interrupted::Expired))
             }
         }
     }
@@ -161,6 +169,10 @@ pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, Status>) -> Result<T
     })
 }
 
+/// How much sooner than its caller a request gives up: a twentieth of its time within these bounds.
+/// Timers tick in milliseconds, and the transport ends what is late with a less telling status.
+const TRAVEL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
 /// Returns the time that a request may take: what its header `grpc-timeout` says, a little less so
 /// that the answer arrives before the caller gives up, and at most `longest`.
 pub(super) fn time_allowed(metadata: &MetadataMap, longest: Duration) -> Duration {
@@ -169,8 +181,8 @@ pub(super) fn time_allowed(metadata: &MetadataMap, longest: Duration) -> Duratio
     };
     match parse_timeout(asked) {
         Some(asked) => {
-            let travel = (asked / 20).min(Duration::from_millis(20));
-            (asked - travel).min(longest)
+            let travel = (asked / 20).clamp(TRAVEL.0, TRAVEL.1);
+            asked.saturating_sub(travel).min(longest)
         }
         None => longest,
     }
@@ -259,7 +271,7 @@ mod tests {
         };
         let status = pool.answer(&with_timeout("20m"), work).await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(reason.recv().unwrap(), Err(crate::cancel::Interrupted::Expired));
+        assert_eq!(reason.recv().unwrap(), Err(Interrupted::Expired));
     }
 
     #[tokio::test]
@@ -279,7 +291,7 @@ mod tests {
         tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
         caller.abort();
         let reason = tokio::task::spawn_blocking(move || reason.recv().unwrap()).await.unwrap();
-        assert_eq!(reason, Err(crate::cancel::Interrupted::Cancelled));
+        assert_eq!(reason, Err(Interrupted::Cancelled));
     }
 
     #[tokio::test]
@@ -295,9 +307,10 @@ mod tests {
     fn timeouts_are_read_in_every_unit_and_capped() {
         let longest = Duration::from_secs(60);
         assert_eq!(time_allowed(&MetadataMap::new(), longest), longest);
-        assert_eq!(time_allowed(&with_timeout("10S"), longest), Duration::from_millis(9_980));
+        assert_eq!(time_allowed(&with_timeout("10S"), longest), Duration::from_millis(9_950));
         assert_eq!(time_allowed(&with_timeout("100m"), longest), Duration::from_millis(95));
-        assert_eq!(time_allowed(&with_timeout("100u"), longest), Duration::from_micros(95));
+        assert_eq!(time_allowed(&with_timeout("10m"), longest), Duration::from_millis(8));
+        assert_eq!(time_allowed(&with_timeout("100u"), longest), Duration::ZERO);
         assert_eq!(time_allowed(&with_timeout("5H"), longest), longest);
         for wrong in ["", "S", "5", "-5S", "123456789S", "5x"] {
             assert_eq!(time_allowed(&with_timeout(wrong), longest), longest, "{wrong}");

@@ -138,7 +138,12 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     let models = Models::new(catalogue, options.embedder.clone(), obtains, report);
     let collections = Collections::open(
         &options.data,
-        CollectionsOptions { cache_bytes_max: options.cache_bytes_max },
+        CollectionsOptions {
+            cache_bytes_max: options.cache_bytes_max,
+            memory_bytes_max: options.memory_bytes_max,
+            build_threads: options.build_threads,
+            ..CollectionsOptions::default()
+        },
         Arc::clone(&models) as SharedEmbedders,
     )?;
     let pool = PoolOptions {

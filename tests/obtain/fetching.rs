@@ -7,9 +7,7 @@ use super::hub::{Asked, HubServer, Reply};
 use super::{Place, assert_says, names};
 
 /// Starts a server that answers for both files, by `answer`, which is given the file's content.
-fn serving(
-    answer: impl Fn(&[u8], &Asked, usize) -> Reply + Send + 'static,
-) -> (HubServer, Place) {
+fn serving(answer: impl Fn(&[u8], &Asked, usize) -> Reply + Send + 'static) -> (HubServer, Place) {
     let place = Place::on_hub("");
     let weights = place.weights.clone();
     let server = HubServer::start(move |asked, number| {
@@ -102,11 +100,8 @@ fn a_later_run_goes_on_where_an_earlier_one_gave_up() {
 
 #[test]
 fn a_server_that_ignores_or_mistakes_the_range_does_no_harm() {
-    let replies: [fn(&[u8]) -> Reply; 3] = [
-        Reply::whole,
-        |content| Reply::range(content, 1),
-        |_| Reply::status(416),
-    ];
+    let replies: [fn(&[u8]) -> Reply; 3] =
+        [Reply::whole, |content| Reply::range(content, 1), |_| Reply::status(416)];
     for (number_of_reply, second) in replies.into_iter().enumerate() {
         let (server, place) = serving(move |content, asked, number| match number {
             0 => Reply::of(content, asked).broken_after(70_000),

@@ -1,6 +1,7 @@
 //! Is what was asked for obtained, whole and unchanged, whatever the other side does; and does an
 //! error say what to do?
 
+mod adding;
 mod fetching;
 mod hub;
 mod pip;

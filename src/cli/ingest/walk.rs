@@ -1,6 +1,8 @@
 //! Which files are meant by the paths of a command line?
 
 use std::collections::HashSet;
+use std::error::Error;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -87,7 +89,7 @@ impl Walk<'_> {
             Ok(metadata) => self.push(path, path, metadata.len(), true),
             Err(_) if given.contains(['*', '?', '[', '{']) => self.pattern(given)?,
             Err(error) => {
-                let reason = error.to_string();
+                let reason = root_of(&error);
                 self.failed.push(Unreadable { name: given.to_owned(), reason });
             }
         }
@@ -156,6 +158,15 @@ impl Walk<'_> {
         let id = below.to_string_lossy().replace('\\', "/");
         self.found.push(Found { id, path, bytes, is_named });
     }
+}
+
+/// Returns what the system said, without the path, which is named beside it.
+fn root_of(error: &io::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 /// Returns the path without `.` in it, so that `./a` and `a` are one document.
@@ -253,6 +264,6 @@ mod tests {
     fn a_path_that_is_not_there_is_named_with_its_reason() {
         let (_, failed) = selection(&[], &[]).walk(&["no/such/file.md".to_owned()]).unwrap();
         assert_eq!(failed[0].name, "no/such/file.md");
-        assert!(failed[0].reason.contains("No such file"), "{}", failed[0].reason);
+        assert_eq!(failed[0].reason, "No such file or directory (os error 2)");
     }
 }

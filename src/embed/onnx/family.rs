@@ -34,11 +34,13 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) type_vocab_size: usize,
     pub(super) vocab_size: usize,
-    // DistilBERT does not write its own down.
-    #[serde(alias = "norm_eps", default = "Config::usual_epsilon")]
-    pub(super) layer_norm_eps: f32,
     #[serde(default)]
-    pub(super) pad_token_id: usize,
+    layer_norm_eps: Option<f32>,
+    /// Of ModernBERT, which may write down the other too.
+    #[serde(default)]
+    norm_eps: Option<f32>,
+    #[serde(default)]
+    pad_token_id: Option<usize>,
     #[serde(default)]
     position_embedding_type: Option<String>,
     /// Of MPNet: how many distances its attention tells apart.
@@ -50,8 +52,9 @@ pub(super) struct Config {
 }
 
 impl Config {
-    fn usual_epsilon() -> f32 {
-        1e-12
+    /// DistilBERT does not write its own down.
+    fn epsilon(&self) -> f32 {
+        self.norm_eps.or(self.layer_norm_eps).unwrap_or(1e-12)
     }
 
     fn usual_buckets() -> usize {
@@ -158,7 +161,7 @@ impl<'a> Plan<'a> {
     pub(super) fn first_position(&self) -> usize {
         match self.family {
             Family::Bert | Family::DistilBert | Family::ModernBert => 0,
-            Family::Roberta => self.config.pad_token_id + 1,
+            Family::Roberta => self.config.pad_token_id.unwrap_or(1) + 1,
             // Its padding is written down in no configuration.
             Family::Mpnet => 2,
         }
@@ -183,7 +186,8 @@ pub(super) fn import(
     let ids = graph.input(INPUT_IDS, &["batch", "tokens"]);
     let mask = graph.input(ATTENTION_MASK, &["batch", "tokens"]);
     let mask = graph.node("Cast", &[&mask], &[("to", Attribute::Integer(1))]);
-    let mut layers = Layers { weights: &weights, graph: &mut graph, epsilon: plan.config.layer_norm_eps };
+    let mut layers =
+        Layers { weights: &weights, graph: &mut graph, epsilon: plan.config.epsilon() };
     let hidden = match plan.family {
         Family::Bert | Family::Roberta | Family::DistilBert | Family::Mpnet => {
             encoder::build(&plan, &mut layers, &ids, &mask)?
@@ -295,10 +299,8 @@ impl Layers<'_, '_> {
     pub(super) fn normalized(&mut self, input: &Value, scale: &[f32], bias: &[f32]) -> Value {
         let scale = self.graph.floats(&[scale.len()], scale);
         let bias = self.graph.floats(&[bias.len()], bias);
-        let attributes = [
-            ("axis", Attribute::Integer(-1)),
-            ("epsilon", Attribute::Float(self.epsilon)),
-        ];
+        let attributes =
+            [("axis", Attribute::Integer(-1)), ("epsilon", Attribute::Float(self.epsilon))];
         self.graph.node("LayerNormalization", &[input, &scale, &bias], &attributes)
     }
 

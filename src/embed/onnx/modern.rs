@@ -68,11 +68,8 @@ fn layer(
     let heads = plan.config.num_attention_heads;
     let per_head = width / heads;
     // The first layer follows the normalisation of the embeddings.
-    let normed = if number == 0 {
-        hidden.clone()
-    } else {
-        norm(layers, &at("attn_norm"), hidden, width)?
-    };
+    let normed =
+        if number == 0 { hidden.clone() } else { norm(layers, &at("attn_norm"), hidden, width)? };
     let all = layers.weights.get(&at("attn.Wqkv.weight"), &[3 * width, width])?;
     let mut project = |part: usize, scale: f32| {
         let stored = &all[part * width * width..(part + 1) * width * width];

@@ -143,6 +143,13 @@ pub(super) fn environment() -> Option<&'static ort::environment::Environment> {
     ENVIRONMENT.get()
 }
 
+impl Runtime {
+    /// Returns the runtime of this process, if it is loaded already.
+    pub fn loaded() -> Option<&'static Self> {
+        LOADED.get()
+    }
+}
+
 impl RuntimeSearch {
     /// Returns the libraries that would be tried, the first first, without fetching anything.
     pub fn candidates(&self) -> Vec<PathBuf> {
@@ -308,19 +315,44 @@ fn open(library: &Path) -> Result<Runtime, RuntimeError> {
     let environment =
         environment.with_name("simile").build().map_err(|error| unusable(error.to_string()))?;
     drop(ENVIRONMENT.set(environment));
-    let version = version_of(library);
+    let real = fs_err::canonicalize(library).unwrap_or_else(|_| library.to_owned());
+    let version = version(&real, ort::info());
     Ok(Runtime { library: library.to_owned(), version })
 }
 
-/// Returns the version in the name of the library's file, or else the commit that it was built from:
-/// what the library says of itself is a commit only.
-fn version_of(library: &Path) -> String {
-    let file = fs_err::canonicalize(library).unwrap_or_else(|_| library.to_owned());
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let version = name.trim_matches(|character: char| !character.is_ascii_digit());
-    if !version.is_empty() {
-        return version.to_owned();
+/// Returns the version in the name of the library (`libonnxruntime.so.1.32.0`), which is where its
+/// releases carry it; else the tag or the commit of its build information.
+fn version(library: &Path, information: &str) -> String {
+    let name = library.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_start_matches("libonnxruntime.").trim_start_matches("so.");
+    let name = name.trim_end_matches(".dylib");
+    if name.starts_with(|letter: char| letter.is_ascii_digit()) {
+        return name.to_owned();
     }
-    let commit = ort::info().split_once("git-commit-id=").map_or("unknown", |(_, commit)| commit);
-    format!("of commit {}", commit.split(',').next().unwrap_or_default())
+    let told = |key: &str| {
+        let (_, rest) = information.split_once(key)?;
+        rest.split([',', ' ']).next().filter(|value| !value.is_empty()).map(str::to_owned)
+    };
+    told("git-tag=")
+        .or_else(|| told("git-commit-id=").map(|commit| format!("commit {commit}")))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_in_the_name_of_the_library_or_in_what_it_says_of_its_build() {
+        let built = "ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, build type=Release";
+        for (name, information, expected) in [
+            ("/usr/lib/libonnxruntime.so.1.32.0", built, "1.32.0"),
+            ("/opt/lib/libonnxruntime.1.31.2.dylib", "", "1.31.2"),
+            ("libonnxruntime.so", "git-tag=v1.30.0, git-branch=x", "v1.30.0"),
+            ("libonnxruntime.dylib", built, "commit fab30a4"),
+            ("libonnxruntime.so", "", "unknown"),
+        ] {
+            assert_eq!(version(Path::new(name), information), expected, "{name}");
+        }
+    }
 }

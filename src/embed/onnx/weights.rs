@@ -55,8 +55,8 @@ impl Classified for ImportError {
 }
 
 /// The prefixes that models are saved under, by themselves or inside a larger one.
-const PREFIXES: [&str; 8] =
-    ["", "bert.", "roberta.", "distilbert.", "mpnet.", "model.", "0.auto_model.", "encoder."];
+const PREFIXES: [&str; 7] =
+    ["", "bert.", "roberta.", "distilbert.", "mpnet.", "model.", "0.auto_model."];
 
 /// The tensors of a safetensors file.
 pub(super) struct Weights<'a> {

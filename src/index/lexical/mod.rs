@@ -45,6 +45,13 @@ pub struct LexicalPart<'a> {
     pub payload: &'a Payload,
 }
 
+impl LexicalPart<'_> {
+    /// Returns a number that two parts share only if they are the same, as good as certainly.
+    pub fn fingerprint(&self) -> u64 {
+        schema::PendingPart::new(self, std::sync::Arc::new(self.payload.clone())).fingerprint()
+    }
+}
+
 /// What is asked of the texts.
 #[derive(Debug, Clone, Copy)]
 pub struct LexicalQuery<'a> {

@@ -4,8 +4,8 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 
 use super::WireError;
 use crate::collection::{
-    ChunkSettings, CollectionState, Info, NewCollection, NewVector, NewVectorSource,
-    VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+    ChunkSettings, CollectionState, Info, JobKind, MemoryUse, NewCollection, NewVector,
+    NewVectorSource, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
 };
 use crate::document::FieldType;
 use crate::index::dense::Quantisation;
@@ -93,7 +93,8 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         .iter()
         .flat_map(|settings| &settings.vectors)
         .map(|(name, settings)| {
-            (name.clone(), vector_info(settings, info.vectors.get(name).copied()))
+            let deleted = info.deleted.get(name).copied().unwrap_or_default();
+            (name.clone(), vector_info(settings, info.vectors.get(name).copied(), deleted))
         })
         .collect();
     let fields = info.fields.into_iter().map(|(path, types)| {
@@ -112,15 +113,49 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         disk_bytes: info.disk_bytes,
         lexical,
         chunk,
+        waiting: info.waiting,
+        upkeep: info.activity.map(|activity| wire::Upkeep {
+            kind: kind_name(activity.kind).to_owned(),
+            vector: activity.vector,
+            done: activity.done,
+            total: activity.total,
+        }),
+        upkeep_problem: info.upkeep_problem.unwrap_or_default(),
+        memory: info.memory.into_iter().map(memory_use).collect(),
     }
 }
 
-fn vector_info(settings: &VectorSettings, held: Option<VectorInfo>) -> wire::VectorInfo {
+/// Returns what the kind of a job is called.
+pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Ingest => "ingest",
+        JobKind::Seal => "seal",
+        JobKind::Merge => "merge",
+        JobKind::Verify => "verify",
+        JobKind::Repair => "repair",
+    }
+}
+
+fn memory_use(used: MemoryUse) -> wire::MemoryUse {
+    let MemoryUse { component, bytes, is_mapped } = used;
+    wire::MemoryUse { component: component.to_owned(), bytes, mapped: is_mapped }
+}
+
+fn vector_info(
+    settings: &VectorSettings,
+    held: Option<VectorInfo>,
+    deleted: u64,
+) -> wire::VectorInfo {
     let held = held.unwrap_or_default();
     let metric = match settings.metric {
         Metric::Cosine => wire::Metric::Cosine,
         Metric::Dot => wire::Metric::Dot,
         Metric::Euclidean => wire::Metric::Euclidean,
+    };
+    let quantisation = match settings.quantisation {
+        Quantisation::None => wire::Quantisation::None,
+        Quantisation::Int8 => wire::Quantisation::Int8,
+        Quantisation::Binary => wire::Quantisation::Binary,
     };
     let (embedder, fingerprint) = settings
         .embedder
@@ -135,6 +170,10 @@ fn vector_info(settings: &VectorSettings, held: Option<VectorInfo>) -> wire::Vec
         indexed: held.sealed,
         head: held.head,
         segments: u32::try_from(held.segments).unwrap_or(u32::MAX),
+        deleted,
+        hnsw_m: u32::try_from(settings.links_max).unwrap_or(u32::MAX),
+        hnsw_ef_construction: u32::try_from(settings.ef_construction).unwrap_or(u32::MAX),
+        quantisation: quantisation.into(),
     }
 }
 

@@ -7,7 +7,7 @@ mod filter;
 mod search;
 mod value;
 
-pub(super) use collection::{collection_to_wire, new_collection};
+pub(super) use collection::{collection_to_wire, kind_name, new_collection};
 pub(super) use document::{
     item_error_to_wire, item_result_to_wire, source, stage, stored_document_to_wire,
 };

@@ -1,0 +1,10 @@
+//! Does the program do what its help says, as a person or a script runs it?
+
+mod demo;
+mod doctor;
+mod everyday;
+mod interrupted;
+mod pages;
+pub(crate) mod program;
+mod serving;
+mod wrong;
