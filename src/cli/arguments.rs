@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
+use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
 use super::shape::ShapeArguments;
+use super::train::{AddArguments, TrainCommand};
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -101,6 +103,8 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
+    /// Find what belongs together in a collection
+    Cluster(ClusterArguments),
     /// Measure the quality of answers on judged questions
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -444,6 +448,11 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
+    /// Add a text transformer from a folder of the model hub's layout
+    Add(AddArguments),
+    /// Fit a model on your own texts
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Debug, Subcommand)]

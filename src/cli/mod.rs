@@ -3,6 +3,7 @@
 
 mod arguments;
 mod change;
+mod cluster;
 mod collection;
 mod connection;
 mod demo;
@@ -16,8 +17,10 @@ mod maintain;
 mod model;
 mod output;
 mod search;
+mod sentences;
 mod serve;
 mod shape;
+mod train;
 mod value;
 
 use std::ffi::OsString;
@@ -73,6 +76,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
         Command::Repair(arguments) => maintain::repair(&setting, arguments, output),
         Command::Optimize(arguments) => maintain::optimize(&setting, arguments, output),
+        Command::Cluster(arguments) => cluster::cluster(&setting, arguments, output),
         Command::Eval(command) => eval::run(&setting, command, output),
         Command::Demo(arguments) => demo::demo(&setting, arguments, output),
         Command::Doctor(arguments) => doctor::doctor(&setting, arguments, output),

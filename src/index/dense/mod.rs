@@ -32,3 +32,6 @@ pub use options::{
 };
 pub(super) use plan::{SegmentSize, merge_plan};
 pub use store::DenseIndex;
+
+#[cfg(test)]
+mod tests;
