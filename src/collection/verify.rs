@@ -212,9 +212,9 @@ impl Engine {
         let mut found = Findings::default();
         found.told.parts = view.live.len();
         let steps = view.live.len() * (2 + self.dense.len() as u64);
-        let mut done = 0;
+        let mut done: u64 = 0;
         let mut step = || {
-            if done % REPORT_EVERY == 0 {
+            if done.is_multiple_of(REPORT_EVERY) {
                 progress(done, steps);
             }
             done += 1;
