@@ -159,13 +159,8 @@ fn show(
             json["folder"] = folder.display().to_string().into();
             json["default"] = (name == setting.config.embedder).into();
             // The rest as the manifest has it: how texts are read, the files and where they come from.
-            let settings = json!(manifest.method);
-            for (part, value) in settings.as_object().into_iter().flatten() {
-                json[part] = value.clone();
-            }
-            let mut manifest = json!(manifest);
-            for part in ["files", "sources"] {
-                json[part] = manifest[part].take();
+            for (part, value) in tables(manifest) {
+                json[part] = value;
             }
             json
         },
@@ -186,10 +181,8 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
         manifest.licence,
         manifest.fingerprint(),
     );
-    let json = json!(manifest);
-    let method = json!(manifest.method);
-    let tables = method.as_object().into_iter().flatten().map(|(_, table)| table);
-    let settings = tables.filter_map(Json::as_object).flatten();
+    let tables = tables(manifest);
+    let settings = tables.values().filter_map(Json::as_object).flatten();
     for (name, value) in settings.filter(|(_, value)| *value != "") {
         drop(writeln!(text, "{name} {}", value.as_str().map_or(value.to_string(), str::to_owned)));
     }
