@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::arguments::ModelCommand;
 use super::collection::bytes;
@@ -169,6 +169,15 @@ fn show(
     Ok(if matches!(state, State::Damaged(_)) { Outcome::Damaged } else { Outcome::Done })
 }
 
+/// Returns what a manifest has beside single facts, by name: the settings of its kind, the files,
+/// the sources.
+fn tables(manifest: &Manifest) -> Map<String, Json> {
+    let Json::Object(mut all) = json!(manifest) else { return Map::new() };
+    all.remove("canary");
+    all.retain(|_, value| value.is_object() || value.is_array());
+    all
+}
+
 fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
     let mut text = format!(
         "{STRONG}{}{STRONG:#}  {}\n{}\n{}, {} components, {}, licence {}\nfingerprint {}\n",
@@ -197,7 +206,7 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
             file.sha256
         ));
     }
-    for source in json["sources"].as_array().into_iter().flatten() {
+    for source in tables.get("sources").and_then(Json::as_array).into_iter().flatten() {
         let whence = source["from"].as_str().unwrap_or_default();
         let rest = source.as_object().into_iter().flatten().filter(|(name, _)| *name != "from");
         let rest: Vec<&str> = rest.filter_map(|(_, value)| value.as_str()).collect();
