@@ -23,11 +23,11 @@ pub(crate) fn catalogue() -> Catalogue {
 
 /// A catalogue over that cache with models of its own below a folder.
 pub(crate) fn catalogue_with(folder: &Path) -> Catalogue {
-    Catalogue::open(CatalogueOptions { own: Some(folder.join("own")), ..catalogue_options() })
-        .unwrap()
+    let own = Some(folder.join("own"));
+    Catalogue::open(CatalogueOptions { own, ..catalogue_options() }).unwrap()
 }
 
-/// How that cache is looked into.
+/// How that catalogue is opened.
 pub(crate) fn catalogue_options() -> CatalogueOptions {
     let cache = cache_folder();
     let runtime = RuntimeSearch {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::arguments::ModelCommand;
 use super::collection::bytes;
@@ -159,19 +159,23 @@ fn show(
             json["folder"] = folder.display().to_string().into();
             json["default"] = (name == setting.config.embedder).into();
             // The rest as the manifest has it: how texts are read, the files and where they come from.
-            let settings = json!(manifest.method);
-            for (part, value) in settings.as_object().into_iter().flatten() {
-                json[part] = value.clone();
-            }
-            let mut manifest = json!(manifest);
-            for part in ["files", "sources"] {
-                json[part] = manifest[part].take();
+            for (part, value) in tables(manifest) {
+                json[part] = value;
             }
             json
         },
         || describe(manifest, &folder, &state),
     )?;
     Ok(if matches!(state, State::Damaged(_)) { Outcome::Damaged } else { Outcome::Done })
+}
+
+/// Returns what a manifest has beside single facts, by name: the settings of its kind, the files,
+/// the sources.
+fn tables(manifest: &Manifest) -> Map<String, Json> {
+    let Json::Object(mut all) = json!(manifest) else { return Map::new() };
+    all.remove("canary");
+    all.retain(|_, value| value.is_object() || value.is_array());
+    all
 }
 
 fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
@@ -186,10 +190,8 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
         manifest.licence,
         manifest.fingerprint(),
     );
-    let json = json!(manifest);
-    let method = json!(manifest.method);
-    let tables = method.as_object().into_iter().flatten().map(|(_, table)| table);
-    let settings = tables.filter_map(Json::as_object).flatten();
+    let tables = tables(manifest);
+    let settings = tables.values().filter_map(Json::as_object).flatten();
     for (name, value) in settings.filter(|(_, value)| *value != "") {
         drop(writeln!(text, "{name} {}", value.as_str().map_or(value.to_string(), str::to_owned)));
     }
@@ -204,7 +206,7 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
             file.sha256
         ));
     }
-    for source in json["sources"].as_array().into_iter().flatten() {
+    for source in tables.get("sources").and_then(Json::as_array).into_iter().flatten() {
         let whence = source["from"].as_str().unwrap_or_default();
         let rest = source.as_object().into_iter().flatten().filter(|(name, _)| *name != "from");
         let rest: Vec<&str> = rest.filter_map(|(_, value)| value.as_str()).collect();

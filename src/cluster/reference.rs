@@ -34,7 +34,7 @@ pub(super) struct Hdbscan {
     pub(super) selection: String,
     pub(super) labels: Vec<i64>,
     pub(super) probabilities: Vec<f64>,
-    pub(super) outlier_scores: Option<Vec<f64>>,
+    pub(super) outlier_scores: Vec<f64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -165,6 +165,7 @@ impl Collection {
             let (size, cohesion) = (summary.members.len() as u64, summary.cohesion);
             clusters.push(Cluster { size, cohesion, keeper, terms });
         }
+        cancel.check()?;
         Ok(Clustering {
             vector: name.to_owned(),
             clusters,

@@ -197,35 +197,34 @@ impl Found {
 /// Clusters a collection, and shows how far the work is.
 async fn run(
     session: &Session,
-    mut request: wire::ClusterRequest,
+    request: wire::ClusterRequest,
     output: &Output,
 ) -> Result<Found, CliError> {
-    // The job is found by what it is called.
-    let label = format!("clusters of process {}", std::process::id());
-    request.label = Some(label.clone());
+    let answer = session.cluster().cluster(session.request(request)).await?;
+    let job = answer.metadata().get("simile-job").and_then(|id| id.to_str().ok());
+    let job = job.unwrap_or_default().to_owned();
+    let mut messages = answer.into_inner();
     let mut progress = output.progress("clustering", Unit::Items, None);
-    let mut client = session.cluster();
-    let asked = client.cluster(session.request(request));
-    tokio::pin!(asked);
     let mut ticks = tokio::time::interval(LOOK_EVERY);
-    let mut answer = loop {
-        tokio::select! {
-            answer = &mut asked => break answer?.into_inner(),
+    let mut found = Found::default();
+    loop {
+        let message = tokio::select! {
+            message = messages.message() => message?,
             _ = ticks.tick() => {
-                let jobs = session.jobs().list(session.request(wire::ListJobsRequest {})).await;
-                let jobs = jobs.map(|jobs| jobs.into_inner().jobs).unwrap_or_default();
-                if let Some(job) = jobs.iter().find(|job| job.label == label) {
+                let request = session.request(wire::GetJobRequest { id: job.clone() });
+                // Progress is a courtesy: what cannot be told is not.
+                if let Ok(job) = session.jobs().get(request).await {
+                    let job = job.into_inner();
                     progress.set(job.items_done, &job.message);
                 }
+                continue;
             }
-        }
-    };
-    let mut found = Found::default();
-    while let Some(message) = answer.message().await? {
-        match message.kind {
-            Some(Kind::Summary(summary)) => found.summary = summary,
-            Some(Kind::Items(batch)) => found.items.extend(batch.items),
-            None => {
+        };
+        match message.map(|message| message.kind) {
+            None => break,
+            Some(Some(Kind::Summary(summary))) => found.summary = summary,
+            Some(Some(Kind::Items(batch))) => found.items.extend(batch.items),
+            Some(None) => {
                 let message = "the server sent an answer of a kind that is not known here";
                 return Err(CliError::local(ErrorKind::Unsupported, message));
             }

@@ -1,15 +1,19 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use simile_proto::v1::cluster_response::Kind;
 use simile_proto::v1::cluster_server::Cluster;
 use simile_proto::v1::{self as wire};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::super::core::Core;
+use super::super::pool::time_allowed;
 use super::super::status;
 use super::super::translate::{cluster_request, clustering_to_wire};
-use crate::collection::{JobHandle, JobKind};
+use crate::cancel::{Cancellation, Interrupted};
+use crate::collection::{Clustering, JobHandle, JobKind};
 
 /// How many items one message carries.
 const ITEMS_OF_MESSAGE: usize = 1_000;
@@ -17,6 +21,10 @@ const ITEMS_OF_MESSAGE: usize = 1_000;
 const MESSAGES_WAITING: usize = 4;
 /// How often the job says how far it is.
 const SAY_EVERY: Duration = Duration::from_millis(100);
+/// How long clustering may take if its caller does not say.
+const TIME_MAX: Duration = Duration::from_secs(86_400);
+
+type Messages = mpsc::Sender<Result<wire::ClusterResponse, Status>>;
 
 /// What belongs together in a collection.
 #[derive(Debug)]
@@ -31,41 +39,75 @@ impl Cluster for ClusterService {
         request: Request<wire::ClusterRequest>,
     ) -> Result<Response<Self::ClusterStream>, Status> {
         let (metadata, _, mut message) = request.into_parts();
+        let until = Instant::now() + time_allowed(&metadata, TIME_MAX);
         let name = std::mem::take(&mut message.collection);
         let label = message.label.take();
         let asked = cluster_request(message)?;
+        let collection = self.0.collection(&name)?;
         let method = asked.method.name();
-        let shared = self.0.clone();
-        let found = self.0.bulk.answer(&metadata, move |cancel| {
-            let collection = shared.collection(&name)?;
-            let label = label.as_deref().unwrap_or(method);
-            let job = shared.jobs.start(JobKind::Cluster, &name, label, cancel.clone());
+        let cancel = Cancellation::new();
+        let label = label.as_deref().unwrap_or(method);
+        let job = self.0.jobs.start(JobKind::Cluster, &name, label, cancel.clone());
+        let id = job.id();
+        let token = cancel.clone();
+        let work = move || {
             let said = Mutex::new(None);
             let progress = |what: &'static str, done, total| say(&job, &said, what, done, total);
-            let found = collection.cluster(&asked, &progress, cancel);
-            let of = |found: &crate::collection::Clustering| {
+            let found = collection.cluster(&asked, &progress, &token);
+            let ended = |found: &Clustering| {
                 format!("{} clusters, {} in none", found.clusters.len(), found.noise)
             };
-            job.end(found.as_ref().map(of).map_err(ToString::to_string));
+            job.end(found.as_ref().map(ended).map_err(ToString::to_string));
             found.map_err(|error| status::of(&error))
-        });
-        let (summary, items) = clustering_to_wire(method, found.await?);
-        let (send, receive) = tokio::sync::mpsc::channel(MESSAGES_WAITING);
-        tokio::spawn(async move {
-            let mut next = Some(wire::cluster_response::Kind::Summary(summary));
-            let mut items = items.into_iter();
-            while let Some(kind) = next {
-                // A reader that is gone wants no more.
-                if send.send(Ok(wire::ClusterResponse { kind: Some(kind) })).await.is_err() {
-                    return;
-                }
-                let items: Vec<_> = items.by_ref().take(ITEMS_OF_MESSAGE).collect();
-                let batch = wire::ClusterItems { items };
-                let is_last = batch.items.is_empty();
-                next = (!is_last).then_some(wire::cluster_response::Kind::Items(batch));
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receive)))
+        };
+        let running = self.0.bulk.run(work).await?;
+        let (send, receive) = mpsc::channel(MESSAGES_WAITING);
+        tokio::spawn(deliver(method, running, cancel, until, send));
+        let mut response = Response::new(ReceiverStream::new(receive));
+        if let Ok(id) = id.parse() {
+            response.metadata_mut().insert("simile-job", id);
+        }
+        Ok(response)
+    }
+}
+
+/// Sends what was found; ends the work when nobody waits for it any more, or its time is over.
+async fn deliver(
+    method: &'static str,
+    running: oneshot::Receiver<Result<Clustering, Status>>,
+    cancel: Cancellation,
+    until: Instant,
+    send: Messages,
+) {
+    let found = tokio::select! {
+        found = running => found.unwrap_or_else(|_| {
+            Err(Status::unavailable("the server is stopping"))
+        }),
+        () = send.closed() => {
+            cancel.cancel();
+            return;
+        }
+        () = tokio::time::sleep_until(until.into()) => {
+            cancel.expire();
+            Err(status::interrupted(Interrupted::Expired))
+        }
+    };
+    let (summary, items) = match found {
+        Ok(found) => clustering_to_wire(method, found),
+        Err(error) => {
+            // A reader that is gone misses nothing.
+            drop(send.send(Err(error)).await);
+            return;
+        }
+    };
+    let mut next = Some(Kind::Summary(summary));
+    let mut items = items.into_iter();
+    while let Some(kind) = next {
+        if send.send(Ok(wire::ClusterResponse { kind: Some(kind) })).await.is_err() {
+            return;
+        }
+        let items: Vec<_> = items.by_ref().take(ITEMS_OF_MESSAGE).collect();
+        next = (!items.is_empty()).then_some(Kind::Items(wire::ClusterItems { items }));
     }
 }
 
