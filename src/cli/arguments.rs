@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
 use super::train::{AddArguments, TrainCommand};
@@ -96,6 +97,8 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
+    /// Find what belongs together in a collection
+    Cluster(ClusterArguments),
     /// Measure the quality of answers on judged questions
     #[command(subcommand)]
     Eval(EvalCommand),

@@ -2,6 +2,7 @@
 //! in their own process for as long as they run.
 
 mod arguments;
+mod cluster;
 mod collection;
 mod connection;
 mod demo;
@@ -71,6 +72,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
         Command::Repair(arguments) => maintain::repair(&setting, arguments, output),
         Command::Optimize(arguments) => maintain::optimize(&setting, arguments, output),
+        Command::Cluster(arguments) => cluster::cluster(&setting, arguments, output),
         Command::Eval(command) => eval::run(&setting, command, output),
         Command::Demo(arguments) => demo::demo(&setting, arguments, output),
         Command::Doctor(arguments) => doctor::doctor(&setting, arguments, output),

@@ -4,6 +4,7 @@ use simile_storage::{StorageError, StorageErrorKind};
 
 use super::settings::NAME_BYTES_MAX;
 use crate::cancel::Interrupted;
+use crate::cluster::ClusterError;
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::embed::EmbedError;
 use crate::error::{Classified, ErrorKind};
@@ -165,6 +166,9 @@ pub enum Error {
     /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// Vectors that cannot be clustered.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The work was ended early.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -197,6 +201,7 @@ impl Classified for Error {
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Embed(error) => error.kind(),
+            Self::Cluster(error) => error.kind(),
             Self::Interrupted(error) => error.kind(),
         }
     }

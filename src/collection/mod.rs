@@ -7,6 +7,7 @@
 
 mod catalogue;
 mod checkpoint;
+mod cluster;
 mod commit;
 mod documents;
 mod engine;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use crate::embed::{EmbedError, EmbedderHandle};
 
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
+pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};

@@ -12,6 +12,7 @@ use crate::ingest::{Outcome, PartSource, Source, SourceContent};
 use crate::query::SearchRequest;
 use crate::vector::{DenseVector, Metric};
 
+mod cluster;
 mod crash;
 mod damage;
 

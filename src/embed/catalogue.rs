@@ -9,6 +9,7 @@ use super::obtain::{
 };
 use super::onnx::{RuntimeSearch, Transformer};
 use super::sparse::Counter;
+use super::text::TextModel;
 use super::{
     EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
 };
@@ -276,6 +277,18 @@ impl Catalogue {
             Method::NGram { terms } => Box::new(Counter::n_gram(manifest, terms, folder)?),
             Method::HashedNGram { terms, hashed } => {
                 Box::new(Counter::hashed(manifest, terms, hashed))
+            }
+            Method::WordVectors { words, average } => {
+                Box::new(TextModel::word_vectors(manifest, words, average, folder)?)
+            }
+            Method::FastText { words, average } => {
+                Box::new(TextModel::fast_text(manifest, words, average, folder)?)
+            }
+            Method::Lda { words, topics } => {
+                Box::new(TextModel::topics(manifest, words, topics, folder)?)
+            }
+            Method::Doc2Vec { words, paragraphs } => {
+                Box::new(TextModel::paragraphs(manifest, words, paragraphs, folder)?)
             }
         })
     }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
+use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use crate::vector::Form;
 
 /// The name of a sort of model. Persisted; kinds may be added, never renamed.
@@ -19,6 +20,14 @@ pub enum Kind {
     NGram,
     /// The same, with a hash in place of the vocabulary.
     HashedNGram,
+    /// A mean of the vectors of the words: Word2Vec, GloVe, or any file of word vectors.
+    WordVectors,
+    /// A mean of the vectors of words and their n-grams, which unknown words have too.
+    FastText,
+    /// The shares of topics: latent Dirichlet allocation.
+    Lda,
+    /// The vector that tells the words of a text best.
+    Doc2Vec,
 }
 
 impl Kind {
@@ -31,6 +40,10 @@ impl Kind {
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
             Self::HashedNGram => "hashed-n-gram",
+            Self::WordVectors => "word-vectors",
+            Self::FastText => "fasttext",
+            Self::Lda => "lda",
+            Self::Doc2Vec => "doc2vec",
         }
     }
 }
@@ -77,6 +90,36 @@ pub enum Method {
         terms: TermSettings,
         /// How terms become indices.
         hashed: HashedSettings,
+    },
+    /// See [`Kind::WordVectors`].
+    WordVectors {
+        /// What counts as a word.
+        words: WordSettings,
+        /// How the vectors of the words become one.
+        average: AverageSettings,
+    },
+    /// See [`Kind::FastText`].
+    #[serde(rename = "fasttext")]
+    FastText {
+        /// What counts as a word.
+        words: WordSettings,
+        /// How the vectors of the words become one.
+        average: AverageSettings,
+    },
+    /// See [`Kind::Lda`].
+    Lda {
+        /// What counts as a word.
+        words: WordSettings,
+        /// What was assumed before the corpus was seen.
+        topics: TopicSettings,
+    },
+    /// See [`Kind::Doc2Vec`].
+    #[serde(rename = "doc2vec")]
+    Doc2Vec {
+        /// What counts as a word.
+        words: WordSettings,
+        /// How the vector of a text is found.
+        paragraphs: ParagraphSettings,
     },
 }
 
@@ -179,13 +222,22 @@ impl Method {
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
             Self::HashedNGram { .. } => Kind::HashedNGram,
+            Self::WordVectors { .. } => Kind::WordVectors,
+            Self::FastText { .. } => Kind::FastText,
+            Self::Lda { .. } => Kind::Lda,
+            Self::Doc2Vec { .. } => Kind::Doc2Vec,
         }
     }
 
     /// Returns whether its vectors are dense or sparse.
     pub fn form(&self) -> Form {
         match self {
-            Self::BertText { .. } | Self::OnnxText { .. } => Form::Dense,
+            Self::BertText { .. }
+            | Self::OnnxText { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -200,7 +252,11 @@ impl Method {
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
-            | Self::HashedNGram { .. } => false,
+            | Self::HashedNGram { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => false,
         }
     }
 
@@ -212,6 +268,10 @@ impl Method {
             | Self::TfIdf { .. }
             | Self::NGram { .. }
             | Self::HashedNGram { .. } => sparse::TERMS_MAX,
+            Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => text::TOKENS_MAX,
         }
     }
 
@@ -226,6 +286,9 @@ impl Method {
                 terms.check()?;
                 hashed.check()
             }
+            Self::WordVectors { average, .. } | Self::FastText { average, .. } => average.check(),
+            Self::Lda { topics, .. } => topics.check(),
+            Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
         }
     }
 
@@ -238,7 +301,11 @@ impl Method {
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
-            | Self::HashedNGram { .. } => {
+            | Self::HashedNGram { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -20,7 +20,9 @@ pub mod onnx;
 mod own;
 mod recipe;
 pub mod sparse;
+pub mod text;
 mod tokenizer;
+pub mod train;
 mod words;
 mod worker;
 

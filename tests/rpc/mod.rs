@@ -2,6 +2,7 @@
 //! and what it says to wrong requests.
 
 mod admin;
+mod cluster;
 mod collections;
 mod documents;
 mod exchange;

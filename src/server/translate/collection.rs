@@ -133,6 +133,7 @@ pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Merge => "merge",
         JobKind::Verify => "verify",
         JobKind::Repair => "repair",
+        JobKind::Cluster => "cluster",
     }
 }
 

@@ -1,12 +1,14 @@
 //! Wire types to those of the domain and back. Whatever comes from outside is checked here or by the
 //! constructors that are called here; nothing behind the server sees a wire type.
 
+mod cluster;
 mod collection;
 mod document;
 mod filter;
 mod search;
 mod value;
 
+pub(super) use cluster::{cluster_request, clustering_to_wire};
 pub(super) use collection::{collection_to_wire, kind_name, new_collection};
 pub(super) use document::{
     item_error_to_wire, item_result_to_wire, source, stage, stored_document_to_wire,
