@@ -18,6 +18,7 @@ mod search;
 mod sentences;
 mod serve;
 mod train;
+mod train_words;
 mod value;
 
 use std::ffi::OsString;
