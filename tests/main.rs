@@ -4,10 +4,14 @@
 
 #[cfg(unix)]
 mod cli;
+mod dense;
 mod durability;
 mod embedding;
+mod families;
 mod layers;
+mod models;
 #[cfg(unix)]
 mod obtain;
 mod rpc;
+mod sparse;
 mod support;

@@ -1,6 +1,6 @@
 //! What several files of tests need.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
@@ -19,6 +19,12 @@ pub(crate) fn cache_folder() -> PathBuf {
 /// The catalogue over that cache.
 pub(crate) fn catalogue() -> Catalogue {
     Catalogue::open(catalogue_options()).unwrap()
+}
+
+/// A catalogue over that cache with models of its own below a folder.
+pub(crate) fn catalogue_with(folder: &Path) -> Catalogue {
+    let own = Some(folder.join("own"));
+    Catalogue::open(CatalogueOptions { own, ..catalogue_options() }).unwrap()
 }
 
 /// How that catalogue is opened.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::train::{AddArguments, TrainCommand};
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -431,6 +432,11 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
+    /// Add a text transformer from a folder of the model hub's layout
+    Add(AddArguments),
+    /// Fit a model on your own texts
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Debug, Subcommand)]

@@ -223,7 +223,7 @@ fn models(setting: &Setting, can_obtain: bool, report: &mut Report) -> Result<()
     let mut list = Vec::new();
     for known in catalogue.list() {
         let manifest = &known.manifest;
-        let folder = model::folder(setting, &manifest.name);
+        let folder = model::folder(&catalogue, &manifest.name)?;
         let state = State::load(manifest, &folder);
         let is_default = manifest.name == *default;
         let verdict = match &state {

@@ -19,6 +19,7 @@ use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
 use super::search::similarity;
+use super::sentences::{SentencesArguments, sentences};
 use super::serve::Setting;
 use crate::error::ErrorKind;
 use crate::evaluate::{
@@ -44,6 +45,8 @@ pub(super) enum EvalCommand {
     Clusters(ClustersArguments),
     /// How well do similarities of sentences agree with people's
     Sts(StsArguments),
+    /// Which models see that two sentences mean the same
+    Sentences(SentencesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +99,7 @@ pub(super) fn run(
         EvalCommand::Retrieval(arguments) => retrieval(setting, arguments, output),
         EvalCommand::Clusters(arguments) => clusters(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
+        EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
     }
 }
 
@@ -266,6 +270,11 @@ async fn ask_all(
         while running.len() < QUESTIONS_IN_FLIGHT
             && let Some((number, question)) = waiting.next()
         {
+            if question.text.trim().is_empty() {
+                // Some sets have such; nothing answers it, and it counts.
+                each.push(Quality::of(&[], &question.grades));
+                continue;
+            }
             let request = session.request(search_request(collection, question, mode, arguments));
             let mut client = session.search();
             running.spawn(async move { (number, client.search(request).await) });

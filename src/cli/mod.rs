@@ -16,7 +16,9 @@ mod maintain;
 mod model;
 mod output;
 mod search;
+mod sentences;
 mod serve;
+mod train;
 mod value;
 
 use std::ffi::OsString;

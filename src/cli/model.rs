@@ -10,7 +10,9 @@ use super::collection::bytes;
 use super::exit::{CliError, Outcome};
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
 use super::serve::Setting;
+use super::train;
 use crate::embed::obtain::sha256_of;
+use crate::embed::onnx::Runtime;
 use crate::embed::{Catalogue, Embedder as _, Manifest};
 
 /// What of a model is on this machine.
@@ -65,8 +67,8 @@ pub(super) fn catalogue(setting: &Setting) -> Result<Catalogue, CliError> {
 }
 
 /// Returns the folder of a model.
-pub(super) fn folder(setting: &Setting, name: &str) -> PathBuf {
-    setting.catalogue_options().models.join(name)
+pub(super) fn folder(catalogue: &Catalogue, name: &str) -> Result<PathBuf, CliError> {
+    catalogue.folder(name).map_err(|error| CliError::of(&error))
 }
 
 pub(super) fn run(
@@ -79,7 +81,9 @@ pub(super) fn run(
     match command {
         ModelCommand::List => list(setting, &catalogue, output),
         ModelCommand::Show { name } => show(setting, &catalogue, name, output),
-        ModelCommand::Pull { name } => pull(setting, &catalogue, name, output),
+        ModelCommand::Pull { name } => pull(&catalogue, name, output),
+        ModelCommand::Add(arguments) => train::add(&catalogue, arguments, output),
+        ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }
 
@@ -145,21 +149,22 @@ fn show(
     output: &Output,
 ) -> Result<Outcome, CliError> {
     let manifest = catalogue.manifest(name).map_err(|error| CliError::of(&error))?;
-    let folder = folder(setting, name);
-    let state = State::load(&manifest, &folder);
+    let manifest = manifest.as_ref();
+    let folder = folder(catalogue, name)?;
+    let state = State::load(manifest, &folder);
     output.answer(
         || {
-            let mut json = facts(&manifest);
+            let mut json = facts(manifest);
             json["state"] = state.name().into();
             json["folder"] = folder.display().to_string().into();
             json["default"] = (name == setting.config.embedder).into();
             // The rest as the manifest has it: how texts are read, the files and where they come from.
-            for (part, value) in tables(&manifest) {
+            for (part, value) in tables(manifest) {
                 json[part] = value;
             }
             json
         },
-        || describe(&manifest, &folder, &state),
+        || describe(manifest, &folder, &state),
     )?;
     Ok(if matches!(state, State::Damaged(_)) { Outcome::Damaged } else { Outcome::Done })
 }
@@ -213,41 +218,43 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
     text
 }
 
-fn pull(
-    setting: &Setting,
-    catalogue: &Catalogue,
-    name: &str,
-    output: &Output,
-) -> Result<Outcome, CliError> {
+fn pull(catalogue: &Catalogue, name: &str, output: &Output) -> Result<Outcome, CliError> {
     let report = output.model_report();
     let progress = |what: &str, done: u64, total: Option<u64>| report(what, done, total);
     catalogue.pull(name, &progress).map_err(|error| CliError::of(&error))?;
     // Loading compares every file with its hash, and known inputs with their vectors.
     let model = catalogue.open_model(name, &progress).map_err(|error| CliError::of(&error))?;
-    let runtime = catalogue.runtime().load(&progress).map_err(|error| CliError::of(&error))?;
+    let manifest = catalogue.manifest(name).map_err(|error| CliError::of(&error))?;
+    let runtime = if manifest.method.needs_runtime() {
+        Some(catalogue.runtime().load(&progress).map_err(|error| CliError::of(&error))?)
+    } else {
+        None
+    };
     let specification = model.specification();
-    let folder = folder(setting, name);
+    let folder = folder(catalogue, name)?;
     output.answer(
         || {
+            let library = |runtime: &Runtime| runtime.library.display().to_string();
             json!({
                 "name": specification.name,
                 "dimension": specification.dimension,
                 "fingerprint": specification.fingerprint.to_string(),
                 "folder": folder.display().to_string(),
-                "runtime": runtime.version,
-                "library": runtime.library.display().to_string(),
+                "runtime": runtime.as_ref().map(|runtime| &runtime.version),
+                "library": runtime.as_ref().map(library),
             })
         },
         || {
+            let runs_on = runtime.as_ref().map_or(String::new(), |runtime| {
+                let library = runtime.library.display();
+                format!("\nruns on ONNX Runtime {}, {library}", runtime.version)
+            });
             format!(
-                "{STRONG}{name}{STRONG:#}  {}: {} components, fingerprint {}\nfiles in {}\nruns on \
-                 ONNX Runtime {}, {}",
+                "{STRONG}{name}{STRONG:#}  {}: {} components, fingerprint {}\nfiles in {}{runs_on}",
                 styled(GOOD, "installed and checked"),
                 specification.dimension,
                 specification.fingerprint,
                 folder.display(),
-                runtime.version,
-                runtime.library.display(),
             )
         },
     )?;

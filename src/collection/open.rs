@@ -87,6 +87,11 @@ impl Collection {
         });
         engine.refill_dense()?;
         engine.refill_lexical()?;
+        if Checkpoint::is_damaged(folder)
+            && let Err(error) = engine.write_checkpoint()
+        {
+            tracing::warn!(%error, "a damaged checkpoint could not be written anew");
+        }
         engine.note_memory();
         let engine = Arc::new(engine);
         let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);

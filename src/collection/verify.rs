@@ -232,7 +232,7 @@ impl Engine {
         }
         self.find_in_lexical(&view, &shown, &mut found, &mut step)?;
         let checkpoint = self.folder.join(files::CHECKPOINT);
-        if checkpoint.exists() && Checkpoint::read(&self.folder).is_none() {
+        if Checkpoint::is_damaged(&self.folder) {
             found.is_checkpoint_damaged = true;
             found.tell(format!("{} is damaged", checkpoint.display()));
         }

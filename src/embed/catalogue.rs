@@ -9,6 +9,7 @@ use super::obtain::{
 };
 use super::onnx::{RuntimeSearch, Transformer};
 use super::sparse::Counter;
+use super::text::TextModel;
 use super::{
     EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
 };
@@ -17,7 +18,11 @@ use crate::vector::{SparseVector, Vector};
 /// The model that embeds texts where no other is asked for.
 pub const DEFAULT_TEXT_MODEL: &str = "all-minilm-l6-v2";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 1] = [include_str!("models/all-minilm-l6-v2.toml")];
+pub(super) const BUILT_IN: [&str; 3] = [
+    include_str!("models/all-minilm-l6-v2.toml"),
+    include_str!("models/hashed-letters.toml"),
+    include_str!("models/hashed-words.toml"),
+];
 /// How near the vector of a canary has to come to the one written down.
 const CANARY_COSINE_MIN: f32 = 0.9999;
 /// How many components or entries of a canary's vector are written down.
@@ -87,16 +92,28 @@ impl Catalogue {
     /// # Errors
     /// [`ManifestError`] (invalid input) if one that comes with the program is broken.
     pub fn open(options: CatalogueOptions) -> Result<Self, ManifestError> {
-        let shelf = Mutex::new(Shelf::read(&options)?);
-        Ok(Self { options, shelf, loaded: Mutex::default(), loading: Mutex::default() })
+        Shelf::read(&options)?;
+        let catalogue = Self {
+            options,
+            shelf: Mutex::default(),
+            loaded: Mutex::default(),
+            loading: Mutex::default(),
+        };
+        catalogue.refresh();
+        Ok(catalogue)
     }
 
     /// Reads the manifests anew: models may have come since.
     pub(super) fn refresh(&self) {
         // Those that come with the program were read before.
-        if let Ok(shelf) = Shelf::read(&self.options) {
-            *self.shelf() = shelf;
+        let Ok(shelf) = Shelf::read(&self.options) else { return };
+        let mut before = self.shelf();
+        for (name, error) in &shelf.broken {
+            if before.broken.get(name) != Some(error) {
+                tracing::warn!(reason = %error, "a model is left out");
+            }
         }
+        *before = shelf;
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -124,6 +141,14 @@ impl Catalogue {
     /// [`EmbedError::UnknownModel`] (not found) naming those there are; [`EmbedError::Manifest`].
     pub fn manifest(&self, name: &str) -> Result<Arc<Manifest>, EmbedError> {
         Ok(self.entry(name)?.manifest)
+    }
+
+    /// Returns where the files of a model belong.
+    ///
+    /// # Errors
+    /// As [`Self::manifest`].
+    pub fn folder(&self, name: &str) -> Result<PathBuf, EmbedError> {
+        Ok(self.entry(name)?.folder)
     }
 
     pub(super) fn entry(&self, name: &str) -> Result<Entry, EmbedError> {
@@ -238,7 +263,12 @@ impl Catalogue {
         Ok(match &manifest.method {
             Method::BertText { text } => {
                 self.options.runtime.load(progress)?;
-                Box::new(Transformer::load(manifest, text, folder, self.options.threads)?)
+                Box::new(Transformer::of_weights(manifest, text, folder, self.options.threads)?)
+            }
+            Method::OnnxText { text, onnx } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(Transformer::of_graph(manifest, text, onnx, folder, threads)?)
             }
             Method::OneHot { terms } => Box::new(Counter::one_hot(manifest, terms, folder)?),
             Method::TfIdf { terms, weights } => {
@@ -247,6 +277,18 @@ impl Catalogue {
             Method::NGram { terms } => Box::new(Counter::n_gram(manifest, terms, folder)?),
             Method::HashedNGram { terms, hashed } => {
                 Box::new(Counter::hashed(manifest, terms, hashed))
+            }
+            Method::WordVectors { words, average } => {
+                Box::new(TextModel::word_vectors(manifest, words, average, folder)?)
+            }
+            Method::FastText { words, average } => {
+                Box::new(TextModel::fast_text(manifest, words, average, folder)?)
+            }
+            Method::Lda { words, topics } => {
+                Box::new(TextModel::topics(manifest, words, topics, folder)?)
+            }
+            Method::Doc2Vec { words, paragraphs } => {
+                Box::new(TextModel::paragraphs(manifest, words, paragraphs, folder)?)
             }
         })
     }
@@ -313,7 +355,6 @@ impl Shelf {
                 self.entries.insert(manifest.name.clone(), Entry { manifest, folder });
             }
             Err(error) => {
-                tracing::warn!(reason = %error, "a model is left out");
                 self.broken.insert(name, error);
             }
         }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::manifest::ManifestError;
 use super::obtain::ObtainError;
 use super::onnx::{ImportError, RuntimeError};
+use super::text::FormatError;
 use crate::cancel::Interrupted;
 use crate::error::{Classified, ErrorKind};
 use crate::vector::VectorError;
@@ -103,6 +104,9 @@ pub enum EmbedError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of word vectors or the like that cannot be read or written.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// A text that is longer than any model is asked to look at.
     #[error("a text has at most {most} bytes, got {actual}")]
     TextTooLong {
@@ -182,6 +186,7 @@ impl Classified for EmbedError {
             }
             Self::QueueFull { .. } => ErrorKind::Overloaded,
             Self::Tokenize(_) | Self::Failed { .. } | Self::Vector(_) => ErrorKind::Internal,
+            Self::Format(error) => error.kind(),
             Self::Interrupted(error) => error.kind(),
             Self::Manifest(error) => error.kind(),
             Self::Runtime(error) => error.kind(),

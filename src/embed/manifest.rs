@@ -138,6 +138,12 @@ impl Manifest {
             return Err(format!("dimension is {}, expected 1 to {most}", self.dimension));
         }
         self.method.check()?;
+        if let Method::HashedNGram { hashed, .. } = &self.method
+            && hashed.features as usize != self.dimension
+        {
+            let (features, dimension) = (hashed.features, self.dimension);
+            return Err(format!("dimension is {dimension}, expected the {features} features"));
+        }
         if !is_plain_name(&self.name) {
             return Err(format!("`{}` is no name of a model", self.name));
         }

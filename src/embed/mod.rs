@@ -10,7 +10,9 @@
 
 mod catalogue;
 mod error;
+mod fetched;
 mod fingerprint;
+mod import;
 mod manifest;
 mod method;
 pub mod obtain;
@@ -18,7 +20,9 @@ pub mod onnx;
 mod own;
 mod recipe;
 pub mod sparse;
+pub mod text;
 mod tokenizer;
+pub mod train;
 mod words;
 mod worker;
 
@@ -30,9 +34,11 @@ use crate::vector::{Form, Metric, Vector};
 
 pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
 pub use error::EmbedError;
+pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use import::AddOptions;
 pub use manifest::{Manifest, ManifestError};
-pub use method::{Kind, Method, Pooling, TextSettings};
+pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
 pub use recipe::{Corpus, Fitted, Recipe, Training};
 pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::obtain::Progress;
-use super::{EmbedError, Method, sparse};
+use super::{EmbedError, Method, sparse, train};
 use crate::cancel::Cancellation;
 use crate::vector::Metric;
 
@@ -63,6 +63,22 @@ pub enum Recipe {
     TfIdf(sparse::TfIdfOptions),
     /// Counts of runs of words or letters.
     NGram(sparse::NGramOptions),
+    /// Word2Vec.
+    #[serde(rename = "word2vec")]
+    Word2Vec(train::Word2VecRecipe),
+    /// fastText.
+    #[serde(rename = "fasttext")]
+    FastText(train::FastTextRecipe),
+    /// GloVe.
+    #[serde(rename = "glove")]
+    Glove(train::GloveRecipe),
+    /// The mean of word vectors that are there already.
+    Average(train::AverageRecipe),
+    /// Latent Dirichlet allocation.
+    Lda(train::LdaRecipe),
+    /// Doc2Vec.
+    #[serde(rename = "doc2vec")]
+    Doc2Vec(train::Doc2VecRecipe),
 }
 
 /// What fitting gives: the method as the manifest will describe it, and files in the folder that
@@ -92,6 +108,12 @@ impl Recipe {
             Self::OneHot(options) => sparse::fit_one_hot(options, training, folder),
             Self::TfIdf(options) => sparse::fit_tf_idf(options, training, folder),
             Self::NGram(options) => sparse::fit_n_gram(options, training, folder),
+            Self::Word2Vec(recipe) => recipe.fit(training, folder),
+            Self::FastText(recipe) => recipe.fit(training, folder),
+            Self::Glove(recipe) => recipe.fit(training, folder),
+            Self::Average(recipe) => recipe.fit(training, folder),
+            Self::Lda(recipe) => recipe.fit(training, folder),
+            Self::Doc2Vec(recipe) => recipe.fit(training, folder),
         }
     }
 }

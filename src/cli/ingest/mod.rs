@@ -6,7 +6,7 @@
 
 mod read;
 mod tally;
-mod walk;
+pub(super) mod walk;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -12,27 +12,27 @@ use super::super::exit::CliError;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     /// Where it is.
-    pub(super) path: PathBuf,
+    pub(in crate::cli) path: PathBuf,
     /// The id of its document.
-    pub(super) id: String,
+    pub(in crate::cli) id: String,
     /// How long it is.
-    pub(super) bytes: u64,
+    pub(in crate::cli) bytes: u64,
     /// Whether it was named itself, instead of found in a folder.
-    pub(super) is_named: bool,
+    pub(in crate::cli) is_named: bool,
 }
 
 /// A path that cannot be read, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
-    pub(super) name: String,
-    pub(super) reason: String,
+pub(in crate::cli) struct Unreadable {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) reason: String,
 }
 
 /// What to take of what is found.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     include: Option<GlobSet>,
     exclude: GlobSet,
     takes_hidden: bool,
@@ -40,7 +40,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         include: &[String],
         exclude: &[String],
         takes_hidden: bool,
@@ -51,7 +51,10 @@ impl Selection {
     }
 
     /// Returns the files that the paths mean, in their order and each once; and what cannot be read.
-    pub(super) fn walk(&self, paths: &[String]) -> Result<(Vec<Found>, Vec<Unreadable>), CliError> {
+    pub(in crate::cli) fn walk(
+        &self,
+        paths: &[String],
+    ) -> Result<(Vec<Found>, Vec<Unreadable>), CliError> {
         let mut walk =
             Walk { selection: self, found: vec![], failed: vec![], seen: HashSet::new() };
         for path in paths.iter().filter(|path| *path != "-") {

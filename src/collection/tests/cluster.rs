@@ -13,7 +13,7 @@ fn request(method: Method) -> ClusterRequest {
 fn clustering_stops_at_whatever_step_it_is_cancelled() {
     let folder = scratch();
     let collections = open(folder.path());
-    let collection = collections.create("c", given(2)).unwrap();
+    let collection = collections.create("c", &given(2)).unwrap();
     let sources = (0..200).map(|number| source(number, &[(number % 2 * 50 + number) as f32], 0));
     collection.store(sources.collect(), &Cancellation::new()).unwrap();
     let method = Method::Hdbscan { min_size: 5, min_samples: None, takes_leaves: false };
@@ -45,7 +45,7 @@ fn clustering_stops_at_whatever_step_it_is_cancelled() {
 fn beyond_pairwise_comparison_the_index_gives_the_neighbours() {
     let folder = scratch();
     let collections = open(folder.path());
-    let collection = collections.create("c", given(2)).unwrap();
+    let collection = collections.create("c", &given(2)).unwrap();
     let count = crate::cluster::EXACT_MAX as u64 + 500;
     for first in (0..count).step_by(500) {
         let numbers = first..(first + 500).min(count);

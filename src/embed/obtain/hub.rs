@@ -87,7 +87,7 @@ impl Hub {
     ) -> Result<(), ObtainError> {
         let staging = folder.join(".hub");
         fs_err::create_dir_all(&staging)?;
-        let agent = agent();
+        let agent = redirecting_agent();
         let repo = Repo::with_revision(repository.to_owned(), RepoType::Model, revision.to_owned());
         let base = format!("{}/{}/resolve/{}", self.endpoint, repo.url(), repo.url_revision());
         for file in files {
@@ -110,10 +110,15 @@ impl Hub {
     }
 }
 
-fn agent() -> Agent {
+/// Returns what makes requests, and follows where answers lead to.
+pub(super) fn redirecting_agent() -> Agent {
+    agent(REDIRECTS_MAX)
+}
+
+pub(super) fn agent(redirects_max: u32) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
-        .max_redirects(REDIRECTS_MAX)
+        .max_redirects(redirects_max)
         // The bytes of the file itself, or a range of it could not be asked for.
         .accept_encoding("identity")
         .user_agent(concat!("simile/", env!("CARGO_PKG_VERSION")))

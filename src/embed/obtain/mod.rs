@@ -5,6 +5,7 @@
 //! file is compared with the SHA-256 that is written down here before it gets its name.
 
 mod hub;
+mod unpinned;
 mod wheel;
 
 use std::io::{self, Read, Write};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use hub::{HUB_ENDPOINT, Hub};
+pub use unpinned::Unpinned;
 pub(super) use wheel::with_member as wheel_member;
 pub use wheel::{WheelRequest, fetch_wheel, pip_version};
 

@@ -71,7 +71,7 @@ impl Default for HashedSettings {
 }
 
 impl HashedSettings {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(in crate::embed) fn check(&self) -> Result<(), String> {
         let most = i32::MAX.cast_unsigned();
         if self.features == 0 || self.features > most {
             return Err(format!("features is {}, expected 1 to {most}", self.features));

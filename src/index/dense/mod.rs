@@ -30,3 +30,6 @@ pub use options::{
     BuildJob, DenseOptions, DenseStatistics, Discarded, Quantisation, SearchOptions,
 };
 pub use store::DenseIndex;
+
+#[cfg(test)]
+mod tests;

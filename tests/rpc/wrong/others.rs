@@ -21,7 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
         let wrong = Code::InvalidArgument;
         rows.extend([
             row(method, &named("none"), Code::NotFound, "there is no collection `none`"),
-            row(method, &named(""), wrong, "the name of the collection is missing"),
+            row(method, &named(""), wrong, "the name of"),
             row(method, &named("a b"), wrong, "1 to 64 of the letters .. got `a b`"),
         ]);
     }
