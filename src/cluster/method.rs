@@ -229,7 +229,7 @@ mod tests {
         (Method::Hdbscan { min_size: 8, min_samples: Some(3), takes_leaves: true }, 0.3),
         (Method::Leiden { resolution: 1.0 }, 0.8),
         (Method::Hierarchy { k: 10, linkage: Linkage::Ward }, 0.65),
-        (Method::Dbscan { radius: 2.3, min_samples: 4 }, 0.2),
+        (Method::Dbscan { radius: 3.5, min_samples: 4 }, 0.25),
     ];
 
     fn score(points: &Points, method: &Method, classes: &[u32]) -> f64 {
