@@ -15,7 +15,7 @@ use simile::document::{Condition, DocumentId, FieldPath, Filter, Payload, Scalar
 use simile::embed::{EmbedError, EmbedderHandle};
 use simile::ingest::{Outcome, PartSource, Source, SourceContent};
 use simile::query::{Mode, SearchRequest, WordSyntax};
-use simile::vector::{DenseVector, Metric};
+use simile::vector::{DenseVector, Metric, Vector};
 
 const WORDS: [&str; 12] = [
     "harbour", "lantern", "meadow", "granite", "willow", "ember", "quarry", "saffron", "timber",
@@ -166,7 +166,7 @@ impl Plain {
             text: passage.words.iter().copied().collect::<Vec<_>>().join(" "),
             vectors: BTreeMap::from([(
                 "v".to_owned(),
-                DenseVector::new(passage.vector.clone()).unwrap(),
+                DenseVector::new(passage.vector.clone()).unwrap().into(),
             )]),
             span: None,
         };
@@ -176,6 +176,11 @@ impl Plain {
             payload: Payload::from([("group".to_owned(), Value::Integer(self.group))]),
         }
     }
+}
+
+/// Returns the components of a dense vector.
+pub(crate) fn components(vector: &Vector) -> &[f32] {
+    vector.as_dense().unwrap().as_slice()
 }
 
 /// Stores documents and expects that all of them are.
@@ -212,7 +217,8 @@ pub(crate) fn check_all(collection: &Collection, model: &Model, story: &str) {
         assert_eq!(stored.parts.len(), parts.len(), "{story}: {}", stored.id);
         for (stored, part) in stored.parts.iter().zip(&parts) {
             assert_eq!(stored.text, part.text, "{story}");
-            let (stored, given) = (stored.vectors["v"].as_slice(), part.vectors["v"].as_slice());
+            let (stored, given) =
+                (components(&stored.vectors["v"]), components(&part.vectors["v"]));
             let length = match model.metric {
                 Metric::Cosine => given.iter().map(|x| x * x).sum::<f32>().sqrt(),
                 Metric::Dot | Metric::Euclidean => 1.0,
@@ -235,7 +241,7 @@ fn check_nearest(
 ) {
     let question = model.vector(random);
     let request = SearchRequest {
-        vectors: BTreeMap::from([("v".into(), DenseVector::new(question.clone()).unwrap())]),
+        vectors: BTreeMap::from([("v".into(), DenseVector::new(question.clone()).unwrap().into())]),
         filter: group.map(group_is),
         limit: LIMIT,
         ..SearchRequest::default()
