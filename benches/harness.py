@@ -100,7 +100,12 @@ class Server:
             self.channel.close()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=120)
+            self.process.wait(timeout=600)
+
+    def cpu_seconds(self):
+        """Returns how long the server has computed, all of its threads together."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def status(self, field):
         """Returns a figure of /proc/PID/status in MiB, as VmRSS or VmHWM."""

@@ -9,6 +9,7 @@
 use std::error::Error;
 use std::time::Instant;
 
+use cpu_time::ProcessTime;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{
@@ -33,14 +34,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     for batch in [batches.first(), batches.last()].into_iter().flatten() {
         embedder.run(batch)?;
     }
-    let start = Instant::now();
+    let (start, computed) = (Instant::now(), ProcessTime::now());
     for batch in &batches {
         embedder.run(batch)?;
     }
     let seconds = start.elapsed().as_secs_f64();
+    let cpu_seconds = computed.elapsed().as_secs_f64();
     let tokens: usize = encoded.iter().map(|text| text.ids.len()).sum();
-    let report =
-        serde_json::json!({ "texts": encoded.len(), "tokens": tokens, "seconds": seconds });
+    let report = serde_json::json!({
+        "texts": encoded.len(),
+        "tokens": tokens,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+    });
     println!("{report}");
     Ok(())
 }
@@ -51,6 +57,7 @@ fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
     let cache = folders.cache_dir().to_owned();
     Ok(Catalogue::open(CatalogueOptions {
         models: cache.join("models"),
+        own: None,
         runtime: RuntimeSearch {
             explicit: None,
             beside: None,

@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod chunk;
 pub mod cli;
+pub mod cluster;
 pub mod collection;
 pub mod config;
 pub mod decode;
@@ -10,6 +11,7 @@ pub mod document;
 pub mod embed;
 pub mod error;
 pub mod evaluate;
+mod fail;
 pub mod index;
 pub mod ingest;
 pub mod query;

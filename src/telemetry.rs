@@ -1,6 +1,8 @@
 //! What does the program say about itself? Structured lines on standard error; standard output
 //! belongs to answers.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
@@ -16,6 +18,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_timer(SystemTime);
     // Only the first subscriber of a process counts; tests start several servers in one.
     let started = match format {

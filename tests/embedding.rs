@@ -22,7 +22,11 @@ fn expected() -> Vec<Vec<f32>> {
 fn embed(model: &EmbedderHandle, texts: &[&str]) -> Vec<Vec<f32>> {
     let embedded = model.embed(texts, Role::Passage, Lane::Bulk, &Cancellation::new()).unwrap();
     assert_eq!(embedded.embeddings.len(), texts.len());
-    embedded.embeddings.into_iter().map(|embedding| embedding.vector.into_vec()).collect()
+    embedded
+        .embeddings
+        .into_iter()
+        .map(|embedding| embedding.vector.unwrap().as_dense().unwrap().as_slice().to_vec())
+        .collect()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {

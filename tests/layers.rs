@@ -10,7 +10,7 @@ use std::path::Path;
 /// row do not know each other.
 const LAYERS: [&[&str]; 12] = [
     &["error"],
-    &["cancel"],
+    &["cancel", "fail"],
     &["vector"],
     &["document"],
     &["decode", "chunk", "embed", "index"],

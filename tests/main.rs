@@ -2,7 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails that way")]
 
+#[cfg(unix)]
+mod cli;
 mod dense;
+mod durability;
 mod embedding;
+mod families;
 mod layers;
+mod models;
+#[cfg(unix)]
+mod obtain;
+mod rpc;
+mod sparse;
 mod support;

@@ -1,6 +1,6 @@
 //! What several files of tests need.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
@@ -18,6 +18,17 @@ pub(crate) fn cache_folder() -> PathBuf {
 
 /// The catalogue over that cache.
 pub(crate) fn catalogue() -> Catalogue {
+    Catalogue::open(catalogue_options()).unwrap()
+}
+
+/// A catalogue over that cache with models of its own below a folder.
+pub(crate) fn catalogue_with(folder: &Path) -> Catalogue {
+    let own = Some(folder.join("own"));
+    Catalogue::open(CatalogueOptions { own, ..catalogue_options() }).unwrap()
+}
+
+/// How that catalogue is opened.
+pub(crate) fn catalogue_options() -> CatalogueOptions {
     let cache = cache_folder();
     let runtime = RuntimeSearch {
         explicit: std::env::var_os("SIMILE_ONNXRUNTIME").map(PathBuf::from),
@@ -26,15 +37,15 @@ pub(crate) fn catalogue() -> Catalogue {
         is_offline: false,
         python: "python3".into(),
     };
-    Catalogue::open(CatalogueOptions {
+    CatalogueOptions {
         models: cache.join("models"),
+        own: None,
         runtime,
         hub: Hub::default(),
         is_offline: false,
         threads: 1,
         worker: WorkerOptions::default(),
-    })
-    .unwrap()
+    }
 }
 
 /// The default model, fetched if need be, and loaded once for all tests.

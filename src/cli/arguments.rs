@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
+use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::shape::ShapeArguments;
+use super::train::{AddArguments, TrainCommand};
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -74,6 +78,10 @@ pub(super) enum Command {
     Search(SearchArguments),
     /// Print documents by id
     Get(GetArguments),
+    /// List documents: by id, in the order of a field, or at random
+    List(DocumentListArguments),
+    /// Change the fields of documents, or when they expire
+    Update(UpdateArguments),
     /// Delete documents by id or by filter
     Delete(DeleteArguments),
     /// Count documents
@@ -95,6 +103,8 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
+    /// Find what belongs together in a collection
+    Cluster(ClusterArguments),
     /// Measure the quality of answers on judged questions
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -196,8 +206,8 @@ pub(super) struct IngestArguments {
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY")]
-    pub(super) query: String,
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse"])]
+    pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
     /// By meaning, by words, or by both [default: both where possible]
@@ -240,6 +250,8 @@ pub(super) struct SearchArguments {
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    #[command(flatten)]
+    pub(super) shape: ShapeArguments,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -313,6 +325,13 @@ pub(super) struct CountArguments {
     /// Only documents of which this holds (may be repeated; all have to hold)
     #[arg(long, short, value_name = "FILTER")]
     pub(super) filter: Vec<String>,
+    /// Count for each value of this field, the most frequent first
+    #[arg(long, value_name = "FIELD")]
+    pub(super) by: Option<String>,
+    /// How many values
+    #[arg(long, value_name = "N", requires = "by", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) top: u32,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -351,13 +370,14 @@ pub(super) enum CollectionCommand {
 #[command(after_help = "Examples:\n  \
     simile collection create notes                            texts, with the default embedder\n  \
     simile collection create photos --vector image=512        vectors that you bring\n  \
+    simile collection create terms --vector words=sparse      sparse vectors that you bring\n  \
     simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
 pub(super) struct CreateArguments {
     /// The name: letters, digits, _ and -, at most 64
     pub(super) name: String,
     /// A named vector: the model that embeds it, or its dimension and metric (cosine, dot,
-    /// euclidean) if you bring the vectors (may be repeated) [default: text=the default embedder]
-    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]")]
+    /// euclidean), or `sparse`, if you bring the vectors (may be repeated) [default: text=the default embedder]
+    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse")]
     pub(super) vector: Vec<String>,
     /// Do not index words
     #[arg(long)]
@@ -400,18 +420,39 @@ pub(super) struct DeleteCollectionArguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     /// List the models of the catalogue
+    #[command(
+        after_help = "Models are those that come with simile, and those of your own: a folder \
+        with a manifest.toml\nbelow `models` in the cache directory (--cache). `simile model show` \
+        prints one to start from."
+    )]
     List,
     /// Show one model
+    #[command(
+        after_help = "Says whether the files are here and are those that the manifest names \
+        (exit code 7 if not),\nwhere they are kept, and where they come from."
+    )]
     Show {
         /// The name of the model
         name: String,
     },
     /// Obtain a model's files and the runtime, and check them
+    #[command(after_help = "Examples:\n  \
+        simile model pull                                    the default embedder\n  \
+        simile model pull --hub https://mirror.example       from a mirror of the model hub\n  \
+        simile model pull --python .venv/bin/python          with the pip of that Python\n\n\
+        Files are compared with the hashes in the manifest, and the model with vectors that are \
+        known.\nWhat is here and right is not fetched again; a transfer that broke off goes on. On a \
+        machine\nwithout network, copy the cache directory of another one and name it with --cache.")]
     Pull {
         /// The name of the model
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
+    /// Add a text transformer from a folder of the model hub's layout
+    Add(AddArguments),
+    /// Fit a model on your own texts
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -454,6 +495,12 @@ pub(super) struct DemoArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at ONNX Runtime, the processor, Python with pip, every model, the data \
+    directory and the\ncollections in it. Obtains nothing and mends nothing.\n\n\
+    Exit codes: 0 nothing is wrong, 5 something is missing, 7 something is damaged. With --json, \
+    `healthy`\nand `problems` say the same."
+)]
 pub(super) struct DoctorArguments {
     #[command(flatten)]
     pub(super) connection: Connection,

@@ -96,11 +96,11 @@ fn create(
     })
 }
 
-/// Reads `NAME=MODEL`, `NAME=DIMENSION` or `NAME=DIMENSION:METRIC`.
+/// Reads `NAME=MODEL`, `NAME=DIMENSION`, `NAME=DIMENSION:METRIC` or `NAME=sparse`.
 fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
     let expected = || {
         CliError::usage(format!(
-            "vector `{text}`: expected NAME=MODEL or NAME=DIMENSION[:METRIC], as text=all-MiniLM-L6-v2 or image=512:dot"
+            "vector `{text}`: expected NAME=MODEL, NAME=DIMENSION[:METRIC] or NAME=sparse, as text=all-MiniLM-L6-v2, image=512:dot or words=sparse"
         ))
     };
     let (name, source) = text.split_once('=').ok_or_else(expected)?;
@@ -112,6 +112,7 @@ fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
         return Err(expected());
     }
     let source = match source.parse::<u32>() {
+        Err(_) if source == "sparse" => Source::Sparse(wire::SparseConfig {}),
         Ok(dimension) => Source::Dimension(dimension),
         Err(_) => Source::Embedder(source.to_owned()),
     };
@@ -161,6 +162,9 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
                 "indexed": vector.indexed,
                 "head": vector.head,
                 "segments": vector.segments,
+                "sparse": vector.sparse,
+                "entries": vector.sparse.then_some(vector.entries),
+                "deleted": vector.deleted,
             });
             (name.clone(), value)
         })
@@ -177,6 +181,20 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
         "parts": collection.parts,
         "last_sequence": collection.last_sequence,
         "disk_bytes": collection.disk_bytes,
+        "waiting": collection.waiting,
+        "upkeep": collection.upkeep.as_ref().map(|upkeep| json!({
+            "kind": upkeep.kind,
+            "vector": upkeep.vector,
+            "done": upkeep.done,
+            "total": upkeep.total,
+        })),
+        "upkeep_problem":
+            (!collection.upkeep_problem.is_empty()).then_some(&collection.upkeep_problem),
+        "memory": collection.memory.iter().map(|used| json!({
+            "component": used.component,
+            "bytes": used.bytes,
+            "mapped": used.mapped,
+        })).collect::<Vec<_>>(),
         "lexical": collection.lexical.is_none_or(|lexical| !lexical.disabled),
         "vectors": vectors,
         "fields": fields,
@@ -223,6 +241,18 @@ fn describe(collection: &wire::Collection) -> String {
     for (name, field) in sorted(&collection.fields) {
         drop(writeln!(text, "field {name}: {}", field.types.join(", ")));
     }
+    for used in collection.memory.iter().filter(|used| used.bytes > 0) {
+        let kind = if used.mapped { "mapped" } else { "memory" };
+        drop(writeln!(text, "{kind} {}: {}", used.component, bytes(used.bytes)));
+    }
+    if let Some(upkeep) = &collection.upkeep {
+        let (kind, vector) = (&upkeep.kind, &upkeep.vector);
+        drop(writeln!(text, "upkeep: {kind} of vector {vector}, {}/{}", upkeep.done, upkeep.total));
+    }
+    if !collection.upkeep_problem.is_empty() {
+        let problem = styled(BAD, format!("upkeep failed: {}", collection.upkeep_problem));
+        drop(writeln!(text, "{problem}"));
+    }
     text
 }
 
@@ -230,13 +260,24 @@ fn vector_lines(collection: &wire::Collection) -> String {
     let mut text = String::new();
     for (name, vector) in sorted(&collection.vectors) {
         let source = if vector.embedder.is_empty() { "given" } else { &vector.embedder };
+        if vector.sparse {
+            drop(writeln!(
+                text,
+                "vector {name}: {source}, sparse  {FAINT}{} entries of {} vectors in {} of memory{FAINT:#}",
+                vector.entries,
+                vector.indexed + vector.head,
+                bytes(vector.memory_bytes),
+            ));
+            continue;
+        }
         drop(writeln!(
             text,
-            "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} in the head{FAINT:#}",
+            "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} of them deleted, {} in the head{FAINT:#}",
             vector.dimension,
             metric_name(vector.metric()),
             vector.indexed,
             vector.segments,
+            vector.deleted,
             vector.head,
         ));
     }
@@ -268,6 +309,8 @@ mod tests {
         let (name, config) = vector_config("text=all-MiniLM-L6-v2").unwrap();
         assert_eq!(name, "text");
         assert_eq!(config.source, Some(Source::Embedder("all-MiniLM-L6-v2".to_owned())));
+        let (_, config) = vector_config("words=sparse").unwrap();
+        assert_eq!(config.source, Some(Source::Sparse(wire::SparseConfig {})));
         let (_, config) = vector_config("image=512:euclidean").unwrap();
         assert_eq!(config.source, Some(Source::Dimension(512)));
         assert_eq!(config.metric(), wire::Metric::Euclidean);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use simile_proto::v1::admin_client::AdminClient;
+use simile_proto::v1::cluster_client::ClusterClient;
 use simile_proto::v1::collections_client::CollectionsClient;
 use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
@@ -58,7 +59,8 @@ pub(super) fn with_session(
 impl Session {
     /// Connects to the server that the arguments mean.
     pub(super) async fn open(setting: &Setting, connection: &Connection) -> Result<Self, CliError> {
-        setting.start_telemetry("warn")?;
+        // Why a model could not be loaded is the answer to the request that needed it.
+        setting.start_telemetry("warn,simile::server::models=off")?;
         let timeout = connection.timeout.map(Duration::from_secs);
         if let Some(url) = &connection.server {
             let channel = connect(url, CONNECT_TIME_MAX).await?;
@@ -109,6 +111,10 @@ impl Session {
         CollectionsClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
+    pub(super) fn cluster(&self) -> ClusterClient<Channel> {
+        ClusterClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
     pub(super) fn documents(&self) -> DocumentsClient<Channel> {
         DocumentsClient::new(self.channel.clone())
             .max_decoding_message_size(ANSWER_BYTES_MAX)
@@ -141,23 +147,32 @@ impl Session {
 /// on the default port; and a connection to it.
 pub(super) async fn find(setting: &Setting) -> Option<(String, Channel)> {
     let config = &setting.config;
-    let written = written_address(&config.data);
-    let usual = (!setting.is_data_chosen()).then(|| format!("http://{}", config.listen));
-    for url in written.into_iter().chain(usual) {
-        if let Some(channel) = probe(&url).await {
-            return Some((url, channel));
-        }
+    if let Some(url) = written_address(&config.data)
+        && let Some((channel, info)) = probe(&url).await
+        // A note that a crash left behind may name a port that another server has by now.
+        && is_same_folder(Path::new(&info.data), &config.data)
+    {
+        return Some((url, channel));
     }
-    None
+    let usual = (!setting.is_data_chosen()).then(|| format!("http://{}", config.listen))?;
+    let (channel, _) = probe(&usual).await?;
+    Some((usual, channel))
 }
 
 /// A connection counts only if a simile answers on it: another program may have taken the port.
-async fn probe(url: &str) -> Option<Channel> {
+async fn probe(url: &str) -> Option<(Channel, InfoResponse)> {
     let channel = connect(url, PROBE_TIME_MAX).await.ok()?;
     let mut request = Request::new(InfoRequest {});
     request.set_timeout(PROBE_TIME_MAX);
-    AdminClient::new(channel.clone()).info(request).await.ok()?;
-    Some(channel)
+    let info = AdminClient::new(channel.clone()).info(request).await.ok()?.into_inner();
+    Some((channel, info))
+}
+
+fn is_same_folder(a: &Path, b: &Path) -> bool {
+    match (fs_err::canonicalize(a), fs_err::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 async fn connect(url: &str, time_max: Duration) -> Result<Channel, CliError> {

@@ -14,9 +14,12 @@ use simile_proto::v1::{self as wire};
 use tokio::task::JoinSet;
 
 use super::arguments::Connection;
+use super::cluster::{ClustersArguments, clusters};
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
+use super::search::similarity;
+use super::sentences::{SentencesArguments, sentences};
 use super::serve::Setting;
 use crate::error::ErrorKind;
 use crate::evaluate::{
@@ -38,8 +41,12 @@ const LEGS: [(&str, wire::Mode); 3] = [
 pub(super) enum EvalCommand {
     /// How well are judged questions answered: by meaning, by words, and by both
     Retrieval(RetrievalArguments),
+    /// How well do clusters of texts agree with the folders they lie in
+    Clusters(ClustersArguments),
     /// How well do similarities of sentences agree with people's
     Sts(StsArguments),
+    /// Which models see that two sentences mean the same
+    Sentences(SentencesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -90,7 +97,9 @@ pub(super) fn run(
 ) -> Result<Outcome, CliError> {
     match command {
         EvalCommand::Retrieval(arguments) => retrieval(setting, arguments, output),
+        EvalCommand::Clusters(arguments) => clusters(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
+        EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
     }
 }
 
@@ -116,7 +125,7 @@ fn retrieval(
 
 /// Runs the work against the named server, or against one over a folder that is gone afterwards, so
 /// that nothing is left in anybody's data.
-fn in_passing(
+pub(super) fn in_passing(
     setting: &Setting,
     connection: &Connection,
     work: impl AsyncFnOnce(&Session) -> Result<Outcome, CliError>,
@@ -128,7 +137,11 @@ fn in_passing(
     with_session(&setting.over(folder.path().to_owned()), connection, work)
 }
 
-async fn create(session: &Session, name: &str, model: Option<&str>) -> Result<(), CliError> {
+pub(super) async fn create(
+    session: &Session,
+    name: &str,
+    model: Option<&str>,
+) -> Result<(), CliError> {
     let vectors = model.map(|model| {
         let source = Some(Source::Embedder(model.to_owned()));
         ("text".to_owned(), wire::VectorConfig { source, ..Default::default() })
@@ -257,6 +270,11 @@ async fn ask_all(
         while running.len() < QUESTIONS_IN_FLIGHT
             && let Some((number, question)) = waiting.next()
         {
+            if question.text.trim().is_empty() {
+                // Some sets have such; nothing answers it, and it counts.
+                each.push(Quality::of(&[], &question.grades));
+                continue;
+            }
             let request = session.request(search_request(collection, question, mode, arguments));
             let mut client = session.search();
             running.spawn(async move { (number, client.search(request).await) });
@@ -319,7 +337,7 @@ fn sts(setting: &Setting, arguments: &StsArguments, output: &Output) -> Result<O
         let vectors = embed(session, &pairs, &arguments.model, output).await?;
         let cosines: Vec<f64> = pairs
             .iter()
-            .map(|pair| cosine(&vectors[&pair.first], &vectors[&pair.second]))
+            .map(|pair| similarity(&vectors[&pair.first], &vectors[&pair.second]))
             .collect();
         let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
         let Some(correlation) = spearman(&scores, &cosines) else {
@@ -338,7 +356,7 @@ async fn embed(
     pairs: &[Pair],
     model: &str,
     output: &Output,
-) -> Result<HashMap<String, Vec<f32>>, CliError> {
+) -> Result<HashMap<String, wire::TextEmbedding>, CliError> {
     let mut texts: Vec<&String> =
         pairs.iter().flat_map(|pair| [&pair.first, &pair.second]).collect();
     texts.sort_unstable();
@@ -353,20 +371,11 @@ async fn embed(
             role: wire::Role::Passage.into(),
         };
         let answer = session.embedding().embed(session.request(request)).await?.into_inner();
-        let found =
-            answer.embeddings.into_iter().map(|one| one.vector.unwrap_or_default().components);
-        vectors.extend(batch.into_iter().zip(found));
+        vectors.extend(batch.into_iter().zip(answer.embeddings));
         progress.set(vectors.len() as u64, "");
     }
     progress.finish();
     Ok(vectors)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]
@@ -393,11 +402,5 @@ mod tests {
         assert_eq!(lines[0], "           nDCG@10  recall@100   MRR@10");
         assert_eq!(lines[1], "dense        0.500       0.750    1.000");
         assert_eq!(lines.len(), 4);
-    }
-
-    #[test]
-    fn cosines_do_not_depend_on_length_and_zero_is_no_accident() {
-        assert!((cosine(&[3.0, 0.0], &[5.0, 5.0]) - 0.5f64.sqrt()).abs() < 1e-9);
-        assert!(cosine(&[0.0], &[1.0]).abs() < 1e-9);
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum Outcome {
     SomeFailed,
     /// A check found damage and named it.
     Damaged,
+    /// A check found that something is missing and named it.
+    Missing,
     /// Ctrl-C: what was done so far is kept.
     Interrupted,
 }
@@ -104,6 +106,7 @@ impl Outcome {
     pub(super) fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Done => 0,
+            Self::Missing => 5,
             Self::SomeFailed => 8,
             Self::Damaged => 7,
             Self::Interrupted => 130,

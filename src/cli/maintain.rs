@@ -52,13 +52,26 @@ pub(super) fn repair(
         let request = wire::RepairRequest { collection: arguments.name.clone() };
         let done = session.admin().repair(session.request(request)).await?.into_inner();
         output.answer(
-            || json!({ "repaired": done.repaired }),
-            || match done.repaired.as_slice() {
-                [] => "nothing to repair".to_owned(),
-                repaired => format!("repaired:\n  {}", repaired.join("\n  ")),
+            || {
+                json!({
+                    "repaired": done.repaired,
+                    "problems": done.problems,
+                    "problems_total": done.problems_total,
+                })
+            },
+            || {
+                let mut text = match done.repaired.as_slice() {
+                    [] => "nothing to repair".to_owned(),
+                    repaired => format!("repaired:\n  {}", repaired.join("\n  ")),
+                };
+                if done.problems_total > 0 {
+                    let left = styled(BAD, format!("{} problems are left", done.problems_total));
+                    drop(write!(text, "\n{left}:\n  {}", done.problems.join("\n  ")));
+                }
+                text
             },
         )?;
-        Ok(Outcome::Done)
+        Ok(if done.problems_total == 0 { Outcome::Done } else { Outcome::Damaged })
     })
 }
 

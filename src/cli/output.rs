@@ -161,8 +161,11 @@ impl Output {
     pub(super) fn man(&self, folder: Option<&Path>) -> Result<Outcome, CliError> {
         match folder {
             Some(folder) => {
-                fs_err::create_dir_all(folder)?;
-                clap_mangen::generate_to(Cli::command(), folder)?;
+                let refused = |error: io::Error| {
+                    CliError::local(ErrorKind::Unavailable, format!("cannot write: {error}"))
+                };
+                fs_err::create_dir_all(folder).map_err(refused)?;
+                clap_mangen::generate_to(Cli::command(), folder).map_err(refused)?;
             }
             None => {
                 let mut page = Vec::new();

@@ -26,12 +26,68 @@ pub(super) fn search(
     output: &Output,
 ) -> Result<Outcome, CliError> {
     let request = request(arguments)?;
+    if let Some(id) = &arguments.shape.explain {
+        return explain(setting, arguments, request, id, output);
+    }
     with_session(setting, &arguments.connection, async |session| {
         let request = session.request(request);
         let answer = session.search().search(request).await?.into_inner();
         output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
         Ok(Outcome::Done)
     })
+}
+
+fn explain(
+    setting: &Setting,
+    arguments: &SearchArguments,
+    search: wire::SearchRequest,
+    id: &str,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let request = wire::ExplainRequest { search: Some(search), id: id.to_owned() };
+    with_session(setting, &arguments.connection, async |session| {
+        let told = session.search().explain(session.request(request)).await?.into_inner();
+        output.answer(|| explanation_to_json(&told), || render_explanation(&told))?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn explanation_to_json(told: &wire::ExplainResponse) -> Json {
+    let legs = told.legs.iter().map(|leg| {
+        json!({
+            "leg": leg.leg,
+            "rank_exact": leg.rank_exact,
+            "score": leg.score,
+            "rank": leg.rank,
+            "contribution": leg.contribution,
+        })
+    });
+    let conditions = told.conditions.iter().map(|truth| json!([truth.condition, truth.holds]));
+    let verdict = told.verdict().as_str_name();
+    json!({
+        "verdict": verdict.strip_prefix("VERDICT_").unwrap_or(verdict).to_lowercase(),
+        "sentence": told.sentence,
+        "rank": told.rank,
+        "score": told.score,
+        "legs": legs.collect::<Vec<_>>(),
+        "conditions": conditions.collect::<Vec<_>>(),
+    })
+}
+
+fn render_explanation(told: &wire::ExplainResponse) -> String {
+    let mut text = format!("{}\n", told.sentence);
+    for leg in &told.legs {
+        let found = match (leg.rank_exact, leg.score) {
+            (Some(rank), Some(score)) => format!("finds it as number {rank} with {score:.3}"),
+            _ => "does not find it".to_owned(),
+        };
+        drop(writeln!(text, "  {}: {found}, and adds {:.3}", leg.leg, leg.contribution));
+    }
+    for truth in &told.conditions {
+        let holds = if truth.holds { "holds" } else { "does not hold" };
+        drop(writeln!(text, "  {}: {holds}", truth.condition));
+    }
+    text
 }
 
 fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError> {
@@ -47,9 +103,9 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
     };
     let grouping =
         if arguments.passages { wire::Grouping::Passage } else { wire::Grouping::Document };
-    Ok(wire::SearchRequest {
+    let request = wire::SearchRequest {
         collection: arguments.target.collection.clone(),
-        text: Some(arguments.query.clone()),
+        text: arguments.query.clone(),
         mode: mode.into(),
         fusion: fusion(arguments)?,
         filter: filter::parse_all(&arguments.filter)?,
@@ -62,7 +118,8 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         syntax: syntax.into(),
         grouping: grouping.into(),
         ..Default::default()
-    })
+    };
+    arguments.shape.apply(request, arguments.vector.as_deref())
 }
 
 fn fusion(arguments: &SearchArguments) -> Result<Option<wire::Fusion>, CliError> {
@@ -96,8 +153,16 @@ pub(super) fn to_json(answer: &wire::SearchResponse) -> Json {
         .collect();
     json!({
         "hits": answer.hits.iter().map(hit_to_json).collect::<Vec<_>>(),
+        "groups": answer.groups.iter().map(group_to_json).collect::<Vec<_>>(),
         "timings_us": timings,
         "warnings": answer.warnings,
+    })
+}
+
+fn group_to_json(group: &wire::HitGroup) -> Json {
+    json!({
+        "value": group.value.as_ref().map(value::to_json),
+        "hits": group.hits.iter().map(hit_to_json).collect::<Vec<_>>(),
     })
 }
 
@@ -120,7 +185,14 @@ fn hit_to_json(hit: &wire::Hit) -> Json {
         "legs": hit
             .legs
             .iter()
-            .map(|leg| json!({ "leg": leg.leg, "rank": leg.rank, "score": leg.score }))
+            .map(|leg| {
+                json!({
+                    "leg": leg.leg,
+                    "rank": leg.rank,
+                    "score": leg.score,
+                    "contribution": leg.contribution,
+                })
+            })
             .collect::<Vec<_>>(),
     })
 }
@@ -131,7 +203,14 @@ pub(super) fn render(answer: &wire::SearchResponse, is_full: bool) -> String {
     for (number, hit) in (1..).zip(&answer.hits) {
         text.push_str(&render_hit(number, hit, is_full));
     }
-    if answer.hits.is_empty() {
+    for group in &answer.groups {
+        let value = group.value.as_ref().map(value::to_json).unwrap_or_default();
+        drop(writeln!(text, "{TITLE}{value}{TITLE:#}"));
+        for (number, hit) in (1..).zip(&group.hits) {
+            text.push_str(&render_hit(number, hit, is_full));
+        }
+    }
+    if answer.hits.is_empty() && answer.groups.is_empty() {
         text.push_str("nothing found\n");
     }
     for warning in &answer.warnings {
@@ -227,12 +306,18 @@ fn embeddings_to_json(texts: &[String], answer: &wire::EmbedResponse) -> Json {
         .iter()
         .zip(&answer.embeddings)
         .map(|(text, embedding)| {
-            json!({
+            let mut shown = json!({
                 "text": text,
-                "vector": components(embedding),
                 "tokens": embedding.tokens,
                 "truncated": embedding.truncated,
-            })
+            });
+            match &embedding.sparse {
+                Some(sparse) => {
+                    shown["sparse"] = json!({ "indices": sparse.indices, "values": sparse.values });
+                }
+                None => shown["vector"] = json!(components(embedding)),
+            }
+            shown
         })
         .collect();
     json!({ "embeddings": embeddings, "fingerprint": answer.fingerprint })
@@ -243,11 +328,22 @@ fn render_embeddings(texts: &[String], answer: &wire::EmbedResponse) -> String {
         return similarities(texts, answer);
     }
     answer.embeddings.first().map_or(String::new(), |embedding| {
+        if let Some(sparse) = &embedding.sparse {
+            return render_sparse(sparse);
+        }
         let vector = components(embedding);
         let shown: Vec<String> = vector.iter().take(8).map(|value| format!("{value:.4}")).collect();
         let rest = if vector.len() > 8 { ", ..." } else { "" };
         format!("{} components: {}{rest}", vector.len(), shown.join(", "))
     })
+}
+
+fn render_sparse(sparse: &wire::SparseVector) -> String {
+    let entries = sparse.indices.iter().zip(&sparse.values);
+    let shown: Vec<String> =
+        entries.take(8).map(|(index, value)| format!("{index}: {value:.4}")).collect();
+    let rest = if sparse.indices.len() > 8 { ", ..." } else { "" };
+    format!("{} entries: {}{rest}", sparse.indices.len(), shown.join(", "))
 }
 
 /// Returns the table of how similar each text is to each other one, by cosine.
@@ -257,8 +353,7 @@ pub(super) fn similarities(texts: &[String], answer: &wire::EmbedResponse) -> St
     for row in 0..shown {
         let mut line = String::new();
         for column in 0..=row {
-            let cosine =
-                cosine(components(&answer.embeddings[row]), components(&answer.embeddings[column]));
+            let cosine = similarity(&answer.embeddings[row], &answer.embeddings[column]);
             let style = if row != column && cosine >= 0.5 { MATCH } else { FAINT };
             drop(write!(line, "{}", styled(style, format!("{cosine:>7.3}"))));
         }
@@ -272,11 +367,29 @@ fn components(embedding: &wire::TextEmbedding) -> &[f32] {
     embedding.vector.as_ref().map_or(&[], |vector| &vector.components)
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+/// Returns the cosine of two embeddings of one model, dense or sparse; nothing is similar to a text of
+/// which the model knows no word.
+pub(super) fn similarity(a: &wire::TextEmbedding, b: &wire::TextEmbedding) -> f64 {
+    let dot = |a: &wire::TextEmbedding, b: &wire::TextEmbedding| match (&a.sparse, &b.sparse) {
+        (Some(a), Some(b)) => sparse_dot(a, b),
+        (None | Some(_), _) => components(a)
+            .iter()
+            .zip(components(b))
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum(),
     };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE);
+    // The sum of nothing is minus zero.
+    cosine + 0.0
+}
+
+fn sparse_dot(a: &wire::SparseVector, b: &wire::SparseVector) -> f64 {
+    let values: HashMap<u32, f32> =
+        a.indices.iter().copied().zip(a.values.iter().copied()).collect();
+    let shared = b.indices.iter().zip(&b.values).filter_map(|(index, value)| {
+        values.get(index).map(|other| f64::from(*other) * f64::from(*value))
+    });
+    shared.sum()
 }
 
 #[cfg(test)]
@@ -292,6 +405,26 @@ mod tests {
             highlights: vec![range(4, 7), range(1, 2), range(8, 99)],
         };
         assert_eq!(highlighted(&snippet), format!("猫 {} mouse", styled(MATCH, "cat")));
+    }
+
+    #[test]
+    fn similarity_does_not_depend_on_length_and_nothing_is_like_nothing() {
+        let dense = |components: &[f32]| wire::TextEmbedding {
+            vector: Some(wire::DenseVector { components: components.to_vec() }),
+            ..Default::default()
+        };
+        let sparse = |indices: &[u32], values: &[f32]| wire::TextEmbedding {
+            sparse: Some(wire::SparseVector { indices: indices.into(), values: values.into() }),
+            ..Default::default()
+        };
+        let half = 0.5f64.sqrt();
+        assert!((similarity(&dense(&[3.0, 0.0]), &dense(&[5.0, 5.0])) - half).abs() < 1e-9);
+        assert!(similarity(&dense(&[0.0]), &dense(&[1.0])).abs() < 1e-9);
+        assert!(
+            (similarity(&sparse(&[7], &[3.0]), &sparse(&[9, 7], &[5.0, 5.0])) - half).abs() < 1e-9
+        );
+        assert!(similarity(&sparse(&[], &[]), &sparse(&[], &[])).abs() < 1e-9);
+        assert!(similarity(&wire::TextEmbedding::default(), &dense(&[1.0])).abs() < 1e-9);
     }
 
     #[test]

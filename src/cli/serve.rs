@@ -26,6 +26,8 @@ use crate::telemetry;
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) config: Config,
+    /// Where models of the user's own are, whichever data directory the run is over.
+    own_models: PathBuf,
     pub(super) output: Output,
 }
 
@@ -46,12 +48,14 @@ impl Setting {
             _ => Origin::Environment,
         };
         let config = Config::assemble(&file, &given, &origin, &surroundings())?;
-        Ok(Self { config, output: Output::new(cli.common.json, cli.common.quiet) })
+        let own_models = config.data.join("models");
+        Ok(Self { config, own_models, output: Output::new(cli.common.json, cli.common.quiet) })
     }
 
     /// Returns the same settings over another data directory.
     pub(super) fn over(&self, data: PathBuf) -> Self {
-        Self { config: self.config.over(data), output: self.output }
+        let own_models = self.own_models.clone();
+        Self { config: self.config.over(data), own_models, output: self.output }
     }
 
     /// Returns whether somebody chose the data directory.
@@ -65,6 +69,7 @@ impl Setting {
         let beside = std::env::current_exe().ok();
         CatalogueOptions {
             models: config.cache.join("models"),
+            own: Some(self.own_models.clone()),
             runtime: RuntimeSearch {
                 explicit: config.onnxruntime.clone(),
                 beside: beside.and_then(|program| program.parent().map(PathBuf::from)),
@@ -72,7 +77,7 @@ impl Setting {
                 is_offline: config.is_offline,
                 python: config.python.clone(),
             },
-            hub: Hub { endpoint: config.hub.clone() },
+            hub: Hub { endpoint: config.hub.clone(), ..Hub::default() },
             is_offline: config.is_offline,
             threads: config.embed_threads,
             worker: WorkerOptions::default(),
@@ -182,6 +187,8 @@ pub(super) async fn start(
         request_time_max: config.request_time_max,
         shutdown_time_max: config.shutdown_time_max,
         cache_bytes_max: config.cache_bytes_max,
+        memory_bytes_max: config.memory_bytes_max,
+        build_threads: config.build_threads,
         clock,
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))
@@ -196,7 +203,10 @@ fn unix_ms() -> u64 {
 /// Runs a future to its end.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)
+    let result = runtime.block_on(work);
+    // A thread that still reads standard input or a pipe would be waited for without end.
+    runtime.shutdown_background();
+    result
 }
 
 /// Returns when the process is asked to end: Ctrl-C, or SIGTERM.

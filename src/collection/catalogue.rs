@@ -1,14 +1,20 @@
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
-use super::SharedEmbedders;
 use super::error::{Error, described};
-use super::files;
+use super::jobs::Clock;
+use super::memory::{Budget, MemoryUse};
 use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
+use super::upkeep::{Activity, deleted as deleted_slots};
+use super::{SharedEmbedders, files};
 use crate::document::{FieldType, Sequence};
+use crate::fail;
 use crate::index::dense::DenseStatistics;
+use crate::index::sparse::SparseStatistics;
 
 /// The folder of the collections in a data directory.
 const COLLECTIONS: &str = "collections";
@@ -18,15 +24,44 @@ const REMOVED: &str = ".removed";
 const UNFINISHED: &str = ".new";
 
 /// How the collections of a data directory are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct CollectionsOptions {
     /// How much memory the page cache of each collection takes, in bytes.
     pub cache_bytes_max: u64,
+    /// How much memory all of them take together, beside mapped files; writes are refused beyond.
+    /// None: as much as there is.
+    pub memory_bytes_max: Option<u64>,
+    /// On how many threads a collection builds graphs.
+    pub build_threads: usize,
+    /// How many new vectors make a segment; none: the index decides.
+    pub seal_at: Option<usize>,
+    /// How often it is looked whether something is to be done.
+    pub upkeep_interval: Duration,
+    /// The time, by which documents expire.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for CollectionsOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("CollectionsOptions")
+            .field("cache_bytes_max", &self.cache_bytes_max)
+            .field("memory_bytes_max", &self.memory_bytes_max)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for CollectionsOptions {
     fn default() -> Self {
-        Self { cache_bytes_max: 64 * 1024 * 1024 }
+        Self {
+            cache_bytes_max: 64 * 1024 * 1024,
+            memory_bytes_max: None,
+            build_threads: 1,
+            seal_at: None,
+            upkeep_interval: Duration::from_secs(1),
+            // A clock that stands still: nothing expires.
+            clock: Arc::new(|| 0),
+        }
     }
 }
 
@@ -50,6 +85,8 @@ pub struct Info {
     pub settings: Option<Settings>,
     /// What its vectors hold, by name.
     pub vectors: BTreeMap<String, VectorInfo>,
+    /// What its sparse vectors hold, by name.
+    pub sparse: BTreeMap<String, SparseStatistics>,
     /// Its documents.
     pub documents: u64,
     /// Their parts.
@@ -62,6 +99,16 @@ pub struct Info {
     pub state: CollectionState,
     /// The bytes of its tables.
     pub disk_bytes: u64,
+    /// How many slots of sealed segments are deleted, by vector name; a merge drops them.
+    pub deleted: BTreeMap<String, u64>,
+    /// Writes that wait.
+    pub waiting: u64,
+    /// What upkeep is doing.
+    pub activity: Option<Activity>,
+    /// Why upkeep failed the last time it was due, if it did. It is tried again.
+    pub upkeep_problem: Option<String>,
+    /// What each component takes of memory.
+    pub memory: Vec<MemoryUse>,
 }
 
 /// What a named vector holds.
@@ -71,6 +118,8 @@ pub type VectorInfo = DenseStatistics;
 enum Entry {
     Open(Arc<Collection>),
     Quarantined(String),
+    /// It is being opened, or removed.
+    Busy,
 }
 
 /// The collections of a data directory.
@@ -78,6 +127,7 @@ enum Entry {
 pub struct Collections {
     folder: PathBuf,
     options: CollectionsOptions,
+    budget: Arc<Budget>,
     embedders: SharedEmbedders,
     entries: RwLock<BTreeMap<String, Entry>>,
     _lock: fs_err::File,
@@ -101,28 +151,52 @@ impl Collections {
         if lock.file().try_lock().is_err() {
             return Err(Error::InUse { folder: folder.to_owned(), holder: String::new() });
         }
-        let mut entries = BTreeMap::new();
+        let mut names = Vec::new();
         for entry in fs_err::read_dir(&collections)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.ends_with(REMOVED) || name.ends_with(UNFINISHED) {
-                files::remove_folder(&path)?;
+                if let Err(error) = files::remove_folder(&path) {
+                    tracing::warn!(%error, "what was deleted could not be removed");
+                }
             } else if check_name("collection", &name).is_ok() {
-                let opened =
-                    Collection::open(&name, &path, options.cache_bytes_max, Arc::clone(&embedders));
-                let entry = match opened {
-                    Ok(collection) => Entry::Open(Arc::new(collection)),
-                    Err(error) => {
-                        let reason = described(&error);
-                        tracing::error!(collection = name, reason, "quarantined");
-                        Entry::Quarantined(reason)
-                    }
-                };
-                entries.insert(name, entry);
+                names.push(name);
             }
         }
-        let folder = collections;
-        Ok(Self { folder, options, embedders, entries: RwLock::new(entries), _lock: lock })
+        let budget = Arc::new(Budget::new(options.memory_bytes_max));
+        let (folder, entries) = (collections, RwLock::default());
+        let this = Self { folder, options, budget, embedders, entries, _lock: lock };
+        for name in names {
+            let entry = this.open_entry(&name);
+            this.entries().insert(name, entry);
+        }
+        Ok(this)
+    }
+
+    fn open_entry(&self, name: &str) -> Entry {
+        match self.open_one(name) {
+            Ok(collection) => Entry::Open(Arc::new(collection)),
+            Err(error) => {
+                let reason = described(&error);
+                tracing::error!(collection = name, reason, "quarantined");
+                Entry::Quarantined(reason)
+            }
+        }
+    }
+
+    fn open_one(&self, name: &str) -> Result<Collection, Error> {
+        let (budget, embedders) = (Arc::clone(&self.budget), Arc::clone(&self.embedders));
+        let open =
+            || Collection::open(name, &self.folder.join(name), &self.options, budget, embedders);
+        // An engine that panics on what it reads has met damage; the others are to be served.
+        catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
+            let what = format!("the folder of collection `{name}`");
+            Err(Error::Corrupt { what, reason: "opening it failed; the log has more".into() })
+        })
+    }
+
+    fn entries(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Creates a collection.
@@ -136,26 +210,55 @@ impl Collections {
             let specification = handle.specification();
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
+                form: specification.form,
                 dimension: specification.dimension,
                 metric: specification.metric,
             })
         })?;
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         if entries.contains_key(name) {
             return Err(Error::CollectionExists(name.to_owned()));
         }
-        let folder = self.folder.join(name);
+        entries.insert(name.to_owned(), Entry::Busy);
+        drop(entries);
+        let created = self.create_folder(name, &settings).and_then(|()| self.open_one(name));
+        let mut entries = self.entries();
+        match created {
+            Ok(collection) => {
+                let collection = Arc::new(collection);
+                entries.insert(name.to_owned(), Entry::Open(Arc::clone(&collection)));
+                Ok(collection)
+            }
+            Err(error) => {
+                entries.remove(name);
+                drop(entries);
+                // Nothing is in it, and what stays of it does not stand in the way.
+                let _left = self.remove_folder(name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the folder of a collection, whole or not at all.
+    fn create_folder(&self, name: &str, settings: &Settings) -> Result<(), Error> {
         let unfinished = self.folder.join(format!("{name}{UNFINISHED}"));
         files::remove_folder(&unfinished)?;
         fs_err::create_dir_all(&unfinished)?;
         settings.write(&unfinished)?;
-        fs_err::rename(&unfinished, &folder)?;
+        fail::reached("create: before the folder has its name", &self.folder);
+        fs_err::rename(&unfinished, self.folder.join(name))?;
+        fail::reached("create: before its name is durable", &self.folder);
+        Ok(files::sync_folder(&self.folder)?)
+    }
+
+    /// Removes the folder of a collection, whole or not at all.
+    fn remove_folder(&self, name: &str) -> Result<(), Error> {
+        let removed = self.folder.join(format!("{name}{REMOVED}"));
+        files::remove_folder(&removed)?;
+        fs_err::rename(self.folder.join(name), &removed)?;
         files::sync_folder(&self.folder)?;
-        let cache = self.options.cache_bytes_max;
-        let collection =
-            Arc::new(Collection::open(name, &folder, cache, Arc::clone(&self.embedders))?);
-        entries.insert(name.to_owned(), Entry::Open(Arc::clone(&collection)));
-        Ok(collection)
+        fail::reached("delete: before the folder is removed", &self.folder);
+        Ok(files::remove_folder(&removed)?)
     }
 
     /// Returns the collection.
@@ -166,10 +269,16 @@ impl Collections {
         check_name("collection", name)?;
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         match entries.get(name) {
-            Some(Entry::Open(collection)) => Ok(Arc::clone(collection)),
+            Some(Entry::Open(collection)) => match collection.engine.damage.get() {
+                Some(reason) => {
+                    Err(Error::Quarantined { name: name.to_owned(), reason: reason.clone() })
+                }
+                None => Ok(Arc::clone(collection)),
+            },
             Some(Entry::Quarantined(reason)) => {
                 Err(Error::Quarantined { name: name.to_owned(), reason: reason.clone() })
             }
+            Some(Entry::Busy) => Err(Error::Closed(name.to_owned())),
             None => Err(Error::UnknownCollection(name.to_owned())),
         }
     }
@@ -189,13 +298,20 @@ impl Collections {
                 name: name.to_owned(),
                 settings: Settings::read(&self.folder.join(name)).ok(),
                 vectors: BTreeMap::new(),
+                sparse: BTreeMap::new(),
                 documents: 0,
                 parts: 0,
                 last_sequence: Sequence(0),
                 fields: BTreeMap::new(),
                 state: CollectionState::Quarantined(reason),
-                disk_bytes: 0,
+                disk_bytes: files::size(&self.folder.join(name).join(files::TABLES)),
+                deleted: BTreeMap::new(),
+                waiting: 0,
+                activity: None,
+                upkeep_problem: None,
+                memory: Vec::new(),
             }),
+            Some(Entry::Busy) => Err(Error::Closed(name.to_owned())),
             None => Err(Error::UnknownCollection(name.to_owned())),
         }
     }
@@ -212,19 +328,69 @@ impl Collections {
     /// Not found; the file system refuses.
     pub fn delete(&self, name: &str) -> Result<(), Error> {
         check_name("collection", name)?;
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let entry =
-            entries.remove(name).ok_or_else(|| Error::UnknownCollection(name.to_owned()))?;
+        let entry = self.take(name)?;
         if let Entry::Open(collection) = &entry {
             collection.close();
         }
-        let removed = self.folder.join(format!("{name}{REMOVED}"));
-        files::remove_folder(&removed)?;
-        fs_err::rename(self.folder.join(name), &removed)?;
-        files::sync_folder(&self.folder)?;
-        drop(entry);
-        files::remove_folder(&removed)?;
-        Ok(())
+        match self.remove_folder(name) {
+            Err(error) if self.folder.join(name).exists() => {
+                let entry =
+                    if matches!(entry, Entry::Open(_)) { self.open_entry(name) } else { entry };
+                self.entries().insert(name.to_owned(), entry);
+                Err(error)
+            }
+            // What is not removed yet bears another name, and is removed on the next start.
+            _removed => {
+                self.entries().remove(name);
+                self.budget.remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tries again to open a collection that is quarantined, with all derived files made anew; its
+    /// tables and settings are left as they are. One that is open is left alone. Returns whether
+    /// there was something to do.
+    ///
+    /// # Errors
+    /// Not found; why it still does not open.
+    pub fn reopen(&self, name: &str) -> Result<bool, Error> {
+        check_name("collection", name)?;
+        let is_quarantined = {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            matches!(entries.get(name), Some(Entry::Quarantined(_)))
+        };
+        if !is_quarantined {
+            return self.get(name).map(|_| false);
+        }
+        let before = self.take(name)?;
+        let folder = self.folder.join(name);
+        let opened = [files::DENSE, files::LEXICAL, files::CHECKPOINT]
+            .into_iter()
+            .try_for_each(|derived| files::remove_folder(&folder.join(derived)))
+            .map_err(Error::from)
+            .and_then(|()| self.open_one(name));
+        let (entry, result) = match opened {
+            Ok(collection) => (Entry::Open(Arc::new(collection)), Ok(true)),
+            Err(error) => (before, Err(error)),
+        };
+        self.entries().insert(name.to_owned(), entry);
+        result
+    }
+
+    /// Takes a collection out for a while; who asks for it meanwhile is told that it is closed.
+    fn take(&self, name: &str) -> Result<Entry, Error> {
+        match self.entries().get_mut(name) {
+            Some(Entry::Busy) => Err(Error::Closed(name.to_owned())),
+            Some(entry) => Ok(std::mem::replace(entry, Entry::Busy)),
+            None => Err(Error::UnknownCollection(name.to_owned())),
+        }
+    }
+
+    /// Returns the bytes of memory in use beside mapped files, and the most there may be. The former
+    /// is kept up only where there is such a bound.
+    pub fn memory(&self) -> (u64, Option<u64>) {
+        (self.budget.used(), self.budget.bytes_max())
     }
 
     /// Ends all writing and upkeep; what waits is still written.
@@ -245,27 +411,39 @@ impl Collection {
     /// The tables cannot be read.
     pub fn info(&self) -> Result<Info, Error> {
         let engine = &self.engine;
-        let view = engine.views.current();
+        let view = engine.unexpired();
         let fields = view
             .fields
             .iter()
             .map(|(path, types)| (path.to_owned(), types.iter().copied().collect()));
-        let state = match engine.read_only.get() {
-            Some(reason) => CollectionState::ReadOnly(reason.clone()),
-            None => CollectionState::Ready,
+        let state = match (engine.damage.get(), engine.read_only()) {
+            (Some(reason), _) => CollectionState::Quarantined(reason.clone()),
+            (None, Some(reason)) => CollectionState::ReadOnly(reason),
+            (None, None) => CollectionState::Ready,
         };
+        let shown = engine.views.shown();
+        let deleted = engine.dense.iter();
+        let deleted = deleted.map(|(name, index)| (name.clone(), deleted_slots(index, &shown)));
         let vectors =
             engine.dense.iter().map(|(name, index)| (name.clone(), index.statistics())).collect();
+        let sparse = engine.sparse.iter();
+        let sparse = sparse.map(|(name, index)| (name.clone(), index.statistics()));
         Ok(Info {
             name: engine.name.clone(),
             settings: Some(engine.settings.clone()),
             vectors,
+            sparse: sparse.collect(),
             documents: view.documents(),
             parts: view.live.len(),
             last_sequence: view.sequence,
             fields: fields.collect(),
             state,
             disk_bytes: engine.database.size_on_disk()?,
+            deleted: deleted.collect(),
+            waiting: self.committer.waiting() as u64,
+            activity: engine.maintenance.activity(),
+            upkeep_problem: engine.maintenance.problem(),
+            memory: engine.memory(),
         })
     }
 }

@@ -1,39 +1,56 @@
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use simile_storage::Batch;
 
+use super::change::Change;
 use super::engine::Engine;
 use super::error::{Error, described};
+use super::mutation::{put_expiry, remove_expiry};
+use super::open::scan;
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, LOG, LogRecord, PARTS, PartRecord, Run, StoredSpan, VECTORS,
-    VectorRecord, field_bit,
+    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, PARTS, PartRecord, Run, SPARSE,
+    SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
 };
-use super::view::View;
-use crate::document::{DocumentId, FieldTypes, Sequence, Slot};
+use super::terms::Terms;
+use super::view::{Released, View};
+use crate::document::{DocumentId, FieldTypes, Sequence, Slot, SlotSet};
+use crate::error::{Classified as _, ErrorKind};
+use crate::fail;
 use crate::index::lexical::LexicalPart;
 use crate::ingest::Prepared;
+use crate::vector::{SparseVector, Vector};
 
 /// The most writes that wait.
 const QUEUE_MAX: usize = 1_024;
 /// The most writes, and about the most bytes, that share one barrier.
 const GROUP_WRITES_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How many runs of slots that nobody sees any more are cleared with a group.
-const RELEASED_RUNS_MAX: usize = 1_024;
+/// About how many slots that nobody sees any more are cleared with a group.
+const RELEASED_SLOTS_MAX: u64 = 16_384;
 
 /// A mutation.
 #[derive(Debug)]
 pub(super) enum Write {
     /// Stores a document, in place of the one with its id.
-    Put(Box<Prepared>),
+    Put(Box<Prepared>, Terms),
     /// Removes the document, if it is there.
-    Remove(DocumentId),
+    Remove(DocumentId, Terms),
+    /// Changes the payload of a document.
+    Change(Box<Change>),
+    /// Removes the version of a document that begins at this slot, if it has expired.
+    Expire(DocumentId, u32),
     /// Remembers which version of a file of records is stored now.
     File(DocumentId, FileRecord),
+    /// Clears rows that nobody sees any more, though nothing else is to be written.
+    Clear,
+    /// Makes the view again from the tables.
+    Rescan,
 }
 
 /// What a mutation did.
@@ -41,6 +58,8 @@ pub(super) enum Write {
 pub(super) struct Done {
     pub(super) sequence: Sequence,
     pub(super) was_there: bool,
+    /// Whether nothing was done, since all was as it was to be or the same was done before.
+    pub(super) is_repeat: bool,
 }
 
 struct Request {
@@ -96,6 +115,12 @@ impl Committer {
         }
     }
 
+    /// Returns how many writes wait.
+    pub(super) fn waiting(&self) -> usize {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref().map_or(0, Sender::len)
+    }
+
     /// Waits for what a write did.
     pub(super) fn wait(&self, done: &Receiver<Result<Done, Error>>) -> Result<Done, Error> {
         done.recv().unwrap_or_else(|_| Err(Error::Closed(self.name.clone())))
@@ -113,31 +138,39 @@ impl Committer {
 }
 
 fn serve(engine: &Engine, mut ends: Ends, queue: &Receiver<Request>) {
-    while let Ok(first) = queue.recv() {
-        let mut requests = vec![first];
-        let mut bytes = requests[0].write.bytes();
-        while requests.len() < GROUP_WRITES_MAX
+    let mut waiting: VecDeque<Request> = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(first) = queue.recv() else { return };
+            waiting.push_back(first);
+        }
+        let mut bytes: usize = waiting.iter().map(|request| request.write.bytes()).sum();
+        while waiting.len() < GROUP_WRITES_MAX
             && bytes < GROUP_BYTES_MAX
             && let Ok(next) = queue.try_recv()
         {
             bytes += next.write.bytes();
-            requests.push(next);
+            waiting.push_back(next);
         }
-        let (writes, replies): (Vec<Write>, Vec<_>) =
-            requests.into_iter().map(|request| (request.write, request.reply)).unzip();
-        match commit(engine, &mut ends, &writes) {
+        let writes = waiting.make_contiguous();
+        let committed = catch_unwind(AssertUnwindSafe(|| commit(engine, &mut ends, writes)));
+        let committed = match committed {
+            Ok(committed) => committed.map_err(|error| described(&error)),
+            // What it did so far is unknown; the panic was reported when it happened.
+            Err(_) => Err("writing ended in a defect, of which the log has more".to_owned()),
+        };
+        match committed {
             Ok(results) => {
-                for (reply, result) in replies.into_iter().zip(results) {
+                for (request, result) in waiting.drain(..results.len()).zip(results) {
                     // Who does not wait any longer need not know.
-                    let _nobody_waits = reply.send(result);
+                    let _nobody_waits = request.reply.send(result);
                 }
             }
-            Err(error) => {
-                let reason = described(&error);
+            Err(reason) => {
                 engine.stop_writing(reason.clone());
-                for reply in replies {
+                for request in waiting.drain(..) {
                     let (name, reason) = (engine.name.clone(), reason.clone());
-                    let _nobody_waits = reply.send(Err(Error::ReadOnly { name, reason }));
+                    let _nobody_waits = request.reply.send(Err(Error::ReadOnly { name, reason }));
                 }
             }
         }
@@ -147,84 +180,160 @@ fn serve(engine: &Engine, mut ends: Ends, queue: &Receiver<Request>) {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Self::Put(prepared) => prepared.bytes(),
-            Self::Remove(_) | Self::File(..) => 256,
+            Self::Put(prepared, _) => prepared.bytes(),
+            // It is stored anew, with parts that are read while it is written.
+            Self::Change(_) => 16 * 1024,
+            Self::Remove(..) | Self::Expire(..) | Self::File(..) | Self::Clear | Self::Rescan => {
+                256
+            }
         }
     }
 }
 
 /// A group of mutations on its way into one batch.
-struct Group<'a> {
-    engine: &'a Engine,
-    batch: Batch,
-    ends: Ends,
-    view: View,
-    removed: Vec<Run>,
+pub(super) struct Group<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) batch: Batch,
+    pub(super) ends: Ends,
+    pub(super) view: View,
+    pub(super) removed: Vec<Run>,
+    /// What was stored under the ids that the group changes.
+    pub(super) before: HashMap<DocumentId, Option<DocumentRecord>>,
     /// What earlier mutations of the group made of a document.
-    documents: HashMap<DocumentId, Option<DocumentRecord>>,
-    added: Vec<(&'a Prepared, Run)>,
+    pub(super) documents: HashMap<DocumentId, Option<DocumentRecord>>,
+    pub(super) added: Vec<(Cow<'a, Prepared>, Run)>,
+    /// What earlier mutations of the group came with.
+    pub(super) keys: HashMap<String, KeyRecord>,
+    /// The versions that expire and are new, and those that are gone.
+    pub(super) expiring: Vec<(u64, Run)>,
+    pub(super) gone: Vec<(u64, Run)>,
+    pub(super) now: u64,
 }
 
-/// Commits a group durably and makes it visible. An error ends all writing.
+/// What became of a mutation that was to join a group: it did, it is refused alone, or it is for the
+/// next group.
+pub(super) enum Added {
+    Done(Done),
+    Refused(Error),
+    Next,
+}
+
+/// Commits writes durably and makes them visible: as many of the first ones as go into one batch,
+/// one at least. Returns what became of each. An error ends all writing.
 fn commit(
     engine: &Engine,
     ends: &mut Ends,
-    writes: &[Write],
+    requests: &[Request],
 ) -> Result<Vec<Result<Done, Error>>, Error> {
     engine.check_writable()?;
-    let view = View::clone(&engine.views.current());
+    if matches!(requests, [Request { write: Write::Rescan, .. }, ..]) {
+        return rescan(engine, *ends).map(|done| vec![Ok(done)]);
+    }
     let mut group = Group {
         engine,
         batch: Batch::new(),
         ends: *ends,
-        view,
+        view: View::clone(&engine.views.current()),
         removed: Vec::new(),
+        before: HashMap::new(),
         documents: HashMap::new(),
         added: Vec::new(),
+        keys: HashMap::new(),
+        expiring: Vec::new(),
+        gone: Vec::new(),
+        now: engine.now(),
     };
-    let mut results = Vec::with_capacity(writes.len());
-    for write in writes {
-        results.push(group.add(write)?);
+    let mut results = Vec::with_capacity(requests.len());
+    for Request { write, .. } in requests {
+        match group.add(write)? {
+            Added::Done(done) => results.push(Ok(done)),
+            Added::Refused(error) => results.push(Err(error)),
+            Added::Next => break,
+        }
     }
-    group.clear_released()?;
-    let Group { batch, ends: new_ends, mut view, removed, added, .. } = group;
+    let released = group.clear_released()?;
+    group.forget_keys()?;
+    let Group { batch, ends: new_ends, mut view, removed, before, added, expiring, gone, .. } =
+        group;
     if batch.is_empty() {
         return Ok(results);
     }
+    // Until the new versions are durable and visible, readers go by these.
+    engine.begin_change(before);
+    fail::reached("commit: before the batch", &engine.folder);
     engine.database.commit(batch)?;
+    fail::reached("commit: after the batch", &engine.folder);
     *ends = new_ends;
     view.sequence = Sequence(new_ends.last_sequence);
-    show(engine, view.sequence, &added)?;
+    let applying = engine.applying.lock().unwrap_or_else(PoisonError::into_inner);
+    show(engine, view.sequence, &added, &released)?;
+    for (expires, run) in expiring {
+        engine.expiries.insert(expires, run);
+    }
     engine.views.publish(view, removed);
+    for (expires, run) in gone {
+        engine.expiries.remove(expires, run);
+    }
+    drop(applying);
+    engine.end_change();
+    engine.note_memory();
+    engine.views.forget(&released);
+    fail::reached("commit: after publishing", &engine.folder);
     Ok(results)
 }
 
+/// Makes the view again from the tables.
+fn rescan(engine: &Engine, ends: Ends) -> Result<Done, Error> {
+    let before = engine.views.current();
+    let (live, starts) = scan(&engine.database)?;
+    let sequence = Sequence(ends.last_sequence);
+    let gone = (&before.starts - &starts).into_iter().map(|first| Run { first, count: 1 });
+    let removed = gone.collect();
+    let fields = Arc::clone(&before.fields);
+    engine.views.publish(View { sequence, live, starts, fields, shown_by: None }, removed);
+    Ok(Done { sequence, was_there: true, is_repeat: false })
+}
+
 impl<'a> Group<'a> {
-    /// Adds one mutation; the inner error refuses it alone.
-    fn add(&mut self, write: &'a Write) -> Result<Result<Done, Error>, Error> {
+    /// Adds one mutation.
+    fn add(&mut self, write: &'a Write) -> Result<Added, Error> {
+        if self.batch.bytes() >= GROUP_BYTES_MAX {
+            return Ok(Added::Next);
+        }
         match write {
-            Write::Put(prepared) => self.put(prepared),
-            Write::Remove(id) => self.remove(id).map(Ok),
+            Write::Put(prepared, terms) => self.on_terms(&prepared.id, terms, |group, _| {
+                let expires = terms.expires_unix_ms.unwrap_or(0);
+                group.put(Cow::Borrowed(prepared), expires)
+            }),
+            Write::Remove(id, terms) => {
+                self.on_terms(id, terms, |group, _| group.remove(id).map(Added::Done))
+            }
+            Write::Change(change) => self
+                .on_terms(&change.id, &change.terms, |group, before| group.change(change, before)),
+            Write::Expire(id, first) => self.expire(id, *first).map(Added::Done),
             Write::File(id, record) => {
                 self.batch.put(&FILES, &id.as_str().to_owned(), record)?;
-                Ok(Ok(Done { sequence: Sequence(self.ends.last_sequence), was_there: false }))
+                Ok(Added::Done(self.nothing_done(false)))
             }
+            Write::Clear => Ok(Added::Done(self.nothing_done(false))),
+            Write::Rescan => Ok(Added::Next),
         }
     }
 
-    fn put(&mut self, prepared: &'a Prepared) -> Result<Result<Done, Error>, Error> {
+    pub(super) fn put(
+        &mut self,
+        prepared: Cow<'a, Prepared>,
+        expires: u64,
+    ) -> Result<Added, Error> {
         let count = u32::try_from(prepared.parts.len()).unwrap_or(u32::MAX);
         let Some(next_slot) = self.ends.next_slot.checked_add(count) else {
-            return Ok(Err(Error::Full));
+            return Ok(Added::Refused(Error::Full));
         };
         let before = self.document(&prepared.id)?;
         let run = Run { first: self.ends.next_slot, count };
-        self.ends.next_slot = next_slot;
-        self.ends.last_sequence += 1;
-        let sequence = self.ends.last_sequence;
-        self.put_rows(prepared, run, sequence)?;
+        let ends = Ends { next_slot, last_sequence: self.ends.last_sequence + 1 };
+        let sequence = ends.last_sequence;
         let removed: Vec<Run> = before.iter().map(DocumentRecord::run).collect();
-        self.log(sequence, &prepared.id, Some(run), removed)?;
         let record = DocumentRecord {
             first: run.first,
             parts: run.count,
@@ -236,60 +345,122 @@ impl<'a> Group<'a> {
                 .as_ref()
                 .and_then(|file| u16::try_from(file.as_str().len()).ok())
                 .unwrap_or(0),
+            expires,
         };
-        self.batch.put(&DOCUMENTS, &prepared.id.as_str().to_owned(), &record)?;
+        let fields = self.fields_with(&FieldTypes::infer(&prepared.payload));
+        let rows = || -> Result<Batch, Error> {
+            let mut rows = Batch::new();
+            if let Some(fields) = &fields {
+                put_fields(&mut rows, &self.view.fields, fields)?;
+            }
+            self.put_rows(&mut rows, &prepared, run, sequence)?;
+            put_expiry(&mut rows, &prepared.id, expires, run)?;
+            if let Some(before) = &before {
+                remove_expiry(&mut rows, before)?;
+            }
+            rows.put(&DOCUMENTS, &prepared.id.as_str().to_owned(), &record)?;
+            log(&mut rows, ends, &prepared.id, Some(run), removed.clone())?;
+            Ok(rows)
+        };
+        // A document that cannot be stored is refused; it is no reason to refuse the others.
+        let rows = match rows() {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                return Ok(Added::Refused(error));
+            }
+            other => other?,
+        };
+        if self.batch.append(rows).is_err() {
+            // It fits into a batch of its own.
+            return Ok(Added::Next);
+        }
+        self.ends = ends;
+        self.show(Some(run), &removed);
         self.documents.insert(prepared.id.clone(), Some(record));
-        self.see_fields(&FieldTypes::infer(&prepared.payload))?;
+        if let Some(fields) = fields {
+            self.view.fields = Arc::new(fields);
+        }
         self.added.push((prepared, run));
-        Ok(Ok(Done { sequence: Sequence(sequence), was_there: before.is_some() }))
+        self.note_expiry(before.as_ref(), Some((expires, run)));
+        let was_there = before.is_some_and(|before| !before.is_expired(self.now));
+        Ok(Added::Done(Done { sequence: Sequence(sequence), was_there, is_repeat: false }))
     }
 
-    fn put_rows(&mut self, prepared: &Prepared, run: Run, sequence: u64) -> Result<(), Error> {
+    fn put_rows(
+        &self,
+        rows: &mut Batch,
+        prepared: &Prepared,
+        run: Run,
+        sequence: u64,
+    ) -> Result<(), Error> {
         let payload = serde_json::to_string(&prepared.payload)
             .map_err(|error| Error::Settings(error.to_string()))?;
         let id = prepared.id.as_str().to_owned();
-        let body = BodyRecord { id, parts: run.count, sequence, payload };
-        self.batch.put(&BODIES, &run.first, &body)?;
+        rows.put(&BODIES, &run.first, &BodyRecord { id, parts: run.count, sequence, payload })?;
         for (slot, part) in run.slots().zip(&prepared.parts) {
             let (span, text) = (StoredSpan::from(&part.span), part.text.clone());
-            self.batch.put(&PARTS, &slot, &PartRecord { first: run.first, span, text })?;
+            rows.put(&PARTS, &slot, &PartRecord { first: run.first, span, text })?;
             for (name, vector) in &part.vectors {
-                if let Some(settings) = self.engine.settings.vectors.get(name) {
+                self.put_vector(rows, name, slot, vector)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_vector(
+        &self,
+        rows: &mut Batch,
+        name: &str,
+        slot: u32,
+        vector: &Vector,
+    ) -> Result<(), Error> {
+        let settings = &self.engine.settings;
+        match vector {
+            Vector::Dense(vector) => {
+                if let Some(settings) = settings.vectors.get(name) {
                     let record = VectorRecord::of(vector.as_slice());
-                    self.batch.put(&VECTORS, &(settings.number, slot), &record)?;
+                    rows.put(&VECTORS, &(settings.number, slot), &record)?;
+                }
+            }
+            Vector::Sparse(vector) => {
+                if let Some(settings) = settings.sparse.get(name) {
+                    let record = SparseRecord::of(vector);
+                    rows.put(&SPARSE, &(settings.number, slot), &record)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
+    pub(super) fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
         let Some(before) = self.document(id)? else {
-            return Ok(Done { sequence: Sequence(self.ends.last_sequence), was_there: false });
+            return Ok(self.nothing_done(false));
         };
         self.ends.last_sequence += 1;
-        let sequence = self.ends.last_sequence;
+        let removed = vec![before.run()];
         self.batch.remove(&DOCUMENTS, &id.as_str().to_owned())?;
+        log(&mut self.batch, self.ends, id, None, removed.clone())?;
         self.documents.insert(id.clone(), None);
-        self.log(sequence, id, None, vec![before.run()])?;
-        Ok(Done { sequence: Sequence(sequence), was_there: true })
+        self.show(None, &removed);
+        remove_expiry(&mut self.batch, &before)?;
+        self.note_expiry(Some(&before), None);
+        let was_there = !before.is_expired(self.now);
+        let sequence = Sequence(self.ends.last_sequence);
+        Ok(Done { sequence, was_there, is_repeat: false })
     }
 
-    fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
-        match self.documents.get(id) {
-            Some(record) => Ok(record.clone()),
-            None => Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?),
+    /// Returns the newest version of a document, as far as the group is.
+    pub(super) fn document(&mut self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
+        if let Some(record) = self.documents.get(id) {
+            return Ok(record.clone());
         }
+        let record = self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?;
+        self.before.insert(id.clone(), record.clone());
+        Ok(record)
     }
 
-    fn log(
-        &mut self,
-        sequence: u64,
-        id: &DocumentId,
-        added: Option<Run>,
-        removed: Vec<Run>,
-    ) -> Result<(), Error> {
-        for run in &removed {
+    /// Makes the view what it is after a mutation.
+    fn show(&mut self, added: Option<Run>, removed: &[Run]) {
+        for run in removed {
             self.view.live.remove_range(run.slots());
             self.view.starts.remove(run.first);
             self.removed.push(*run);
@@ -298,54 +469,86 @@ impl<'a> Group<'a> {
             self.view.live.insert_range(run.slots());
             self.view.starts.insert(run.first);
         }
-        let record = LogRecord { ids: vec![id.as_str().to_owned()], added, removed };
-        self.batch.put(&LOG, &sequence, &record)?;
-        let Ends { last_sequence, next_slot } = self.ends;
-        self.batch.put(&HEADER, &HEADER_KEY, &HeaderRecord { last_sequence, next_slot })?;
-        Ok(())
     }
 
-    fn see_fields(&mut self, seen: &FieldTypes) -> Result<(), Error> {
+    /// Returns the types of all fields with those that were seen, if there are new ones among them.
+    fn fields_with(&self, seen: &FieldTypes) -> Option<FieldTypes> {
         let mut fields = FieldTypes::clone(&self.view.fields);
-        if fields.merge(seen) {
-            for (path, _) in seen.iter() {
-                let types = fields.get(path).into_iter().flatten();
-                let types = types.fold(0, |bits, &kind| bits | field_bit(kind));
-                self.batch.put(&FIELDS, &path.to_owned(), &FieldRecord { types })?;
-            }
-            self.view.fields = Arc::new(fields);
-        }
-        Ok(())
+        fields.merge(seen).then_some(fields)
     }
 
-    /// Clears the rows of slots that no view shows any more.
-    fn clear_released(&mut self) -> Result<(), Error> {
-        let released = self.engine.views.release(RELEASED_RUNS_MAX);
-        for run in released.runs {
-            self.batch.remove(&BODIES, &run.first)?;
+    /// Clears the rows of slots that no view shows any more; what does not fit is for a later group.
+    fn clear_released(&mut self) -> Result<Released, Error> {
+        let released = self.engine.views.released(RELEASED_SLOTS_MAX);
+        let mut rows = Batch::new();
+        for run in &released.runs {
+            rows.remove(&BODIES, &run.first)?;
             for slot in run.slots() {
-                self.batch.remove(&PARTS, &slot)?;
+                rows.remove(&PARTS, &slot)?;
                 for settings in self.engine.settings.vectors.values() {
-                    self.batch.remove(&VECTORS, &(settings.number, slot))?;
+                    rows.remove(&VECTORS, &(settings.number, slot))?;
+                }
+                for settings in self.engine.settings.sparse.values() {
+                    rows.remove(&SPARSE, &(settings.number, slot))?;
                 }
             }
         }
-        Ok(())
+        Ok(if self.batch.append(rows).is_ok() { released } else { Released::default() })
     }
 }
 
+/// Stores the types of the fields that have others than before.
+fn put_fields(batch: &mut Batch, before: &FieldTypes, after: &FieldTypes) -> Result<(), Error> {
+    for (path, types) in after.iter() {
+        if before.get(path) != Some(types) {
+            let types = types.iter().fold(0, |bits, &kind| bits | field_bit(kind));
+            batch.put(&FIELDS, &path.to_owned(), &FieldRecord { types })?;
+        }
+    }
+    Ok(())
+}
+
+fn log(
+    batch: &mut Batch,
+    ends: Ends,
+    id: &DocumentId,
+    added: Option<Run>,
+    removed: Vec<Run>,
+) -> Result<(), Error> {
+    let Ends { last_sequence, next_slot } = ends;
+    let record = LogRecord { ids: vec![id.as_str().to_owned()], added, removed };
+    batch.put(&LOG, &last_sequence, &record)?;
+    batch.put(&HEADER, &HEADER_KEY, &HeaderRecord { last_sequence, next_slot })?;
+    Ok(())
+}
+
 /// Hands what was committed to the indexes, so that the next view may show it.
-fn show(engine: &Engine, sequence: Sequence, added: &[(&Prepared, Run)]) -> Result<(), Error> {
+fn show(
+    engine: &Engine,
+    sequence: Sequence,
+    added: &[(Cow<'_, Prepared>, Run)],
+    released: &Released,
+) -> Result<(), Error> {
     for (name, index) in &engine.dense {
         let mut items: Vec<(Slot, &[f32])> = Vec::new();
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {
-                if let Some(vector) = part.vectors.get(name) {
+                if let Some(vector) = part.vectors.get(name).and_then(Vector::as_dense) {
                     items.push((Slot(slot), vector.as_slice()));
                 }
             }
         }
         index.insert(&items).map_err(|error| Error::StoredNotShown(described(&error)))?;
+    }
+    for (name, index) in &engine.sparse {
+        let mut items: Vec<(Slot, &SparseVector)> = Vec::new();
+        for (prepared, run) in added {
+            for (slot, part) in run.slots().zip(&prepared.parts) {
+                let vector = part.vectors.get(name).and_then(Vector::as_sparse);
+                items.extend(vector.map(|vector| (Slot(slot), vector)));
+            }
+        }
+        index.insert(items);
     }
     let mut parts: Vec<LexicalPart<'_>> = Vec::new();
     for (prepared, run) in added {
@@ -355,5 +558,13 @@ fn show(engine: &Engine, sequence: Sequence, added: &[(&Prepared, Run)]) -> Resu
             parts.push(engine.lexical_part(slot, id, payload, &part.span, &part.text));
         }
     }
-    engine.lexical.add(sequence, &parts).map_err(|error| Error::StoredNotShown(described(&error)))
+    let mut gone = SlotSet::new();
+    for run in &released.runs {
+        gone.insert_range(run.slots());
+    }
+    let lexical = &engine.lexical;
+    lexical
+        .remove(sequence, &gone)
+        .and_then(|()| lexical.add(sequence, &parts))
+        .map_err(|error| Error::StoredNotShown(described(&error)))
 }

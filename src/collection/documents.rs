@@ -1,18 +1,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::engine::damaged;
-use super::error::Error;
+use super::error::{Error, described};
 use super::open::Collection;
 use super::records::{DOCUMENTS, DocumentRecord};
 use super::view::View;
 use crate::document::{DocumentId, Filter, Payload, Sequence, Slot, SlotSet, Span};
-use crate::vector::DenseVector;
+use crate::index::lexical::LexicalError;
+use crate::vector::Vector;
 
 /// The most ids of one request.
 const IDS_MAX: usize = 10_000;
 /// The most documents of one page.
-const PAGE_MAX: usize = 1_000;
+pub(super) const PAGE_MAX: usize = 1_000;
+/// How often a document is looked up that is replaced at the same moment.
+const LOOKS_MAX: usize = 1_000;
 
 /// A document as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +27,8 @@ pub struct StoredDocument {
     pub payload: Payload,
     /// The mutation that stored this version.
     pub sequence: Sequence,
+    /// When it expires, in milliseconds since 1970-01-01 UTC; none: never.
+    pub expires_unix_ms: Option<u64>,
     /// Its parts, in order; empty if they were not asked for.
     pub parts: Vec<StoredPart>,
 }
@@ -35,7 +41,7 @@ pub struct StoredPart {
     /// Its text.
     pub text: String,
     /// Its vectors by name; empty if they were not asked for.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
 }
 
 /// How many documents and parts.
@@ -59,10 +65,10 @@ impl Collection {
         with_vectors: bool,
     ) -> Result<Vec<StoredDocument>, Error> {
         check_ids(ids.len())?;
-        let view = self.engine.views.current();
         let mut documents = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(first) = self.first_slot(&view, id)? {
+            // The view keeps the rows while they are read.
+            if let Some((_view, first)) = self.first_slot(id)? {
                 documents.push(self.stored(first, true, with_vectors)?);
             }
         }
@@ -84,21 +90,45 @@ impl Collection {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
         }
-        let view = self.engine.views.current();
-        let allowed = self.allowed(&view, filter)?;
+        let mut view = self.view();
+        let mut allowed = self.allowed(&view, filter)?.into_owned();
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
         let mut page = Vec::new();
+        let mut has_more = false;
         for row in self.engine.database.range(&DOCUMENTS, (start, Bound::Unbounded)) {
-            let (_, record) = row?;
-            if !view.starts.contains(record.first) || !allowed.contains(record.first) {
+            let (id, record) = row?;
+            let mut first = Slot(record.first);
+            if !view.starts.contains(first.0) {
+                // The table is ahead of the view.
+                let Some((newer, slot)) = self.first_slot(&DocumentId::new(id)?)? else { continue };
+                if newer.sequence > view.sequence {
+                    allowed = self.allowed(&newer, filter)?.into_owned();
+                    view = newer;
+                }
+                first = slot;
+            }
+            if !allowed.contains(first.0) {
                 continue;
             }
             if page.len() == limit {
-                return Ok((page, true));
+                has_more = true;
+                break;
             }
-            page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+            page.push(self.stored(first, with_parts, with_vectors)?);
         }
-        Ok((page, false))
+        // What a commit removes is in no row any more, and is there until the commit is done.
+        for (id, record) in self.engine.changing() {
+            let is_within = after.is_none_or(|after| id > *after)
+                && (!has_more || page.last().is_some_and(|last: &StoredDocument| id < last.id));
+            let is_shown = view.starts.contains(record.first) && allowed.contains(record.first);
+            if is_within && is_shown && page.iter().all(|found| found.id != id) {
+                page.push(self.stored(Slot(record.first), with_parts, with_vectors)?);
+            }
+        }
+        page.sort_by(|a, b| a.id.cmp(&b.id));
+        has_more |= page.len() > limit;
+        page.truncate(limit);
+        Ok((page, has_more))
     }
 
     /// Returns how many documents and parts there are, or how many the filter means.
@@ -106,7 +136,7 @@ impl Collection {
     /// # Errors
     /// Invalid input for a filter that does not fit.
     pub fn count(&self, filter: Option<&Filter>) -> Result<Counts, Error> {
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, filter)?;
         Ok(Counts { documents: (&*allowed & &view.starts).len(), parts: allowed.len() })
     }
@@ -131,13 +161,19 @@ impl Collection {
         Ok(unchanged)
     }
 
+    /// Returns the newest view.
+    pub(super) fn view(&self) -> Arc<View> {
+        self.engine.unexpired()
+    }
+
     pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
-        Ok(self.engine.database.get(&DOCUMENTS, &id.as_str().to_owned())?)
+        let now = self.engine.now();
+        Ok(self.engine.record(id)?.filter(|record| !record.is_expired(now)))
     }
 
     /// Returns the ids of the documents that the filter means.
     pub(super) fn ids_of(&self, filter: &Filter) -> Result<BTreeSet<DocumentId>, Error> {
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, Some(filter))?;
         let mut ids = BTreeSet::new();
         for first in &*allowed & &view.starts {
@@ -155,21 +191,45 @@ impl Collection {
     ) -> Result<std::borrow::Cow<'a, SlotSet>, Error> {
         Ok(match filter {
             None => std::borrow::Cow::Borrowed(&view.live),
-            Some(filter) => std::borrow::Cow::Owned(self.engine.lexical.evaluate(
-                filter,
-                &view.fields,
-                &view.live,
-            )?),
+            Some(filter) => {
+                // The parts of a document follow one another: it is read once for all of them.
+                let last = std::cell::RefCell::new(None::<(Slot, Arc<(DocumentId, Payload)>)>);
+                let document_of = |slot: Slot| {
+                    let first = view.start_of(slot);
+                    if let Some((known, document)) = &*last.borrow()
+                        && *known == first
+                    {
+                        return Ok(Some(Arc::clone(document)));
+                    }
+                    let body = self.engine.body(first);
+                    let body = body.map_err(|error| LexicalError::Corrupt(described(&error)))?;
+                    let Some(body) = body else { return Ok(None) };
+                    let document = Arc::new((body.id, body.payload));
+                    last.replace(Some((first, Arc::clone(&document))));
+                    Ok(Some(document))
+                };
+                let lexical = &self.engine.lexical;
+                let slots =
+                    lexical.evaluate_with(filter, &view.fields, &view.live, &document_of)?;
+                std::borrow::Cow::Owned(slots)
+            }
         })
     }
 
-    fn first_slot(&self, view: &View, id: &DocumentId) -> Result<Option<Slot>, Error> {
-        // The table may be a mutation ahead of the view, which then does not show that version.
-        let record = self.record(id)?;
-        Ok(record.map(|record| record.first).filter(|&first| view.starts.contains(first)).map(Slot))
+    /// Returns where the newest version of a document begins, and a view that shows it.
+    pub(super) fn first_slot(&self, id: &DocumentId) -> Result<Option<(Arc<View>, Slot)>, Error> {
+        for _ in 0..LOOKS_MAX {
+            let view = self.view();
+            let Some(record) = self.record(id)? else { return Ok(None) };
+            if view.starts.contains(record.first) {
+                return Ok(Some((view, Slot(record.first))));
+            }
+            // It was replaced between the two lines: the newer version is there by now.
+        }
+        Err(Error::Overloaded { name: self.engine.name.clone(), waiting: self.committer.waiting() })
     }
 
-    fn stored(
+    pub(super) fn stored(
         &self,
         first: Slot,
         with_parts: bool,
@@ -184,7 +244,10 @@ impl Collection {
             parts.push(StoredPart { span: part.span.into(), text: part.text, vectors });
         }
         let sequence = Sequence(body.sequence);
-        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, parts })
+        let record = self.engine.record(&body.id)?;
+        let record = record.filter(|record| record.first == first.0 && record.expires != 0);
+        let expires_unix_ms = record.map(|record| record.expires);
+        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, expires_unix_ms, parts })
     }
 }
 

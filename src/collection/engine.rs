@@ -1,20 +1,39 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use simile_storage::Database;
 
 use super::error::Error;
-use super::records::{BODIES, BodyRecord, PARTS, PartRecord, VECTORS};
+use super::expiry::Expiries;
+use super::jobs::Clock;
+use super::memory::Budget;
+use super::records::{
+    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, PARTS, PartRecord, SPARSE, VECTORS,
+};
 use super::settings::Settings;
+use super::upkeep::Maintenance;
 use super::view::Views;
-use crate::document::{DocumentId, Payload, Slot, Span};
+use crate::document::{DocumentId, FieldPath, Payload, Slot, Span};
+use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
-use crate::vector::DenseVector;
+use crate::index::sparse::SparseIndex;
+use crate::vector::{DenseVector, Vector};
 
 /// Vectors of random parts, and how many parts there were when they were drawn.
 pub(super) type Sample = (u64, Arc<Vec<Vec<f32>>>);
+
+/// Tells the time.
+#[derive(Clone)]
+pub(super) struct EngineClock(pub(super) Clock);
+
+impl std::fmt::Debug for EngineClock {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("EngineClock")
+    }
+}
 
 /// Everything of one open collection that readers, the committer and maintenance share.
 #[derive(Debug)]
@@ -24,9 +43,23 @@ pub(super) struct Engine {
     pub(super) settings: Settings,
     pub(super) database: Arc<Database>,
     pub(super) dense: BTreeMap<String, DenseIndex>,
+    pub(super) sparse: BTreeMap<String, SparseIndex>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
+    pub(super) expiries: Expiries,
+    pub(super) clock: EngineClock,
     pub(super) read_only: OnceLock<String>,
+    /// What was stored under the ids that a commit changes, until it is durable and visible. Stays
+    /// if the commit fails.
+    changing: RwLock<HashMap<DocumentId, Option<DocumentRecord>>>,
+    /// Whether a read met damage, so that upkeep is to look at the indexes.
+    pub(super) is_suspect: AtomicBool,
+    pub(super) maintenance: Maintenance,
+    pub(super) budget: Arc<Budget>,
+    /// Held while the indexes know of a mutation that is not visible yet.
+    pub(super) applying: Mutex<()>,
+    /// What is wrong with the tables: nothing is answered from them any more.
+    pub(super) damage: OnceLock<String>,
     /// Vectors of random parts by vector name, and how many parts there were when they were drawn.
     pub(super) samples: Mutex<BTreeMap<String, Sample>>,
 }
@@ -40,20 +73,102 @@ pub(super) struct Body {
     pub(super) payload: Payload,
 }
 
+/// How an engine begins.
+pub(super) struct Beginning {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) database: Arc<Database>,
+    pub(super) dense: BTreeMap<String, DenseIndex>,
+    pub(super) sparse: BTreeMap<String, SparseIndex>,
+    pub(super) lexical: LexicalIndex,
+    pub(super) views: Views,
+    pub(super) maintenance: Maintenance,
+    pub(super) budget: Arc<Budget>,
+    pub(super) clock: EngineClock,
+}
+
 impl Engine {
+    /// Returns an engine that takes writes.
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let Beginning { name, folder, settings, database, dense, lexical, views, .. } = beginning;
+        let Beginning { sparse, maintenance, budget, clock, .. } = beginning;
+        Self {
+            name,
+            folder,
+            settings,
+            database,
+            dense,
+            sparse,
+            lexical,
+            views,
+            expiries: Expiries::default(),
+            clock,
+            read_only: OnceLock::new(),
+            changing: RwLock::default(),
+            is_suspect: AtomicBool::new(false),
+            maintenance,
+            budget,
+            applying: Mutex::default(),
+            damage: OnceLock::new(),
+            samples: Mutex::default(),
+        }
+    }
+
     /// Ends writing for good: what could not be written may be lost, so nothing is tried again.
     pub(super) fn stop_writing(&self, reason: String) {
         let _first_reason_stays = self.read_only.set(reason);
     }
 
+    /// Lets upkeep look at the indexes if the error says that something is damaged.
+    pub(super) fn suspect(&self, error: &Error) {
+        if error.kind() == ErrorKind::Corrupt {
+            self.is_suspect.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns why no writes are taken, if so.
+    pub(super) fn read_only(&self) -> Option<String> {
+        let stopped = self.read_only.get().cloned();
+        stopped.or_else(|| self.database.is_read_only().map(ToString::to_string))
+    }
+
     /// Returns quietly while writes are taken.
     pub(super) fn check_writable(&self) -> Result<(), Error> {
-        match self.read_only.get() {
-            Some(reason) => {
-                Err(Error::ReadOnly { name: self.name.clone(), reason: reason.clone() })
-            }
+        match self.read_only() {
+            Some(reason) => Err(Error::ReadOnly { name: self.name.clone(), reason }),
             None => Ok(()),
         }
+    }
+
+    /// Says what is stored under ids before a commit changes it.
+    pub(super) fn begin_change(&self, before: HashMap<DocumentId, Option<DocumentRecord>>) {
+        *self.changing.write().unwrap_or_else(PoisonError::into_inner) = before;
+    }
+
+    /// Says that the commit is durable and visible.
+    pub(super) fn end_change(&self) {
+        self.changing.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Returns what is stored under ids that a commit is changing.
+    pub(super) fn changing(&self) -> Vec<(DocumentId, DocumentRecord)> {
+        let changing = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let stored = changing.iter().filter_map(|(id, record)| Some((id, record.as_ref()?)));
+        stored.map(|(id, record)| (id.clone(), record.clone())).collect()
+    }
+
+    /// Returns the newest version of a document that is durable and visible. The table may be one
+    /// commit ahead of that.
+    pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
+        // In this order: what a commit wrote after the read is not in it, and what it wrote before
+        // is either still changing or done.
+        let stored = self.database.get(&DOCUMENTS, &id.as_str().to_owned())?;
+        let changing = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(match changing.get(id) {
+            Some(before) => before.clone(),
+            None => stored,
+        })
     }
 
     /// Returns what the parts that begin at this slot share.
@@ -70,16 +185,37 @@ impl Engine {
     }
 
     /// Returns the vectors of a part by name.
-    pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, DenseVector>, Error> {
+    pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, Vector>, Error> {
         let mut vectors = BTreeMap::new();
-        for (name, settings) in &self.settings.vectors {
-            if let Some(record) = self.database.get(&VECTORS, &(settings.number, slot.0))? {
-                let vector = DenseVector::new(record.components())
-                    .map_err(|error| damaged("vector", slot.0, error))?;
-                vectors.insert(name.clone(), vector);
-            }
+        for name in self.settings.vectors.keys().chain(self.settings.sparse.keys()) {
+            vectors.extend(self.vector(name, slot)?.map(|vector| (name.clone(), vector)));
         }
         Ok(vectors)
+    }
+
+    /// Returns the vector of a part under one name.
+    pub(super) fn vector(&self, name: &str, slot: Slot) -> Result<Option<Vector>, Error> {
+        if let Some(settings) = self.settings.vectors.get(name) {
+            let record = self.database.get(&VECTORS, &(settings.number, slot.0))?;
+            let vector = record.map(|record| DenseVector::new(record.components())).transpose();
+            return Ok(vector.map_err(|error| damaged("vector", slot.0, error))?.map(Vector::from));
+        }
+        if let Some(settings) = self.settings.sparse.get(name) {
+            let record = self.database.get(&SPARSE, &(settings.number, slot.0))?;
+            let vector = record.map(|record| record.vector()).transpose();
+            let vector = vector.map_err(|error| damaged("sparse vector", slot.0, error))?;
+            return Ok(vector.map(Vector::from));
+        }
+        Ok(None)
+    }
+
+    /// Returns the one field of a document's payload, or the object, that a path begins with; the
+    /// rest of the payload is passed over.
+    pub(super) fn field(&self, first: Slot, path: &FieldPath) -> Result<Payload, Error> {
+        let record = self.database.get(&BODIES, &first.0)?;
+        let record = record.ok_or_else(|| damaged("body", first.0, "missing"))?;
+        let name = path.0.split('.').next().unwrap_or_default();
+        record.field(name).map_err(|error| damaged("body", first.0, error))
     }
 
     /// Returns what the lexical index takes of parts.

@@ -4,6 +4,7 @@ use simile_storage::{StorageError, StorageErrorKind};
 
 use super::settings::NAME_BYTES_MAX;
 use crate::cancel::Interrupted;
+use crate::cluster::ClusterError;
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::embed::EmbedError;
 use crate::error::{Classified, ErrorKind};
@@ -20,6 +21,19 @@ pub enum Error {
     /// A collection that is there already.
     #[error("there is a collection `{0}` already")]
     CollectionExists(String),
+    /// A document that is not there.
+    #[error("there is no document `{0}`")]
+    UnknownDocument(String),
+    /// A document that is in another state than a mutation expects.
+    #[error("document `{id}` is expected {expected}, and {actual}")]
+    OtherState {
+        /// The document.
+        id: String,
+        /// What is expected.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
     /// A text that names nothing.
     #[error(
         "the name of a {what} has 1 to {NAME_BYTES_MAX} of the letters A-Z a-z 0-9 _ -, got `{name}`"
@@ -53,8 +67,8 @@ pub enum Error {
         /// What failed.
         reason: String,
     },
-    /// A collection that was closed or deleted while it was in use.
-    #[error("collection `{0}` was closed")]
+    /// A collection that was closed or deleted while it was in use, or is being opened.
+    #[error("collection `{0}` is closed")]
     Closed(String),
     /// A data directory that another process serves.
     #[error("the data directory {} is in use by another process{holder}", folder.display())]
@@ -71,6 +85,19 @@ pub enum Error {
         name: String,
         /// How many writes wait.
         waiting: usize,
+    },
+    /// More memory than the collections may take together.
+    #[error(
+        "the memory budget is {bytes_max} bytes, {used} are in use and {more} more are asked for: \
+         try again when upkeep has moved some to disk, or raise `memory_bytes_max`"
+    )]
+    OverBudget {
+        /// The most bytes.
+        bytes_max: u64,
+        /// The bytes in use.
+        used: u64,
+        /// The bytes that are asked for.
+        more: u64,
     },
     /// An embedder whose vectors are not comparable with the stored ones.
     #[error(
@@ -152,6 +179,9 @@ pub enum Error {
     /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// Vectors that cannot be clustered.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The work was ended early.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -163,7 +193,9 @@ pub enum Error {
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownCollection(_) | Self::UnknownJob(_) => ErrorKind::NotFound,
+            Self::UnknownCollection(_) | Self::UnknownDocument(_) | Self::UnknownJob(_) => {
+                ErrorKind::NotFound
+            }
             Self::CollectionExists(_) => ErrorKind::AlreadyExists,
             Self::Name { .. } | Self::Settings(_) | Self::TooMuch { .. } => ErrorKind::InvalidInput,
             Self::Quarantined { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,
@@ -172,8 +204,10 @@ impl Classified for Error {
             | Self::InUse { .. }
             | Self::StoredNotShown(_)
             | Self::Io(_) => ErrorKind::Unavailable,
-            Self::Overloaded { .. } => ErrorKind::Overloaded,
-            Self::OtherEmbedder { .. } | Self::Full => ErrorKind::Conflict,
+            Self::Overloaded { .. } | Self::OverBudget { .. } => ErrorKind::Overloaded,
+            Self::OtherEmbedder { .. } | Self::OtherState { .. } | Self::Full => {
+                ErrorKind::Conflict
+            }
             Self::NewerFormat { .. } => ErrorKind::Unsupported,
             Self::Storage(error) => storage_kind(error),
             Self::Dense(error) => error.kind(),
@@ -184,6 +218,7 @@ impl Classified for Error {
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Embed(error) => error.kind(),
+            Self::Cluster(error) => error.kind(),
             Self::Interrupted(error) => error.kind(),
         }
     }

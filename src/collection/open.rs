@@ -1,26 +1,32 @@
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use simile_storage::{Database, Options};
 
-use super::SharedEmbedders;
+use super::catalogue::CollectionsOptions;
 use super::checkpoint::Checkpoint;
 use super::commit::{Committer, Ends};
-use super::engine::{Engine, damaged};
-use super::error::Error;
-use super::files;
+use super::engine::{Beginning, Engine, EngineClock, damaged};
+use super::error::{Error, described};
+use super::memory::Budget;
 use super::records::{
-    DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, VECTORS, field_types,
+    BODIES, DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, Run, SPARSE, VECTORS,
+    field_types,
 };
 use super::settings::Settings;
-use super::upkeep;
+use super::upkeep::{self, Maintenance};
 use super::view::{View, Views};
-use crate::document::{DocumentId, FieldTypes, Sequence, Slot, SlotSet, Span};
-use crate::index::dense::DenseIndex;
-use crate::index::lexical::{LexicalIndex, LexicalOptions};
+use super::{SharedEmbedders, files};
+use crate::document::{DocumentId, FieldTypes, Payload, Sequence, Slot, SlotSet, Span};
+use crate::error::{Classified as _, ErrorKind};
+use crate::index::dense::{DenseError, DenseIndex, DenseOptions};
+use crate::index::lexical::{LexicalError, LexicalIndex, LexicalOptions, LexicalPart};
+use crate::index::sparse::SparseIndex;
 
+/// Tables of at most so many bytes are read whole on opening; larger ones by upkeep.
+const VERIFIED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// How many parts are handed to an index at a time while it is filled from the tables.
 const REFILL_PARTS: usize = 512;
 
@@ -28,7 +34,7 @@ const REFILL_PARTS: usize = 512;
 #[derive(Debug)]
 pub struct Collection {
     pub(super) engine: Arc<Engine>,
-    pub(super) committer: Committer,
+    pub(super) committer: Arc<Committer>,
     pub(super) embedders: SharedEmbedders,
     upkeep: Mutex<Option<(crossbeam_channel::Sender<()>, JoinHandle<()>)>>,
 }
@@ -44,47 +50,60 @@ impl Collection {
     pub(super) fn open(
         name: &str,
         folder: &Path,
-        cache_bytes_max: u64,
+        options: &CollectionsOptions,
+        budget: Arc<Budget>,
         embedders: SharedEmbedders,
     ) -> Result<Self, Error> {
         let settings = Settings::read(folder)?;
-        // Records carry their own checksums; reading all of them would make start-up depend on size.
-        let options = Options { cache_bytes_max, verify_on_open: false, ..Options::default() };
-        let database = Arc::new(Database::open(&folder.join(files::TABLES), &options)?);
-        let (view, ends) = current_view(folder, &database)?;
+        let tables = folder.join(files::TABLES);
+        let options_of_tables = Options {
+            cache_bytes_max: options.cache_bytes_max,
+            // Records carry their own checksums; reading all of them would make start-up depend on
+            // size, so that upkeep does it where they are many.
+            verify_on_open: files::size(&tables) <= VERIFIED_BYTES_MAX,
+            ..Options::default()
+        };
+        let database = Arc::new(Database::open(&tables, &options_of_tables)?);
+        let Opened { view, ends, retired } = current_view(folder, &database)?;
+        let views = Views::new(view);
+        for (sequence, runs) in retired {
+            views.retire(sequence, runs);
+        }
         let mut dense = BTreeMap::new();
         for (vector, settings) in &settings.vectors {
             let folder = folder.join(files::DENSE).join(vector);
-            dense.insert(vector.clone(), DenseIndex::open(&folder, settings.dense_options(None))?);
+            let index = open_dense(&folder, settings.dense_options(options.seal_at), ends)?;
+            dense.insert(vector.clone(), index);
         }
-        let lexical_folder = folder.join(files::LEXICAL);
-        let open_lexical = || {
-            fs_err::create_dir_all(&lexical_folder)?;
-            Ok::<_, Error>(LexicalIndex::open(&lexical_folder, &LexicalOptions::default())?)
-        };
-        let mut lexical = open_lexical();
-        if lexical.as_ref().map_or(true, |index| index.applied() > view.sequence) {
-            // Derived: what cannot be read, or knows more than the tables, is made anew.
-            drop(lexical);
-            files::remove_folder(&lexical_folder)?;
-            lexical = open_lexical();
-        }
-        let engine = Engine {
+        let sparse = settings.sparse.keys().map(|name| (name.clone(), SparseIndex::new()));
+        let sparse = sparse.collect();
+        let lexical = open_lexical(&folder.join(files::LEXICAL), views.current().sequence)?;
+        let engine = Engine::new(Beginning {
             name: name.to_owned(),
             folder: folder.to_owned(),
             settings,
             database,
             dense,
-            lexical: lexical?,
-            views: Views::new(view),
-            read_only: OnceLock::new(),
-            samples: Mutex::default(),
-        };
+            sparse,
+            lexical,
+            views,
+            maintenance: Maintenance::new(options),
+            budget,
+            clock: EngineClock(Arc::clone(&options.clock)),
+        });
+        engine.load_expiries()?;
         engine.refill_dense()?;
+        engine.refill_sparse()?;
         engine.refill_lexical()?;
+        if Checkpoint::is_damaged(folder)
+            && let Err(error) = engine.write_checkpoint()
+        {
+            tracing::warn!(%error, "a damaged checkpoint could not be written anew");
+        }
+        engine.note_memory();
         let engine = Arc::new(engine);
-        let committer = Committer::start(Arc::clone(&engine), ends)?;
-        let upkeep = upkeep::start(Arc::clone(&engine))?;
+        let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);
+        let upkeep = upkeep::start(Arc::clone(&engine), Arc::downgrade(&committer))?;
         Ok(Self { engine, committer, embedders, upkeep: Mutex::new(Some(upkeep)) })
     }
 
@@ -116,8 +135,59 @@ impl Drop for Collection {
     }
 }
 
+/// Opens a dense index. Derived: one that is none, or holds slots that the tables have not given yet,
+/// is made anew.
+fn open_dense(folder: &Path, options: DenseOptions, ends: Ends) -> Result<DenseIndex, Error> {
+    let opened = DenseIndex::open(folder, options.clone());
+    let index = match opened {
+        Err(DenseError::Corrupt { .. }) => None,
+        Err(DenseError::Io(error)) if error.kind() == std::io::ErrorKind::NotADirectory => None,
+        Ok(index) if index.sealed().max().is_some_and(|slot| slot >= ends.next_slot) => None,
+        other => Some(other?),
+    };
+    let index = match index {
+        Some(index) => index,
+        None => {
+            tracing::warn!(folder = %folder.display(), "a dense index is not of these tables");
+            files::remove_folder(folder)?;
+            DenseIndex::open(folder, options)?
+        }
+    };
+    for damaged in index.discarded() {
+        let (file, reason) = (damaged.file.display(), &damaged.reason);
+        tracing::warn!(%file, reason, "a damaged part of a dense index is made anew");
+    }
+    Ok(index)
+}
+
+/// Opens the lexical index. Derived: one that cannot be read, or knows more than the tables, is made
+/// anew.
+fn open_lexical(folder: &Path, last: Sequence) -> Result<LexicalIndex, Error> {
+    let open = || LexicalIndex::open(folder, &LexicalOptions::default());
+    let reason = match open() {
+        Ok(index) if index.applied() <= last => return Ok(index),
+        Ok(index) => format!("it has {} mutations, the tables {}", index.applied().0, last.0),
+        // What the system refuses now it may allow later: nothing is wrong with the files.
+        Err(error) if error.kind() == ErrorKind::Unavailable && folder.is_dir() => {
+            return Err(error.into());
+        }
+        Err(error) => described(&error),
+    };
+    tracing::warn!(folder = %folder.display(), reason, "the lexical index is made anew");
+    files::remove_folder(folder)?;
+    Ok(open()?)
+}
+
+/// What the tables say on opening.
+struct Opened {
+    view: View,
+    ends: Ends,
+    /// What was removed and has rows still.
+    retired: Vec<(Sequence, Vec<Run>)>,
+}
+
 /// Returns the state after the newest mutation: a checkpoint and the log after it, or a scan.
-fn current_view(folder: &Path, database: &Database) -> Result<(View, Ends), Error> {
+fn current_view(folder: &Path, database: &Database) -> Result<Opened, Error> {
     let header = database
         .get(&HEADER, &HEADER_KEY)?
         .unwrap_or(HeaderRecord { last_sequence: 0, next_slot: 0 });
@@ -135,8 +205,28 @@ fn current_view(folder: &Path, database: &Database) -> Result<(View, Ends), Erro
             fields.insert(&path, kind);
         }
     }
-    let view = View { sequence: last, live, starts, fields: Arc::new(fields) };
-    Ok((view, Ends { last_sequence: header.last_sequence, next_slot: header.next_slot }))
+    let fields = Arc::new(fields);
+    let view = View { sequence: last, live, starts, fields, shown_by: None };
+    let ends = Ends { last_sequence: header.last_sequence, next_slot: header.next_slot };
+    Ok(Opened { view, ends, retired: retired(database)? })
+}
+
+/// Returns what the log says was removed and has rows still: the log is kept that long.
+fn retired(database: &Database) -> Result<Vec<(Sequence, Vec<Run>)>, Error> {
+    let mut retired = Vec::new();
+    for row in database.scan(&LOG) {
+        let (sequence, record) = row?;
+        let mut runs = Vec::new();
+        for run in record.removed {
+            if database.contains(&BODIES, &run.first)? {
+                runs.push(run);
+            }
+        }
+        if !runs.is_empty() {
+            retired.push((Sequence(sequence), runs));
+        }
+    }
+    Ok(retired)
 }
 
 /// Returns the sets after the log that follows the checkpoint; nothing if the log has a gap.
@@ -165,7 +255,8 @@ fn replay(
     Ok((next == last.0 + 1).then_some((live, starts)))
 }
 
-fn scan(database: &Database) -> Result<(SlotSet, SlotSet), Error> {
+/// Returns the sets as the tables of documents say.
+pub(super) fn scan(database: &Database) -> Result<(SlotSet, SlotSet), Error> {
     let (mut live, mut starts) = (SlotSet::new(), SlotSet::new());
     for row in database.scan(&DOCUMENTS) {
         let (_, record) = row?;
@@ -197,7 +288,29 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds what was stored after the lexical index was last committed.
+    /// Inserts what is live and not in the sparse indexes.
+    pub(super) fn refill_sparse(&self) -> Result<(), Error> {
+        let view = self.views.current();
+        for (name, index) in &self.sparse {
+            let Some(settings) = self.settings.sparse.get(name) else { continue };
+            let missing: Vec<u32> = (&view.live - index.slots()).iter().collect();
+            for slots in missing.chunks(REFILL_PARTS) {
+                let mut rows = Vec::with_capacity(slots.len());
+                for &slot in slots {
+                    if let Some(record) = self.database.get(&SPARSE, &(settings.number, slot))? {
+                        let vector = record
+                            .vector()
+                            .map_err(|error| damaged("sparse vector", slot, error))?;
+                        rows.push((Slot(slot), vector));
+                    }
+                }
+                index.insert(rows.iter().map(|(slot, vector)| (*slot, vector)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was stored after the lexical index was last committed, and forgets what is gone.
     pub(super) fn refill_lexical(&self) -> Result<(), Error> {
         let view = self.views.current();
         let applied = self.lexical.applied();
@@ -205,11 +318,21 @@ impl Engine {
             Some(slots) => &slots & &view.live,
             None => view.live.clone(),
         };
-        let slots: Vec<u32> = since.iter().collect();
-        for slots in slots.chunks(REFILL_PARTS) {
-            self.add_to_lexical(view.sequence, slots)?;
-        }
-        Ok(())
+        self.lexical.remove(view.sequence, &(self.lexical.slots() - &view.live))?;
+        self.add_to_lexical(&since, &mut |parts| self.lexical.add(view.sequence, parts))
+    }
+
+    /// Builds the lexical index anew from the tables.
+    pub(super) fn rebuild_lexical(&self) -> Result<(), Error> {
+        self.lexical.rebuild(|take| {
+            let view = {
+                // What the index was given before is visible after.
+                let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+                self.views.current()
+            };
+            self.add_to_lexical(&view.live, take)?;
+            Ok(view.sequence)
+        })
     }
 
     /// Returns the slots that mutations after this one brought; nothing if the log does not reach
@@ -230,29 +353,44 @@ impl Engine {
         Ok((next == self.views.current().sequence.0 + 1).then_some(slots))
     }
 
-    fn add_to_lexical(&self, sequence: Sequence, slots: &[u32]) -> Result<(), Error> {
-        struct Row {
-            slot: Slot,
-            id: DocumentId,
-            payload: crate::document::Payload,
-            span: Span,
-            text: String,
+    /// Hands the parts in these slots to the lexical index, some at a time.
+    pub(super) fn add_to_lexical(
+        &self,
+        slots: &SlotSet,
+        take: &mut dyn FnMut(&[LexicalPart<'_>]) -> Result<(), LexicalError>,
+    ) -> Result<(), Error> {
+        let slots: Vec<u32> = slots.iter().collect();
+        for slots in slots.chunks(REFILL_PARTS) {
+            let rows = slots.iter().map(|&slot| self.lexical_row(Slot(slot)));
+            let rows: Vec<LexicalRow> = rows.collect::<Result<_, _>>()?;
+            let parts: Vec<LexicalPart<'_>> = rows.iter().map(|row| row.part(self)).collect();
+            take(&parts)?;
         }
-        let mut rows = Vec::with_capacity(slots.len());
-        for &slot in slots {
-            let part = self.part(Slot(slot))?.ok_or_else(|| damaged("part", slot, "missing"))?;
-            let body = self
-                .body(Slot(part.first))?
-                .ok_or_else(|| damaged("body", part.first, "missing"))?;
-            let span = Span::from(part.span);
-            let (id, payload, text) = (body.id, body.payload, part.text);
-            rows.push(Row { slot: Slot(slot), id, payload, span, text });
-        }
-        let parts: Vec<_> = rows
-            .iter()
-            .map(|row| self.lexical_part(row.slot, &row.id, &row.payload, &row.span, &row.text))
-            .collect();
-        self.lexical.add(sequence, &parts)?;
         Ok(())
+    }
+
+    /// Reads what the lexical index takes of a part.
+    pub(super) fn lexical_row(&self, slot: Slot) -> Result<LexicalRow, Error> {
+        let part = self.part(slot)?.ok_or_else(|| damaged("part", slot.0, "missing"))?;
+        let body =
+            self.body(Slot(part.first))?.ok_or_else(|| damaged("body", part.first, "missing"))?;
+        let (id, payload, text) = (body.id, body.payload, part.text);
+        Ok(LexicalRow { slot, id, payload, span: Span::from(part.span), text })
+    }
+}
+
+/// What the lexical index takes of a part, as it was read.
+pub(super) struct LexicalRow {
+    slot: Slot,
+    id: DocumentId,
+    payload: Payload,
+    span: Span,
+    text: String,
+}
+
+impl LexicalRow {
+    /// Returns the part.
+    pub(super) fn part<'a>(&'a self, engine: &Engine) -> LexicalPart<'a> {
+        engine.lexical_part(self.slot, &self.id, &self.payload, &self.span, &self.text)
     }
 }

@@ -12,12 +12,24 @@ use crate::ingest::{Outcome, PartSource, Source, SourceContent};
 use crate::query::SearchRequest;
 use crate::vector::{DenseVector, Metric};
 
-struct NoEmbedders;
+mod cluster;
+mod crash;
+mod damage;
+
+pub(super) struct NoEmbedders;
 
 impl Embedders for NoEmbedders {
     fn get(&self, name: &str) -> Result<EmbedderHandle, EmbedError> {
         Err(EmbedError::UnknownModel { name: name.to_owned(), known: String::new() })
     }
+}
+
+/// Returns a folder for files that need not outlive the machine: in memory where there is such a
+/// place, since what a disk does is not tested with it.
+fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let found = memory.is_dir().then(|| tempfile::tempdir_in(memory).ok()).flatten();
+    found.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
 fn open(folder: &std::path::Path) -> Collections {
@@ -42,7 +54,7 @@ fn id(number: u64) -> DocumentId {
 fn source(number: u64, parts: &[f32], group: i64) -> Source {
     let part = |&x: &f32| PartSource {
         text: format!("part of {number} at {x}"),
-        vectors: BTreeMap::from([("v".to_owned(), DenseVector::new(vec![x, 1.0]).unwrap())]),
+        vectors: BTreeMap::from([("v".to_owned(), DenseVector::new(vec![x, 1.0]).unwrap().into())]),
         span: None,
     };
     Source {
@@ -82,7 +94,7 @@ fn check(collection: &Collection, model: &Model, x: f32, context: &str) {
             continue;
         }
         let request = SearchRequest {
-            vectors: BTreeMap::from([("v".into(), DenseVector::new(vec![x, 1.0]).unwrap())]),
+            vectors: BTreeMap::from([("v".into(), DenseVector::new(vec![x, 1.0]).unwrap().into())]),
             filter: filter.map(group_is),
             limit: 5,
             ..SearchRequest::default()
@@ -91,7 +103,7 @@ fn check(collection: &Collection, model: &Model, x: f32, context: &str) {
         let found: Vec<DocumentId> = answer.hits.into_iter().map(|hit| hit.id).collect();
         assert_eq!(found, nearest(model, x, filter), "{context}, filter {filter:?}");
     }
-    let verified = collection.verify(&Cancellation::new()).unwrap();
+    let verified = collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
     assert_eq!(verified.problems, Vec::<String>::new(), "{context}");
 }
 
@@ -211,6 +223,34 @@ fn a_damaged_collection_is_quarantined_and_the_others_are_served() {
     let error = collections.get("bad").unwrap_err();
     assert!(matches!(error, Error::Quarantined { .. }), "{error}");
     assert!(error.to_string().contains("checksum"), "{error}");
+}
+
+#[test]
+fn a_write_that_no_row_has_room_for_is_refused_alone_and_writing_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let collections = open(folder.path());
+    let collection = collections.create("c", &given(2)).unwrap();
+    // Each name and the depth are allowed, and no key has room for all of them together.
+    let name = "n".repeat(128);
+    let deep = (0..15)
+        .fold(Value::Integer(1), |inner, _| Value::Object(BTreeMap::from([(name.clone(), inner)])));
+    let mut sources: Vec<Source> = (0..40).map(|n| source(n, &[1.0], 0)).collect();
+    sources[20].payload.insert(name.clone(), deep);
+    let results = collection.store(sources, &Cancellation::new()).unwrap();
+    for (place, result) in results.iter().enumerate() {
+        match &result.outcome {
+            Outcome::Failed(error) => {
+                assert_eq!(place, 20, "{error}");
+                assert!(error.message.contains("at most 2048 bytes, got 2"), "{error}");
+            }
+            outcome => assert!(place != 20 && matches!(outcome, Outcome::Stored(_)), "{place}"),
+        }
+    }
+    let later = collection.store(vec![source(20, &[1.0], 0)], &Cancellation::new()).unwrap();
+    assert!(matches!(later[0].outcome, Outcome::Stored(_)), "{later:?}");
+    assert_eq!(collection.count(None).unwrap().documents, 40);
+    let verified = collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
+    assert_eq!(verified.problems, Vec::<String>::new());
 }
 
 #[test]

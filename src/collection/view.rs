@@ -18,12 +18,16 @@ pub(super) struct View {
     pub(super) starts: SlotSet,
     /// What each payload field was seen to hold.
     pub(super) fields: Arc<FieldTypes>,
+    /// The view whose slots these are, where some of them are left out: as long as it lives, they
+    /// are not cleared.
+    pub(super) shown_by: Option<Arc<View>>,
 }
 
 /// The view of the newest mutation, and the slots that only older views show.
 #[derive(Debug)]
 pub(super) struct Views {
     current: RwLock<Arc<View>>,
+    /// Taken before `current`.
     retired: Mutex<VecDeque<Retired>>,
 }
 
@@ -31,6 +35,7 @@ pub(super) struct Views {
 #[derive(Debug)]
 struct Retired {
     last_shown_by: Weak<View>,
+    /// The first mutation after that view.
     sequence: Sequence,
     runs: Vec<Run>,
 }
@@ -40,8 +45,6 @@ struct Retired {
 pub(super) struct Released {
     /// The slots.
     pub(super) runs: Vec<Run>,
-    /// Every removal up to this mutation is released, by this call or before.
-    pub(super) through: Sequence,
 }
 
 impl View {
@@ -71,35 +74,67 @@ impl Views {
 
     /// Makes a view the newest; the runs are those that it no longer shows.
     pub(super) fn publish(&self, view: View, removed: Vec<Run>) {
-        let sequence = view.sequence;
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, Arc::new(view));
         drop(current);
         if !removed.is_empty() {
             let last_shown_by = Arc::downgrade(&before);
-            let retired = Retired { last_shown_by, sequence, runs: removed };
-            self.retired.lock().unwrap_or_else(PoisonError::into_inner).push_back(retired);
+            // One view may show several mutations, any of which may have removed them.
+            let sequence = Sequence(before.sequence.0 + 1);
+            retired.push_back(Retired { last_shown_by, sequence, runs: removed });
         }
     }
 
-    /// Returns slots that no view shows any more, `runs_max` runs at a time at least.
-    pub(super) fn release(&self, runs_max: usize) -> Released {
-        // Nothing published after this can be waiting without being in the queue below.
-        let newest = self.current().sequence;
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns slots that no view shows any more, about `slots_max` of them. They are returned again
+    /// until they are forgotten.
+    pub(super) fn released(&self, slots_max: u64) -> Released {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let mut released = Released::default();
-        while released.runs.len() < runs_max
-            && let Some(oldest) = retired.front()
-            && oldest.last_shown_by.strong_count() == 0
-        {
-            released.runs.extend_from_slice(&oldest.runs);
-            retired.pop_front();
+        let mut slots = 0;
+        for oldest in &*retired {
+            for run in &oldest.runs {
+                if oldest.last_shown_by.strong_count() > 0 || slots >= slots_max {
+                    return released;
+                }
+                slots += u64::from(run.count);
+                released.runs.push(*run);
+            }
         }
-        released.through = match retired.front() {
-            Some(waiting) => Sequence(waiting.sequence.0.saturating_sub(1)).min(newest),
-            None => newest,
-        };
         released
+    }
+
+    /// Forgets what [`Self::released`] returned: its rows are gone.
+    pub(super) fn forget(&self, released: &Released) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = released.runs.len();
+        while count > 0
+            && let Some(oldest) = retired.front_mut()
+        {
+            let forgotten = count.min(oldest.runs.len());
+            oldest.runs.drain(..forgotten);
+            count -= forgotten;
+            if oldest.runs.is_empty() {
+                retired.pop_front();
+            }
+        }
+    }
+
+    /// Returns the mutation up to which the rows of all that was removed are gone.
+    pub(super) fn cleared(&self) -> Sequence {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        match retired.front() {
+            Some(waiting) => Sequence(waiting.sequence.0.saturating_sub(1)),
+            None => self.current().sequence,
+        }
+    }
+
+    /// Adds slots that no view shows and whose rows are still there, as a removal by this mutation.
+    pub(super) fn retire(&self, sequence: Sequence, runs: Vec<Run>) {
+        if !runs.is_empty() {
+            let retired = Retired { last_shown_by: Weak::new(), sequence, runs };
+            self.retired.lock().unwrap_or_else(PoisonError::into_inner).push_back(retired);
+        }
     }
 
     /// Returns the slots that the newest or an older view shows: what indexes must not drop.
@@ -130,15 +165,20 @@ mod tests {
         let newer = views.current();
         views.publish(view(3, 4..10), vec![run(2, 2)]);
 
-        assert_eq!(views.release(10), Released { runs: vec![], through: Sequence(1) });
+        assert_eq!(views.released(10), Released { runs: vec![] });
+        assert_eq!(views.cleared(), Sequence(1));
         assert_eq!(views.shown(), (0..10).collect());
         drop(newer);
-        assert_eq!(views.release(10).runs, [], "an older view still shows both");
+        assert_eq!(views.released(10).runs, [], "an older view still shows both");
         drop(oldest);
-        let released = views.release(10);
-        assert_eq!(released.runs, [run(0, 2), run(2, 2)]);
-        assert_eq!(released.through, Sequence(3));
-        assert_eq!(views.shown(), (4..10).collect());
+        let first = Released { runs: vec![run(0, 2)] };
+        assert_eq!(views.released(1), first);
+        let all = Released { runs: vec![run(0, 2), run(2, 2)] };
+        assert_eq!(views.released(10), all);
+        views.forget(&first);
+        assert_eq!((views.cleared(), views.shown()), (Sequence(2), (2..10).collect()));
+        views.forget(&views.released(10));
+        assert_eq!((views.cleared(), views.shown()), (Sequence(3), (4..10).collect()));
     }
 
     #[test]

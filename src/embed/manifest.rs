@@ -2,84 +2,42 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fingerprint;
+use super::{Fingerprint, Method, Specification};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DIMENSION_MAX, Metric};
+use crate::vector::{DIMENSION_MAX, Form, Metric};
 
 /// The format of manifests that this build reads.
-const SCHEMA: u32 = 1;
-
-/// What sort of model a manifest describes. Persisted by name; kinds may be added, never renamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A text transformer whose safetensors become an ONNX graph here.
-    BertText,
-}
-
-impl Kind {
-    /// Returns the name that manifests use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BertText => "bert-text",
-        }
-    }
-}
-
-/// How the vectors of the tokens become the vector of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pooling {
-    /// The mean over the tokens.
-    Mean,
-    /// The vector of the first token.
-    Cls,
-}
+pub(super) const SCHEMA: u32 = 1;
+/// The most components that a sparse vector could have.
+const SPARSE_DIMENSION_MAX: usize = 1 << 31;
 
 /// What a model is, where its files come from and how they are checked. A TOML file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The format of the manifest.
     pub schema: u32,
     /// The name it is asked for by.
     pub name: String,
-    /// The sort of model.
-    pub kind: Kind,
+    /// The sort of model, and how it is set: the key `kind` and the table of that kind.
+    #[serde(flatten)]
+    pub method: Method,
     /// One line for lists.
     pub description: String,
     /// The licence of the weights, as an SPDX expression.
     pub licence: String,
-    /// The components of a vector.
+    /// The components of a vector; of a sparse one, how many there could be.
     pub dimension: usize,
     /// How vectors are compared.
     pub metric: Metric,
-    /// How the tokens are read.
-    pub text: TextSettings,
-    /// The files it consists of.
+    /// The files it consists of; none for a method that needs only its settings.
+    #[serde(default)]
     pub files: Vec<ModelFile>,
     /// Where they come from, tried in order.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
     /// Inputs whose vectors are known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
-}
-
-/// How a text becomes tokens, and tokens a vector.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TextSettings {
-    /// The most tokens the model was trained to read, special tokens included.
-    pub tokens_max: usize,
-    /// How the vectors of the tokens are joined.
-    pub pooling: Pooling,
-    /// What a question is prefixed with.
-    #[serde(default)]
-    pub query_prefix: String,
-    /// What a passage is prefixed with.
-    #[serde(default)]
-    pub passage_prefix: String,
 }
 
 /// A file of a model.
@@ -122,8 +80,12 @@ pub enum Source {
 pub struct Canary {
     /// The texts.
     pub texts: Vec<String>,
-    /// The first eight components of the vector of each.
+    /// The first eight components of the vector of each, if it is dense.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vectors: Vec<Vec<f32>>,
+    /// The first eight entries of the vector of each, if it is sparse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<Vec<(u32, f32)>>,
 }
 
 /// Why a text is no manifest.
@@ -154,22 +116,39 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Returns the manifest as the text of its file.
+    ///
+    /// # Errors
+    /// [`ManifestError`] (invalid input) for one that could not be read again.
+    pub fn to_toml(&self) -> Result<String, ManifestError> {
+        let error = |reason: String| ManifestError { name: self.name.clone(), reason };
+        self.check().map_err(error)?;
+        toml::to_string(self).map_err(|source| error(source.to_string()))
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.schema != SCHEMA {
             return Err(format!("schema is {}, this build reads {SCHEMA}", self.schema));
         }
-        if self.dimension == 0 || self.dimension > DIMENSION_MAX {
-            return Err(format!("dimension is {}, expected 1 to {DIMENSION_MAX}", self.dimension));
+        let most = match self.method.form() {
+            Form::Dense => DIMENSION_MAX,
+            Form::Sparse => SPARSE_DIMENSION_MAX,
+        };
+        if self.dimension == 0 || self.dimension > most {
+            return Err(format!("dimension is {}, expected 1 to {most}", self.dimension));
         }
-        if !(8..=8192).contains(&self.text.tokens_max) {
-            return Err(format!("tokens_max is {}, expected 8 to 8192", self.text.tokens_max));
+        self.method.check()?;
+        if let Method::HashedNGram { hashed, .. } = &self.method
+            && hashed.features as usize != self.dimension
+        {
+            let (features, dimension) = (hashed.features, self.dimension);
+            return Err(format!("dimension is {dimension}, expected the {features} features"));
         }
-        let plain = |name: &str| Path::new(name).file_name().is_some_and(|file| file == name);
-        if !plain(&self.name) {
+        if !is_plain_name(&self.name) {
             return Err(format!("`{}` is no name of a model", self.name));
         }
         for file in &self.files {
-            if !plain(&file.name) {
+            if !is_plain_name(&file.name) {
                 return Err(format!("file `{}` is not a plain name", file.name));
             }
             let is_digest =
@@ -179,7 +158,7 @@ impl Manifest {
             }
         }
         if let Some(canary) = &self.canary
-            && canary.texts.len() != canary.vectors.len()
+            && canary.texts.len() != canary.vectors.len() + canary.entries.len()
         {
             return Err("the canary has as many texts as vectors".into());
         }
@@ -188,18 +167,28 @@ impl Manifest {
 
     /// Returns the hash of everything that shapes a vector. Names, sources and descriptions do not.
     pub fn fingerprint(&self) -> Fingerprint {
-        let text = &self.text;
         let mut facts = vec![
-            ("kind", self.kind.name().to_owned()),
+            ("kind", self.method.kind().name().to_owned()),
             ("dimension", self.dimension.to_string()),
             ("metric", self.metric.name().to_owned()),
-            ("tokens_max", text.tokens_max.to_string()),
-            ("pooling", format!("{:?}", text.pooling)),
-            ("query_prefix", text.query_prefix.clone()),
-            ("passage_prefix", text.passage_prefix.clone()),
         ];
+        facts.extend(self.method.facts());
         facts.extend(self.files.iter().map(|file| (file.name.as_str(), file.sha256.clone())));
         Fingerprint::of(&facts)
+    }
+
+    /// Returns what the loaded model is, for those who store or compare its vectors.
+    pub fn specification(&self) -> Specification {
+        Specification {
+            name: self.name.clone(),
+            kind: self.method.kind(),
+            fingerprint: self.fingerprint(),
+            form: self.method.form(),
+            dimension: self.dimension,
+            metric: self.metric,
+            tokens_max: self.method.tokens_max(),
+            licence: self.licence.clone(),
+        }
     }
 
     /// Returns the bytes of all files.
@@ -208,13 +197,88 @@ impl Manifest {
     }
 }
 
+/// Whether a text is the name of a file or folder, without a path to it.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|file| file == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::embed::catalogue::BUILT_IN;
+    use crate::embed::sparse::{Norm, TermSettings, WeightSettings};
+    use crate::embed::{Pooling, TextSettings};
+
+    const FIRST_FINGERPRINT: &str =
+        "e2eb5481b004e3594ded247106363657f5e831fcb6c467c44c54572e4d544e84";
 
     fn built_in() -> Manifest {
         Manifest::parse(BUILT_IN[0], "built in").unwrap()
+    }
+
+    fn text(manifest: &mut Manifest) -> &mut TextSettings {
+        match &mut manifest.method {
+            Method::BertText { text } => text,
+            other => panic!("expected a transformer, got {other:?}"),
+        }
+    }
+
+    /// Collections are bound to fingerprints; this one was written down before there were other kinds.
+    #[test]
+    fn the_first_manifest_keeps_its_fingerprint() {
+        assert_eq!(built_in().fingerprint().to_string(), FIRST_FINGERPRINT);
+    }
+
+    #[test]
+    fn a_manifest_survives_its_file_and_a_misspelt_key_is_named() {
+        let terms = TermSettings { run_max: 2, ..TermSettings::default() };
+        let weights = WeightSettings {
+            documents: 7,
+            smooth_idf: true,
+            sublinear_tf: false,
+            norm: Norm::None,
+        };
+        let canary = Canary {
+            texts: vec!["cat".into()],
+            vectors: vec![],
+            entries: vec![vec![(3, 0.25), (9, 1.0)]],
+        };
+        let counting = Manifest {
+            method: Method::TfIdf { terms, weights },
+            canary: Some(canary),
+            dimension: 1 << 20,
+            ..built_in()
+        };
+        for manifest in [built_in(), counting] {
+            let written = manifest.to_toml().unwrap();
+            assert_eq!(Manifest::parse(&written, "test").unwrap(), manifest, "{written}");
+            let wrong = [
+                (format!("metrik = 1\n{written}"), "metrik"),
+                (format!("{written}\n[weihgts]\nnorm = 1\n"), "weihgts"),
+            ];
+            for (text, key) in wrong {
+                let error = Manifest::parse(&text, "test").unwrap_err().to_string();
+                assert!(error.contains(key), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_of_a_counting_method_shapes_the_fingerprint() {
+        let of = |terms: TermSettings| {
+            let method = Method::NGram { terms };
+            Manifest { method, ..built_in() }.fingerprint()
+        };
+        let base = TermSettings::default();
+        let changed = [
+            TermSettings { run_max: 2, ..base.clone() },
+            TermSettings { lowercase: false, ..base.clone() },
+            TermSettings { stop_words: vec!["x".into()], ..base.clone() },
+            TermSettings { letters_min: 1, ..base.clone() },
+        ];
+        for terms in changed {
+            assert_ne!(of(terms.clone()), of(base.clone()), "{terms:?}");
+        }
     }
 
     #[test]
@@ -223,10 +287,10 @@ mod tests {
         let changes: [fn(&mut Manifest); 7] = [
             |manifest| manifest.dimension = 128,
             |manifest| manifest.metric = Metric::Dot,
-            |manifest| manifest.text.tokens_max = 512,
-            |manifest| manifest.text.pooling = Pooling::Cls,
-            |manifest| manifest.text.query_prefix = "query: ".into(),
-            |manifest| manifest.text.passage_prefix = "passage: ".into(),
+            |manifest| text(manifest).tokens_max = 512,
+            |manifest| text(manifest).pooling = Pooling::Cls,
+            |manifest| text(manifest).query_prefix = "query: ".into(),
+            |manifest| text(manifest).passage_prefix = "passage: ".into(),
             |manifest| manifest.files[0].sha256 = "0".repeat(64),
         ];
         for change in changes {

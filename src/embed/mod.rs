@@ -4,26 +4,43 @@
 //! name, checks them and loads them. A loaded model is an [`Embedder`] that one thread owns; everyone
 //! else holds an [`EmbedderHandle`], which tokenizes on the caller's thread and queues the rest. Two
 //! vectors may be compared only if the [`Fingerprint`]s of their models agree.
+//!
+//! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
+//! manifest like any other model's.
 
 mod catalogue;
 mod error;
+mod fetched;
 mod fingerprint;
+mod import;
 mod manifest;
+mod method;
 pub mod obtain;
 pub mod onnx;
+mod own;
+mod recipe;
+pub mod sparse;
+pub mod text;
 mod tokenizer;
+pub mod train;
+mod words;
 mod worker;
 
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::vector::{DenseVector, Metric};
+use crate::vector::{Form, Metric, Vector};
 
 pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
 pub use error::EmbedError;
+pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use manifest::{Kind, Manifest, ManifestError, Pooling};
+pub use import::AddOptions;
+pub use manifest::{Manifest, ManifestError};
+pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
+pub use recipe::{Corpus, Fitted, Recipe, Training};
+pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};
 
 /// The longest text that is embedded or cut, in bytes of UTF-8.
@@ -47,7 +64,9 @@ pub struct Specification {
     pub kind: Kind,
     /// The hash of everything that shapes a vector.
     pub fingerprint: Fingerprint,
-    /// How many components a vector has.
+    /// Whether its vectors are dense or sparse.
+    pub form: Form,
+    /// How many components a vector has; of a sparse one, how many there could be.
     pub dimension: usize,
     /// How its vectors are compared.
     pub metric: Metric,
@@ -60,7 +79,8 @@ pub struct Specification {
 /// A text as its model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// Token ids, special tokens included; never empty.
+    /// Token ids, special tokens included. What they stand for is between the tokenizer and its model;
+    /// empty where the model knows nothing of the text.
     pub ids: Vec<u32>,
     /// Whether the text was longer than the model reads.
     pub truncated: bool,
@@ -69,8 +89,9 @@ pub struct Encoded {
 /// The vector of one text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
-    /// The vector, of length one if the model's metric is cosine.
-    pub vector: DenseVector,
+    /// The vector, of length one if the model's metric is cosine. None where a dense model knows
+    /// nothing of the text (unknown words only); a sparse vector is empty then.
+    pub vector: Option<Vector>,
     /// How many tokens the model read, its special tokens included.
     pub tokens: u32,
     /// Whether the text was longer than that.
@@ -103,10 +124,24 @@ pub trait Embedder: Send + Debug {
     /// Returns the model's tokenizer, to be shared with the callers' threads.
     fn tokenizer(&self) -> Arc<dyn Tokenize>;
 
-    /// Returns one vector per text of the batch, in order. A vector does not depend on the other
-    /// texts of its batch beyond rounding.
+    /// Returns one vector per text of the batch, in order; none for a text that the model knows
+    /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
     ///
     /// # Errors
     /// [`EmbedError`] (internal) if the model fails or yields what is no vector.
-    fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<DenseVector>, EmbedError>;
+    fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError>;
+}
+
+impl<E: Embedder + ?Sized> Embedder for Box<E> {
+    fn specification(&self) -> &Specification {
+        (**self).specification()
+    }
+
+    fn tokenizer(&self) -> Arc<dyn Tokenize> {
+        (**self).tokenizer()
+    }
+
+    fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
+        (**self).run(batch)
+    }
 }

@@ -3,8 +3,7 @@ use std::path::Path;
 
 use tokenizers::{Tokenizer, TruncationParams};
 
-use super::manifest::TextSettings;
-use super::{EmbedError, Encoded, Role, TEXT_BYTES_MAX, Tokenize};
+use super::{EmbedError, Encoded, Role, TEXT_BYTES_MAX, TextSettings, Tokenize};
 
 /// About how many bytes are tokenized at a time, so that a long text takes bounded memory.
 const SLICE_BYTES: usize = 64 * 1024;

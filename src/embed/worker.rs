@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{EmbedError, Embedder, Embedding, Encoded, Role, Specification, Tokenize};
 use crate::cancel::Cancellation;
-use crate::vector::DenseVector;
+use crate::vector::Vector;
 
 /// Which queue a request waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,11 +307,15 @@ fn serve(mut embedder: impl Embedder, queue: &Queue) {
     // However the thread ends, nobody waits for it any longer.
     let _end = EndOnDrop(queue);
     while let Some(mut texts) = queue.take() {
-        texts.retain(|text| !text.request.cancel.is_ended());
         texts.sort_by_key(|text| text.encoded.ids.len());
         let mut rest = VecDeque::from(texts);
-        while !rest.is_empty() {
+        loop {
+            // A window may take longer than the deadlines of those in it.
+            rest.retain(|text| !text.request.cancel.is_ended());
             let batch = next_batch(&mut rest, queue.options.batch_tokens_max);
+            if batch.is_empty() {
+                break;
+            }
             run(&mut embedder, batch);
             if !rest.is_empty() && !queue.lock().query.is_empty() {
                 queue.put_back(rest.into_iter());
@@ -330,7 +334,8 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Takes as many texts, shortest first, as fit the budget when padded to the longest; at least one.
+/// Takes as many texts, shortest first, as fit the budget when padded to the longest; at least one
+/// if there is one.
 fn next_batch(rest: &mut VecDeque<Text>, tokens_max: usize) -> Vec<Text> {
     let mut batch = Vec::new();
     while let Some(next) = rest.front() {
@@ -363,7 +368,7 @@ fn run(embedder: &mut impl Embedder, batch: Vec<Text>) {
     }
 }
 
-fn answer(text: Text, vector: DenseVector, started: Instant, ended: Instant) {
+fn answer(text: Text, vector: Option<Vector>, started: Instant, ended: Instant) {
     let tokens = u32::try_from(text.encoded.ids.len()).unwrap_or(u32::MAX);
     let embedding = Embedding { vector, tokens, truncated: text.encoded.truncated };
     let mut answer = text.request.lock();
@@ -378,5 +383,128 @@ fn answer(text: Text, vector: DenseVector, started: Instant, ended: Instant) {
     drop(answer);
     if is_done {
         text.request.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::cancel::Interrupted;
+    use crate::embed::{Manifest, catalogue};
+    use crate::vector::DenseVector;
+
+    /// Tells the length of the first text of each batch, and goes on when it is let.
+    #[derive(Debug)]
+    struct Gated {
+        specification: Specification,
+        begun: mpsc::Sender<usize>,
+        gate: mpsc::Receiver<()>,
+    }
+
+    /// A token for each byte.
+    #[derive(Debug)]
+    struct Bytes;
+
+    impl Tokenize for Bytes {
+        fn encode(&self, text: &str, _: Role) -> Result<Encoded, EmbedError> {
+            Ok(Encoded { ids: vec![1; text.len()], truncated: false })
+        }
+
+        fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
+            (0..text.len()).map(|start| start..start + 1).collect()
+        }
+
+        fn special_tokens(&self) -> usize {
+            0
+        }
+    }
+
+    impl Embedder for Gated {
+        fn specification(&self) -> &Specification {
+            &self.specification
+        }
+
+        fn tokenizer(&self) -> Arc<dyn Tokenize> {
+            Arc::new(Bytes)
+        }
+
+        fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
+            self.begun.send(batch[0].ids.len()).unwrap();
+            self.gate.recv().unwrap();
+            batch.iter().map(|_| Ok(Some(DenseVector::new(vec![1.0])?.into()))).collect()
+        }
+    }
+
+    /// Returns a worker that runs batches of one text, what tells of them, and what lets them end.
+    fn worker() -> (EmbedderHandle, mpsc::Receiver<usize>, mpsc::Sender<()>) {
+        let manifest = Manifest::parse(catalogue::BUILT_IN[0], "built in").unwrap();
+        let specification = Specification {
+            fingerprint: manifest.fingerprint(),
+            name: manifest.name,
+            kind: manifest.method.kind(),
+            form: manifest.method.form(),
+            dimension: 1,
+            metric: manifest.metric,
+            tokens_max: 100,
+            licence: manifest.licence,
+        };
+        let ((begun, told), (open, gate)) = (mpsc::channel(), mpsc::channel());
+        let options = WorkerOptions { batch_tokens_max: 1, ..WorkerOptions::default() };
+        let gated = Gated { specification, begun, gate };
+        (EmbedderHandle::start(gated, options).unwrap(), told, open)
+    }
+
+    #[test]
+    fn what_is_cancelled_in_the_middle_of_its_window_is_not_run() {
+        let (worker, begun, open) = worker();
+        let (worker, cancel) = (&worker, &Cancellation::new());
+        // The gate moves in, so that a failure opens it for good.
+        thread::scope(move |scope| {
+            let many = scope.spawn(move || {
+                worker.embed(&["ten bytes!"; 50], Role::Passage, Lane::Bulk, cancel)
+            });
+            assert_eq!(begun.recv(), Ok(10));
+            cancel.cancel();
+            let error = many.join().unwrap().unwrap_err();
+            assert!(matches!(error, EmbedError::Interrupted(Interrupted::Cancelled)), "{error}");
+            let other = scope.spawn(move || {
+                worker.embed(&["six by"], Role::Passage, Lane::Bulk, &Cancellation::new())
+            });
+            open.send(()).unwrap();
+            assert_eq!(begun.recv(), Ok(6));
+            open.send(()).unwrap();
+            assert_eq!(other.join().unwrap().unwrap().embeddings.len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_question_goes_before_the_rest_of_a_window_of_passages() {
+        let (worker, begun, open) = worker();
+        let worker = &worker;
+        thread::scope(move |scope| {
+            let passages = scope.spawn(move || {
+                let texts = ["ten bytes!"; 3];
+                worker.embed(&texts, Role::Passage, Lane::Bulk, &Cancellation::new())
+            });
+            assert_eq!(begun.recv(), Ok(10));
+            let question = scope.spawn(move || {
+                worker.embed(&["six by"], Role::Query, Lane::Query, &Cancellation::new())
+            });
+            while worker.queue.lock().query.is_empty() {
+                thread::yield_now();
+            }
+            open.send(()).unwrap();
+            assert_eq!(begun.recv(), Ok(6));
+            open.send(()).unwrap();
+            question.join().unwrap().unwrap();
+            for _ in 0..2 {
+                assert_eq!(begun.recv(), Ok(10));
+                open.send(()).unwrap();
+            }
+            assert_eq!(passages.join().unwrap().unwrap().embeddings.len(), 3);
+        });
     }
 }

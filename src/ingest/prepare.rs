@@ -5,21 +5,56 @@ use std::time::Instant;
 use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
 use crate::cancel::Cancellation;
 use crate::chunk::{ChunkOptions, CountTokens, chunk};
-use crate::decode::{Content, Hint, Limits, Record, TextContent, decode};
+use crate::decode::{Content, Hint, Limits, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DenseVector, Metric};
+use crate::vector::{Form, Metric, Vector, VectorError};
+
+/// The most entries of a sparse vector that is stored: a row of the tables holds no more.
+pub const SPARSE_STORED_MAX: usize = 7_168;
+/// The most bytes of the text of a part that comes cut already: a longer one is a document, not a
+/// passage, and a row of the tables would not hold it.
+const PART_TEXT_BYTES_MAX: usize = 48 << 10;
+/// The most bytes of the heading of such a part.
+const PART_HEADING_BYTES_MAX: usize = 4 << 10;
+/// The most bytes of the texts and vectors of a document, which is stored in one atomic batch.
+const DOCUMENT_BYTES_MAX: usize = 56 << 20;
+/// What a part takes beside its text and its vectors: keys, checksums, the heading.
+const PART_OVERHEAD_BYTES: usize = 256;
 
 /// A named vector of the collection that is prepared for.
 #[derive(Debug, Clone)]
 pub struct VectorTarget {
-    /// How many components.
-    pub dimension: usize,
-    /// How two are compared.
-    pub metric: Metric,
+    /// What its vectors are like.
+    pub form: TargetForm,
     /// What embeds texts; none: vectors are given.
     pub embedder: Option<EmbedderHandle>,
+}
+
+impl VectorTarget {
+    /// Returns about how many bytes the vector of a text takes at most.
+    fn bytes(&self, text: &str) -> usize {
+        match self.form {
+            TargetForm::Dense { dimension, .. } => dimension * size_of::<f32>(),
+            // Seldom more entries than letters.
+            TargetForm::Sparse => text.len().min(SPARSE_STORED_MAX) * size_of::<(u32, f32)>(),
+        }
+    }
+}
+
+/// What the vectors of a name are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetForm {
+    /// Dense, of so many components, compared by a metric.
+    Dense {
+        /// How many components.
+        dimension: usize,
+        /// How two are compared.
+        metric: Metric,
+    },
+    /// Sparse, compared by inner product.
+    Sparse,
 }
 
 /// What preparing has to know of a collection.
@@ -68,7 +103,7 @@ pub fn prepare(
     cancel: &Cancellation,
 ) -> Vec<Result<PreparedSource, ItemError>> {
     let mut all: Vec<Result<PreparedSource, ItemError>> =
-        sources.iter().map(|source| cut(source, context, cancel)).collect();
+        sources.iter().map(|source| fitting(cut(source, context, cancel)?, context)).collect();
     let began = Instant::now();
     for (name, target) in &context.vectors {
         if let Some(embedder) = &target.embedder {
@@ -80,6 +115,22 @@ pub fn prepare(
         prepared.embed = took;
     }
     all
+}
+
+/// Refuses what cannot be stored in one batch, before anybody embeds it.
+fn fitting(source: PreparedSource, context: &PrepareContext) -> Result<PreparedSource, ItemError> {
+    let embedding: Vec<&VectorTarget> =
+        context.vectors.values().filter(|target| target.embedder.is_some()).collect();
+    let bytes_of = |part: &Part| {
+        let given: usize = part.vectors.values().map(Vector::bytes).sum();
+        let embedded: usize = embedding.iter().map(|target| target.bytes(&part.text)).sum();
+        part.text.len() + given + embedded + PART_OVERHEAD_BYTES
+    };
+    for document in &source.documents {
+        let bytes = document.parts.iter().map(bytes_of).sum();
+        at_most("a document with its vectors", bytes, DOCUMENT_BYTES_MAX)?;
+    }
+    Ok(source)
 }
 
 fn cut(
@@ -129,8 +180,10 @@ fn cut(
             match decoded {
                 Content::Text(text) => {
                     let parts = cut_text(&text.text, &text.sections, context, cancel)?;
-                    let payload = file_payload(source, name, &text);
-                    vec![Cut { prepared: base(parts, payload), warnings: text.warnings }]
+                    let mut warnings = text.warnings;
+                    let metadata = (text.title, text.metadata);
+                    let payload = file_payload(source, name, metadata, &mut warnings);
+                    vec![Cut { prepared: base(parts, payload), warnings }]
                 }
                 Content::Records(records) => {
                     let mut cuts = Vec::new();
@@ -193,14 +246,27 @@ fn cut_record(
     Ok(Cut { prepared, warnings: Vec::new() })
 }
 
-/// The user's fields go before what the document says of itself.
-fn file_payload(source: &Source, name: &str, text: &TextContent) -> Payload {
-    let mut payload = text.metadata.clone();
-    if let Some(title) = &text.title {
-        payload.insert("title".into(), Value::Text(title.clone()));
+/// The user's fields go before what the document says of itself, of which as much is kept as fits.
+fn file_payload(
+    source: &Source,
+    name: &str,
+    (title, metadata): (Option<String>, Payload),
+    warnings: &mut Vec<String>,
+) -> Payload {
+    let mut payload = source.payload.clone();
+    let said = [("file", Some(name.to_owned())), ("title", title)];
+    let said = said.into_iter().filter_map(|(field, text)| Some((field.to_owned(), text?)));
+    let said = said.map(|(field, text)| (field, Value::Text(text)));
+    for (field, value) in said.chain(metadata) {
+        if payload.contains_key(&field) {
+            continue;
+        }
+        payload.insert(field.clone(), value);
+        if let Err(error) = check_payload(&payload) {
+            payload.remove(&field);
+            warnings.push(format!("field `{field}` of the file was left out: {error}"));
+        }
     }
-    payload.insert("file".into(), Value::Text(name.to_owned()));
-    payload.extend(source.payload.clone());
     payload
 }
 
@@ -239,7 +305,12 @@ fn cut_text(
             "vector `{name}` has no embedder, so the document has to come as parts with vectors"
         )));
     }
-    let embedder = context.vectors.values().find_map(|target| target.embedder.as_ref());
+    // A dense model reads only so many tokens; a sparse one counts whatever it is given.
+    let is_sparse = |target: &&VectorTarget| target.form == TargetForm::Sparse;
+    let mut embedding: Vec<&VectorTarget> =
+        context.vectors.values().filter(|target| target.embedder.is_some()).collect();
+    embedding.sort_by_key(is_sparse);
+    let embedder = embedding.first().and_then(|target| target.embedder.as_ref());
     let usual = ChunkOptions::default();
     let reads = embedder.map_or(usual.tokens_max, |embedder| {
         let special = embedder.tokenizer().special_tokens();
@@ -300,23 +371,59 @@ fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemE
     if vectors.is_empty() && part.text.trim().is_empty() {
         return Err(invalid("a part has a text or a vector"));
     }
+    at_most("the text of a part", part.text.len(), PART_TEXT_BYTES_MAX)?;
     let span = part.span.clone().unwrap_or(Span::Whole);
+    if let Span::Text { heading: Some(heading), .. } = &span {
+        at_most("the heading of a part", heading.len(), PART_HEADING_BYTES_MAX)?;
+    }
     Ok(Part { span, text: part.text.clone(), vectors })
 }
 
-fn checked(
-    name: &str,
-    vector: &DenseVector,
-    target: &VectorTarget,
-) -> Result<DenseVector, ItemError> {
-    let named = |error: crate::vector::VectorError| ItemError {
+fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector, ItemError> {
+    let named = |error: VectorError| ItemError {
         kind: error.kind(),
         message: format!("vector `{name}`: {error}"),
     };
-    vector.require_dimension(target.dimension).map_err(named)?;
-    match target.metric {
-        Metric::Cosine => vector.clone().normalized().map_err(named),
-        Metric::Dot | Metric::Euclidean => Ok(vector.clone()),
+    match (vector, target.form) {
+        (Vector::Dense(vector), TargetForm::Dense { dimension, metric }) => {
+            vector.require_dimension(dimension).map_err(named)?;
+            let vector = match metric {
+                Metric::Cosine => vector.clone().normalized().map_err(named)?,
+                Metric::Dot | Metric::Euclidean => vector.clone(),
+            };
+            Ok(vector.into())
+        }
+        (Vector::Sparse(vector), TargetForm::Sparse) => {
+            let actual = vector.indices().len();
+            if actual > SPARSE_STORED_MAX {
+                return Err(invalid(&format!(
+                    "vector `{name}`: a stored sparse vector has at most {SPARSE_STORED_MAX} \
+                     entries, got {actual}"
+                )));
+            }
+            Ok(vector.clone().into())
+        }
+        (vector, form) => {
+            let expected = match form {
+                TargetForm::Dense { .. } => Form::Dense,
+                TargetForm::Sparse => Form::Sparse,
+            };
+            Err(named(VectorError::FormMismatch { expected, actual: vector.form() }))
+        }
+    }
+}
+
+/// Returns what is stored of the vector that a model made, and what is said of the rest.
+fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
+    match vector {
+        Vector::Sparse(vector) if vector.indices().len() > SPARSE_STORED_MAX => {
+            let warning = format!(
+                "vector `{name}`: kept the {SPARSE_STORED_MAX} strongest of {} entries",
+                vector.indices().len()
+            );
+            (vector.strongest(SPARSE_STORED_MAX).into(), Some(warning))
+        }
+        vector => (vector, None),
     }
 }
 
@@ -340,14 +447,19 @@ fn embed_all(
         Ok(embedded) => {
             let mut embeddings = embedded.embeddings.into_iter();
             for source in all.iter_mut().flatten() {
-                let mut tokens = 0;
+                let (mut tokens, mut warnings) = (0, Vec::new());
                 for part in source.documents.iter_mut().flat_map(|document| &mut document.parts) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
-                        part.vectors.insert(name.to_owned(), embedding.vector);
+                        // A model that knows no word of a part leaves it to the other legs.
+                        let Some(vector) = embedding.vector else { continue };
+                        let (vector, warning) = fitted(name, vector);
+                        part.vectors.insert(name.to_owned(), vector);
+                        warnings.extend(warning);
                     }
                 }
                 source.tokens += tokens;
+                source.warnings.extend(warnings);
             }
         }
         Err(error) => {
@@ -357,6 +469,13 @@ fn embed_all(
             }
         }
     }
+}
+
+fn at_most(what: &str, actual: usize, most: usize) -> Result<(), ItemError> {
+    if actual > most {
+        return Err(invalid(&format!("{what} has at most {most} bytes, got {actual}")));
+    }
+    Ok(())
 }
 
 fn invalid(message: &str) -> ItemError {

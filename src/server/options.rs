@@ -33,6 +33,10 @@ pub struct ServerOptions {
     pub shutdown_time_max: Duration,
     /// Memory for cached table pages, of each collection.
     pub cache_bytes_max: u64,
+    /// Memory of all collections together beside mapped files; none: as much as there is.
+    pub memory_bytes_max: Option<u64>,
+    /// Threads that a collection builds graphs on.
+    pub build_threads: usize,
     /// The time.
     pub clock: Clock,
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tonic::{Status, metadata::MetadataMap};
 
 use super::status;
-use crate::cancel::Cancellation;
+use crate::cancel::{Cancellation, Interrupted};
 use crate::error::ErrorKind;
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -20,7 +20,9 @@ type Task = Box<dyn FnOnce() + Send>;
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     queue: Sender<Task>,
-    /// Work that waits for its place here holds no place in the queue.
+    /// What requests that wait for a thread hold; a request that gets none is refused.
+    waiting: Arc<Semaphore>,
+    /// What work that may be late holds: as much of it is queued as there are threads.
     places: Arc<Semaphore>,
     waiting_max: usize,
     request_time_max: Duration,
@@ -45,6 +47,7 @@ impl Pool {
     /// # Errors
     /// If the system gives no more threads.
     pub(super) fn start(name: &str, options: PoolOptions) -> std::io::Result<Self> {
+        // Room for all that the permits let in, so that sending never has to wait.
         let (queue, tasks) = bounded::<Task>(options.waiting_max + options.workers);
         let threads = (0..options.workers)
             .map(|number| {
@@ -54,6 +57,7 @@ impl Pool {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             queue,
+            waiting: Arc::new(Semaphore::new(options.waiting_max)),
             places: Arc::new(Semaphore::new(options.workers)),
             waiting_max: options.waiting_max,
             request_time_max: options.request_time_max,
@@ -70,11 +74,22 @@ impl Pool {
         metadata: &MetadataMap,
         work: impl FnOnce(&Cancellation) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
-        let deadline = Instant::now() + time_allowed(metadata, self.request_time_max);
+        self.answer_by(Instant::now() + time_allowed(metadata, self.request_time_max), work).await
+    }
+
+    /// Computes the answer to a request as [`Self::answer`], by this deadline.
+    pub(super) async fn answer_by<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&Cancellation) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned();
+        let waiting = waiting.map_err(|_| self.overloaded())?;
         let withdraw = CancelOnDrop(Cancellation::new());
         let cancellation = withdraw.0.clone();
         let (reply, answer) = oneshot::channel();
         let task = Box::new(move || {
+            drop(waiting);
             let result = match cancellation.check() {
                 Ok(()) => contained(|| work(&cancellation)),
                 Err(reason) => Err(status::interrupted(reason)),
@@ -88,7 +103,7 @@ impl Pool {
             Ok(Err(_)) => Err(Status::unavailable("the server is stopping")),
             Err(_) => {
                 withdraw.0.expire();
-                Err(Status::deadline_exceeded("deadline exceeded"))
+                Err(status::interrupted(Interrupted::Expired))
             }
         }
     }
@@ -112,12 +127,16 @@ impl Pool {
 
     fn submit(&self, task: Task) -> Result<(), Status> {
         self.queue.try_send(task).map_err(|error| match error {
-            TrySendError::Full(_) => status::from_kind(
-                ErrorKind::Overloaded,
-                format!("{} requests are waiting already, try again later", self.waiting_max),
-            ),
+            TrySendError::Full(_) => self.overloaded(),
             TrySendError::Disconnected(_) => Status::unavailable("the server is stopping"),
         })
+    }
+
+    fn overloaded(&self) -> Status {
+        status::from_kind(
+            ErrorKind::Overloaded,
+            format!("{} requests are waiting already, try again later", self.waiting_max),
+        )
     }
 }
 
@@ -150,18 +169,25 @@ pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, Status>) -> Result<T
     })
 }
 
+/// How much sooner than its caller a request gives up: a twentieth of its time within these bounds.
+/// Timers tick in milliseconds, and the transport ends what is late with a less telling status.
+const TRAVEL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// The longest deadline that is kept to.
+const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
+
 /// Returns the time that a request may take: what its header `grpc-timeout` says, a little less so
-/// that the answer arrives before the caller gives up, and at most `longest`.
-pub(super) fn time_allowed(metadata: &MetadataMap, longest: Duration) -> Duration {
+/// that the answer arrives before the caller gives up; `unasked` where it says nothing.
+pub(super) fn time_allowed(metadata: &MetadataMap, unasked: Duration) -> Duration {
     let Some(asked) = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()) else {
-        return longest;
+        return unasked;
     };
     match parse_timeout(asked) {
         Some(asked) => {
-            let travel = (asked / 20).min(Duration::from_millis(20));
-            (asked - travel).min(longest)
+            let travel = (asked / 20).clamp(TRAVEL.0, TRAVEL.1);
+            asked.saturating_sub(travel).min(TIME_MAX)
         }
-        None => longest,
+        None => unasked,
     }
 }
 
@@ -218,12 +244,21 @@ mod tests {
             busy.answer(&MetadataMap::new(), work).await
         });
         tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
-        pool.submit(Box::new(|| ())).unwrap();
-        let refused = pool.answer(&MetadataMap::new(), |_| Ok(2)).await.unwrap_err();
+        let metadata = MetadataMap::new();
+        let mut waiting = Box::pin(pool.answer(&metadata, |_| Ok(2)));
+        let first_look = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(waiting.as_mut().poll(context).is_pending())
+        });
+        assert!(first_look.await, "it waits");
+        let refused = pool.answer(&metadata, |_| Ok(3)).await.unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
         assert!(refused.metadata().contains_key("retry-after"));
+        // Work that may be late is taken beside the requests that wait.
+        let late = pool.run(|| Ok(4)).await.unwrap();
         release.send(()).unwrap();
         assert_eq!(running.await.unwrap().unwrap(), 1);
+        assert_eq!(waiting.await.unwrap(), 2);
+        assert_eq!(late.await.unwrap().unwrap(), 4);
     }
 
     #[tokio::test]
@@ -239,7 +274,7 @@ mod tests {
         };
         let status = pool.answer(&with_timeout("20m"), work).await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(reason.recv().unwrap(), Err(crate::cancel::Interrupted::Expired));
+        assert_eq!(reason.recv().unwrap(), Err(Interrupted::Expired));
     }
 
     #[tokio::test]
@@ -259,7 +294,7 @@ mod tests {
         tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
         caller.abort();
         let reason = tokio::task::spawn_blocking(move || reason.recv().unwrap()).await.unwrap();
-        assert_eq!(reason, Err(crate::cancel::Interrupted::Cancelled));
+        assert_eq!(reason, Err(Interrupted::Cancelled));
     }
 
     #[tokio::test]
@@ -273,14 +308,16 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_in_every_unit_and_capped() {
-        let longest = Duration::from_secs(60);
-        assert_eq!(time_allowed(&MetadataMap::new(), longest), longest);
-        assert_eq!(time_allowed(&with_timeout("10S"), longest), Duration::from_millis(9_980));
-        assert_eq!(time_allowed(&with_timeout("100m"), longest), Duration::from_millis(95));
-        assert_eq!(time_allowed(&with_timeout("100u"), longest), Duration::from_micros(95));
-        assert_eq!(time_allowed(&with_timeout("5H"), longest), longest);
+        let unasked = Duration::from_secs(60);
+        assert_eq!(time_allowed(&MetadataMap::new(), unasked), unasked);
+        assert_eq!(time_allowed(&with_timeout("10S"), unasked), Duration::from_millis(9_950));
+        assert_eq!(time_allowed(&with_timeout("100m"), unasked), Duration::from_millis(95));
+        assert_eq!(time_allowed(&with_timeout("10m"), unasked), Duration::from_millis(8));
+        assert_eq!(time_allowed(&with_timeout("100u"), unasked), Duration::ZERO);
+        assert_eq!(time_allowed(&with_timeout("5M"), unasked), Duration::from_millis(299_950));
+        assert_eq!(time_allowed(&with_timeout("99999999H"), unasked), TIME_MAX);
         for wrong in ["", "S", "5", "-5S", "123456789S", "5x"] {
-            assert_eq!(time_allowed(&with_timeout(wrong), longest), longest, "{wrong}");
+            assert_eq!(time_allowed(&with_timeout(wrong), unasked), unasked, "{wrong}");
         }
     }
 }

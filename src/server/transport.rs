@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simile_proto::v1::admin_server::AdminServer;
+use simile_proto::v1::cluster_server::ClusterServer;
 use simile_proto::v1::collections_server::CollectionsServer;
 use simile_proto::v1::documents_server::DocumentsServer;
 use simile_proto::v1::embedding_server::EmbeddingServer;
@@ -22,8 +23,8 @@ use super::core::{Core, Shared};
 use super::models::{Models, Readiness};
 use super::pool::{Pool, PoolOptions};
 use super::services::{
-    AdminService, CollectionsService, DocumentsService, EmbeddingService, JobsService,
-    SearchService,
+    AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
+    JobsService, SearchService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::embed::{Catalogue, EmbedError, ManifestError};
@@ -138,7 +139,13 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     let models = Models::new(catalogue, options.embedder.clone(), obtains, report);
     let collections = Collections::open(
         &options.data,
-        CollectionsOptions { cache_bytes_max: options.cache_bytes_max },
+        CollectionsOptions {
+            cache_bytes_max: options.cache_bytes_max,
+            clock: Arc::clone(&options.clock),
+            memory_bytes_max: options.memory_bytes_max,
+            build_threads: options.build_threads,
+            ..CollectionsOptions::default()
+        },
         Arc::clone(&models) as SharedEmbedders,
     )?;
     let pool = PoolOptions {
@@ -196,17 +203,19 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
         .add_service(limited!(SearchServer::new(SearchService(core.clone()))))
         .add_service(limited!(DocumentsServer::new(DocumentsService(core.clone()))))
         .add_service(limited!(CollectionsServer::new(CollectionsService(core.clone()))))
+        .add_service(limited!(ClusterServer::new(ClusterService(core.clone()))))
         .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
         .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
         .add_service(limited!(AdminServer::new(AdminService(core.clone())))))
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
     "simile.v1.Jobs",
+    "simile.v1.Cluster",
     "simile.v1.Admin",
 ];
 

@@ -14,6 +14,25 @@ pub use sparse::{SPARSE_ENTRIES_MAX, SparseVector};
 
 use crate::error::{Classified, ErrorKind};
 
+/// The two forms of a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Every component is there.
+    Dense,
+    /// Only the components that are not zero are there.
+    Sparse,
+}
+
+impl Form {
+    /// Returns the name of the form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Sparse => "sparse",
+        }
+    }
+}
+
 /// A vector of either form: what a model gives, and what a part is stored with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Vector {
@@ -24,6 +43,14 @@ pub enum Vector {
 }
 
 impl Vector {
+    /// Returns which form it has.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Dense(_) => Form::Dense,
+            Self::Sparse(_) => Form::Sparse,
+        }
+    }
+
     /// Returns the vector if it is dense.
     pub fn as_dense(&self) -> Option<&DenseVector> {
         match self {
@@ -37,6 +64,14 @@ impl Vector {
         match self {
             Self::Sparse(vector) => Some(vector),
             Self::Dense(_) => None,
+        }
+    }
+
+    /// Returns about how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(vector) => vector.dimension() * 4,
+            Self::Sparse(vector) => vector.indices().len() * 8,
         }
     }
 }
@@ -89,6 +124,14 @@ pub enum VectorError {
     /// A sparse vector that names an index twice.
     #[error("index {0} stands twice in a sparse vector")]
     DuplicateIndex(u32),
+    /// A vector of the other form than the one that is asked for.
+    #[error("expected a {} vector, got a {} one", expected.name(), actual.name())]
+    FormMismatch {
+        /// The form that is asked for.
+        expected: Form,
+        /// The form that was given.
+        actual: Form,
+    },
     /// A sparse vector of too many entries.
     #[error("a sparse vector has at most {SPARSE_ENTRIES_MAX} entries, got {0}")]
     TooManyEntries(usize),

@@ -66,7 +66,20 @@ impl Batch {
     }
 
     /// Adds the changes of a batch that comes after this one.
-    pub(crate) fn append(&mut self, later: Self) {
+    ///
+    /// # Errors
+    /// Invalid input if this batch becomes too large; it is as before then.
+    pub fn append(&mut self, later: Self) -> Result<(), StorageError> {
+        let bytes = self.bytes + later.bytes;
+        if bytes > BATCH_BYTES_MAX {
+            return Err(StorageError::BatchTooLarge { bytes });
+        }
+        self.join(later);
+        Ok(())
+    }
+
+    /// Adds the changes of a batch that comes after this one, without asking whether they fit.
+    pub(crate) fn join(&mut self, later: Self) {
         if self.is_empty() {
             *self = later;
             return;
@@ -117,6 +130,23 @@ mod tests {
         let error = batch.put(&TABLE, &2, &Bytes(vec![0; VALUE_BYTES_MAX - 8])).unwrap_err();
         assert_eq!(error.to_string(), "a value of table blobs has at most 65536 bytes, got 65537");
         assert_eq!(batch.len(), 1);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_refused_and_changes_nothing() {
+        let half = |key| {
+            let mut batch = Batch::new();
+            batch.set(vec![key], Some(vec![0; BATCH_BYTES_MAX / 2]));
+            batch
+        };
+        let mut batch = half(1);
+        let error = batch.append(half(2)).unwrap_err();
+        assert!(matches!(error, StorageError::BatchTooLarge { bytes } if bytes > BATCH_BYTES_MAX));
+        assert_eq!((batch.len(), batch.bytes()), (1, BATCH_BYTES_MAX / 2 + 1));
+        let mut small = Batch::new();
+        small.remove(&TABLE, &1).unwrap();
+        batch.append(small).unwrap();
+        assert_eq!(batch.len(), 2);
     }
 
     #[test]

@@ -247,6 +247,23 @@ impl Database {
         })
     }
 
+    /// Does the same without making writers wait. Returns false if something was written meanwhile,
+    /// so that nothing is known.
+    ///
+    /// # Errors
+    /// Corrupt, I/O.
+    pub fn verify_beside_writers(&self) -> Result<bool, StorageError> {
+        let before = self.lock_writer().contents;
+        let counted = Contents::count(&self.engine, before.commit);
+        let is_same = self.lock_writer().contents == before;
+        match (is_same, counted) {
+            (false, _) => Ok(false),
+            (true, Ok(counted)) if counted == before => Ok(true),
+            (true, Ok(_)) => self.verify().map(|()| true),
+            (true, Err(error)) => Err(error),
+        }
+    }
+
     /// Returns the folder.
     pub fn folder(&self) -> &Path {
         self.engine.folder()

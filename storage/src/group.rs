@@ -73,7 +73,7 @@ impl State {
                 break;
             }
             tickets.push(ticket);
-            group.append(batch);
+            group.join(batch);
         }
         (tickets, group)
     }

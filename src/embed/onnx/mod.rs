@@ -3,11 +3,17 @@
 //! The one place that knows ONNX Runtime: finding and loading it, turning weights into graphs, and
 //! sessions over them.
 
-mod bert;
+mod encoder;
+mod family;
 mod graph;
+mod modern;
+mod pooling;
 mod runtime;
 mod transformer;
+mod weights;
 
-pub use bert::ImportError;
+pub(super) use family::describe;
 pub use runtime::{RUNTIME_VERSION, Runtime, RuntimeError, RuntimeSearch};
+pub(super) use transformer::OutputShape;
 pub(super) use transformer::Transformer;
+pub use weights::ImportError;

@@ -272,10 +272,11 @@ mod tests {
 
     #[test]
     fn every_component_is_kept_where_all_differ() {
+        // As many as fill their row, so that leaving out a few would not make it shorter.
         let mut vectors = random(2, 1_500, |random, _| random.random_range(-1.0..1.0));
-        vectors.iter_mut().for_each(|vector| vector.truncate(104));
+        vectors.iter_mut().for_each(|vector| vector.truncate(CodeSpace::components_in(128)));
         match chosen(&vectors, Quantisation::Int8) {
-            Form::Codes(projection) => assert_eq!(projection.components(), 104),
+            Form::Codes(projection) => assert_eq!(projection.components(), vectors[0].len()),
             form => panic!("expected codes, got {form:?}"),
         }
     }

@@ -10,6 +10,7 @@ use super::segment::{self, Request, Searcher, Segment, sync_folder};
 use super::{BuildJob, DenseError, DenseOptions, DenseStatistics, Discarded, SearchOptions};
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
+use crate::fail;
 use crate::vector::{Score, VectorError};
 
 /// Working spaces that are kept for the next search; more searches at once make their own.
@@ -266,6 +267,78 @@ impl DenseIndex {
         Ok(discarded)
     }
 
+    /// Verifies every byte of every segment, and changes nothing; returns those that are damaged, or
+    /// whose files are gone.
+    ///
+    /// # Errors
+    /// [`DenseError`]: unavailable if the file system refuses; cancelled as `cancel` says.
+    pub fn damaged(&self, cancel: &Cancellation) -> Result<Vec<Discarded>, DenseError> {
+        let mut damaged = Vec::new();
+        for segment in self.snapshot().1.iter() {
+            cancel.check()?;
+            kept_or_discarded(is_whole(segment), &mut damaged)?;
+        }
+        Ok(damaged)
+    }
+
+    /// Removes the segments that are damaged, and those that hold a slot that is `wrong`; their
+    /// vectors and those of wrong slots stand in the head again, as `load` gives them, in the same
+    /// moment: no search misses one. Returns what was removed.
+    ///
+    /// # Errors
+    /// What `load` says; [`DenseError`]: unavailable if the file system refuses; cancelled as
+    /// `cancel` says. The index is then as it was.
+    pub fn heal<E: From<DenseError>>(
+        &self,
+        wrong: &SlotSet,
+        load: &dyn Fn(Slot) -> Result<Option<Vec<f32>>, E>,
+        cancel: &Cancellation,
+    ) -> Result<Vec<Discarded>, E> {
+        let mut manifest = lock(&self.manifest);
+        let mut discarded = Vec::new();
+        let mut removed = Vec::new();
+        let mut missing = wrong.clone();
+        for segment in self.snapshot().1.iter() {
+            cancel.check().map_err(DenseError::from)?;
+            if kept_or_discarded(is_whole(segment), &mut discarded)?.is_none() {
+                removed.push(Arc::clone(segment));
+            } else if !segment.slots().is_disjoint(wrong) {
+                let reason = "it holds vectors that are not those of their slots".to_owned();
+                discarded.push(Discarded { file: segment.path().to_owned(), reason });
+                removed.push(Arc::clone(segment));
+            }
+        }
+        for segment in &removed {
+            missing |= segment.slots();
+        }
+        let mut rows = Vec::new();
+        for slot in &missing {
+            if let Some(vector) = load(Slot(slot))? {
+                self.check(&vector)?;
+                rows.push((Slot(slot), vector));
+            }
+        }
+        self.publish(&mut manifest, &removed, None)?;
+        let mut state = self.write();
+        let state = &mut *state;
+        state.replace(&removed, None);
+        let mut head = Head::default();
+        for (slot, vector) in state.head.rows(self.options.dimension) {
+            if !missing.contains(slot.0) {
+                head.push(slot, vector);
+            }
+        }
+        state.indexed -= &missing;
+        for (slot, vector) in &rows {
+            state.indexed.insert(slot.0);
+            head.push(*slot, vector);
+        }
+        state.head = head;
+        // One that is gone already is as good as removed.
+        let _gone = remove(&removed);
+        Ok(discarded)
+    }
+
     /// Returns what the index holds now.
     pub fn statistics(&self) -> DenseStatistics {
         let state = self.read();
@@ -337,7 +410,9 @@ impl DenseIndex {
         job.cancel.check()?;
         let number = manifest.next;
         let path = manifest::path(&self.folder, number);
+        fail::reached("dense: before a segment is written", &self.folder);
         segment::write(&path, &draft, &slots, &vectors, &self.options)?;
+        fail::reached("dense: a segment is written", &self.folder);
         drop(draft);
         let segment = Arc::new(Segment::open(&path, &self.options)?);
         self.publish(manifest, replaced, Some(number))?;
@@ -361,6 +436,7 @@ impl DenseIndex {
             changed.next = number + 1;
         }
         changed.write(&self.folder)?;
+        fail::reached("dense: the manifest is written", &self.folder);
         *manifest = changed;
         Ok(())
     }
@@ -410,6 +486,12 @@ impl State {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns quietly if the file is there and every byte of it is as it was sealed.
+fn is_whole(segment: &Segment) -> Result<(), DenseError> {
+    fs_err::metadata(segment.path())?;
+    segment.verify_all()
 }
 
 /// Returns the segment if it shares no slot with others: a file that was put in the place of another

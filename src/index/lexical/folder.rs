@@ -1,7 +1,8 @@
 //! The committed part of the index: a folder that is whole after every interruption.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -14,13 +15,16 @@ use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TantivyError,
 };
 
-use super::schema::{Fields, PartDocument, PendingPart, SLOT_COLUMN, schema, tokenizers};
+use super::schema::{
+    FINGERPRINT_COLUMN, Fields, PartDocument, PendingPart, SLOT_COLUMN, schema, tokenizers,
+};
 use super::{LexicalError, LexicalOptions};
 use crate::document::{Sequence, SlotSet};
+use crate::fail;
 
 /// The format of what lies in the folder: the schema and the analysis of texts. An index of another
 /// format is built anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 3;
 /// A segment of which more than this is dead is merged for that reason alone.
 const DEAD_RATIO_MAX: f32 = 0.3;
 
@@ -33,6 +37,7 @@ struct CommitNote {
 
 /// The folder and the means to write to it.
 pub(super) struct Folder {
+    path: PathBuf,
     index: Index,
     reader: IndexReader,
     fields: Fields,
@@ -85,9 +90,55 @@ impl Folder {
                 .try_into()
                 .map_err(|error| failed("read its segments", error))?;
             let memory_bytes_max = options.memory_bytes_max;
-            let folder = Self { index, reader, fields, memory_bytes_max, writer: Mutex::new(None) };
+            let writer = Mutex::new(None);
+            let path = path.to_owned();
+            let folder = Self { path, index, reader, fields, memory_bytes_max, writer };
             let committed = folder.committed()?;
             Ok((folder, committed))
+        })
+    }
+
+    /// Reads every file and compares its checksum.
+    pub(super) fn verify(&self) -> Result<(), LexicalError> {
+        contain("verifying its files", || {
+            // The engine reads what it has mapped, whether the file is there still or not.
+            let gone = self.files()?.into_iter().find(|file| !self.path.join(file).exists());
+            // Unless a merge has replaced it meanwhile.
+            if let Some(file) = gone
+                && self.files()?.contains(&file)
+            {
+                return Err(LexicalError::Corrupt(format!("{} is gone", file.display())));
+            }
+            verify(&self.index)
+        })
+    }
+
+    /// Returns the files of the segments, but for those that say what is deleted.
+    fn files(&self) -> Result<Vec<PathBuf>, LexicalError> {
+        let metas = self.index.load_metas().map_err(|error| failed("read its commit", error))?;
+        let ids: HashSet<String> =
+            metas.segments.iter().map(|segment| segment.id().uuid_string()).collect();
+        let is_of_segment = |file: &PathBuf| {
+            let name = file.to_string_lossy();
+            let (id, ending) = name.split_once('.').unwrap_or_default();
+            ids.contains(id) && !ending.ends_with("del")
+        };
+        let known = self.index.directory().list_managed_files();
+        Ok(known.into_iter().filter(is_of_segment).collect())
+    }
+
+    /// Takes a part for the next commit, which holds nothing of its slot yet.
+    pub(super) fn write(&self, part: Arc<PendingPart>) -> Result<(), LexicalError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        contain("taking a part", || {
+            let writer = match &mut *writer {
+                Some(writer) => writer,
+                none => none.insert(self.new_writer()?),
+            };
+            writer
+                .add_document(PartDocument { part, fields: self.fields, has_payload: true })
+                .map_err(|error| failed("take a part", error))?;
+            Ok(())
         })
     }
 
@@ -124,10 +175,13 @@ impl Folder {
             }
             let note = CommitNote { format: FORMAT, applied: sequence };
             let note = serde_json::to_string(&note).unwrap_or_default();
+            fail::reached("lexical: before a commit", &self.path);
             let mut prepared =
                 writer.prepare_commit().map_err(|error| failed("prepare a commit", error))?;
             prepared.set_payload(&note);
+            fail::reached("lexical: between the steps of a commit", &self.path);
             prepared.commit().map_err(|error| failed("commit", error))?;
+            fail::reached("lexical: after a commit", &self.path);
             self.committed()
         });
         if result.is_err() {
@@ -182,6 +236,28 @@ impl Folder {
             slots.extend(segment.doc_ids_alive().filter_map(|document| slot_at(&column, document)));
         }
         Ok(Committed { searcher, slots, sequence })
+    }
+}
+
+impl Committed {
+    /// Returns the fingerprint of every part that is not deleted, by slot.
+    pub(super) fn fingerprints(&self) -> Result<HashMap<u32, u64>, LexicalError> {
+        contain("reading its fingerprints", || {
+            let mut fingerprints = HashMap::new();
+            for segment in self.searcher.segment_readers() {
+                let slots = slot_column(segment)?;
+                let column = segment
+                    .fast_fields()
+                    .u64(FINGERPRINT_COLUMN)
+                    .map_err(|error| failed("read the fingerprints", error))?;
+                for document in segment.doc_ids_alive() {
+                    if let Some(slot) = slot_at(&slots, document) {
+                        fingerprints.insert(slot, column.first(document).unwrap_or(0));
+                    }
+                }
+            }
+            Ok(fingerprints)
+        })
     }
 }
 

@@ -26,6 +26,7 @@ use std::ops::Range;
 
 pub use error::{LexicalError, QueryError};
 pub use index::LexicalIndex;
+pub use selection::DocumentOf;
 pub use snippet::Highlighter;
 
 use crate::document::{DocumentId, Payload, Slot};
@@ -43,6 +44,13 @@ pub struct LexicalPart<'a> {
     pub heading: Option<&'a str>,
     /// The fields of the document.
     pub payload: &'a Payload,
+}
+
+impl LexicalPart<'_> {
+    /// Returns a number that two parts share only if they are the same, as good as certainly.
+    pub fn fingerprint(&self) -> u64 {
+        schema::PendingPart::new(self, std::sync::Arc::new(self.payload.clone())).fingerprint()
+    }
 }
 
 /// What is asked of the texts.

@@ -15,6 +15,8 @@ use crate::document::{DocumentId, Payload, Slot};
 
 /// The name of the column that holds the slots.
 pub(super) const SLOT_COLUMN: &str = "slot";
+/// The name of the column that holds the fingerprints.
+pub(super) const FINGERPRINT_COLUMN: &str = "fingerprint";
 
 const RAW: &str = "raw";
 const WORDS: &str = "words";
@@ -37,6 +39,8 @@ pub(super) struct Fields {
     pub(super) keys: Field,
     /// The words of the texts in the payload, with positions.
     pub(super) payload_words: Field,
+    /// What the part was made of, as a number; not searched.
+    pub(super) fingerprint: Field,
 }
 
 /// Returns the schema and its fields.
@@ -58,6 +62,8 @@ pub(super) fn schema() -> (Schema, Fields) {
         grams: builder.add_text_field(GRAMS, text(GRAMS, IndexRecordOption::WithFreqs, true)),
         keys: builder.add_text_field(KEYS, text(KEYS, IndexRecordOption::Basic, false)),
         payload_words: builder.add_text_field(PAYLOAD_WORDS, text(PAYLOAD_WORDS, positions, false)),
+        fingerprint: builder
+            .add_u64_field(FINGERPRINT_COLUMN, NumericOptions::default().set_fast()),
     };
     (builder.build(), fields)
 }
@@ -107,6 +113,18 @@ impl PendingPart {
             + self.payload.len() * VALUE_BYTES
     }
 
+    /// Returns a number that two parts share only if they are the same, as good as certainly.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        for text in [self.document.as_str(), &self.text, self.payload_json()] {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        let mut bytes = [0; 8];
+        hasher.finalize_xof().fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     fn payload_json(&self) -> &str {
         // A payload has text for keys and finite numbers, which JSON can always hold.
         self.payload_json.get_or_init(|| serde_json::to_string(&*self.payload).unwrap_or_default())
@@ -128,7 +146,7 @@ impl Document for PartDocument {
 
     fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
         let (part, fields) = (&*self.part, &self.fields);
-        let mut values = Vec::with_capacity(6);
+        let mut values = Vec::with_capacity(7);
         values.push((fields.slot, PartValue::Number(u64::from(part.slot.0))));
         values.push((fields.words, PartValue::Text(&part.text)));
         values.push((fields.grams, PartValue::Text(&part.text)));
@@ -136,6 +154,7 @@ impl Document for PartDocument {
             values.push((fields.document, PartValue::Text(part.document.as_str())));
             values.push((fields.keys, PartValue::Text(part.payload_json())));
             values.push((fields.payload_words, PartValue::Text(part.payload_json())));
+            values.push((fields.fingerprint, PartValue::Number(part.fingerprint())));
         }
         values.into_iter()
     }

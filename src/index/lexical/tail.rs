@@ -73,6 +73,16 @@ impl Tail {
         Self { sequence, ..Self::default() }
     }
 
+    /// Returns whether a commit would change nothing but the sequence number.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.removed.is_empty()
+    }
+
+    /// Returns the slots whose parts are in memory.
+    pub(super) fn slots(&self) -> &SlotSet {
+        &self.slots
+    }
+
     pub(super) fn sequence(&self) -> Sequence {
         self.sequence
     }

@@ -6,8 +6,9 @@ use tonic::{Request, Response, Status};
 use super::super::core::{Core, Shared};
 use super::super::models::Readiness;
 use super::super::status;
-use crate::cancel::Cancellation;
-use crate::collection::{Collection, Error, JobKind, JobState};
+use super::super::translate::kind_name;
+use crate::collection::{Collection, Error, JobHandle, JobKind, JobState};
+use crate::embed::onnx::Runtime;
 
 /// Keeping collections healthy.
 #[derive(Debug)]
@@ -20,7 +21,9 @@ impl Admin for AdminService {
         request: Request<wire::VerifyRequest>,
     ) -> Result<Response<wire::VerifyResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let verify = |collection: &Collection, cancel: &Cancellation| collection.verify(cancel);
+        let verify = |collection: &Collection, job: &JobHandle| {
+            collection.verify(&|done, total| tell(job, done, total), job.cancellation())
+        };
         let found =
             maintain(&self.0, &metadata, JobKind::Verify, message.collection, verify).await?;
         Ok(Response::new(wire::VerifyResponse {
@@ -36,10 +39,24 @@ impl Admin for AdminService {
         request: Request<wire::RepairRequest>,
     ) -> Result<Response<wire::RepairResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let repair = |collection: &Collection, _: &Cancellation| collection.repair();
-        let repaired =
+        let repair = |collection: &Collection, job: &JobHandle| {
+            collection.repair(&|done, total| tell(job, done, total), job.cancellation())
+        };
+        let (shared, name) = (self.0.clone(), message.collection.clone());
+        let reopen =
+            move |_: &_| shared.collections.reopen(&name).map_err(|error| status::of(&error));
+        let is_reopened = self.0.bulk.answer(&metadata, reopen).await?;
+        let done =
             maintain(&self.0, &metadata, JobKind::Repair, message.collection, repair).await?;
-        Ok(Response::new(wire::RepairResponse { repaired }))
+        let mut repaired = done.repaired;
+        if is_reopened {
+            repaired.insert(0, "the collection was opened again".to_owned());
+        }
+        Ok(Response::new(wire::RepairResponse {
+            repaired,
+            problems: done.left.problems,
+            problems_total: done.left.problems_total,
+        }))
     }
 
     async fn optimize(
@@ -47,7 +64,15 @@ impl Admin for AdminService {
         request: Request<wire::OptimizeRequest>,
     ) -> Result<Response<wire::OptimizeResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let optimize = |collection: &Collection, cancel: &Cancellation| collection.optimize(cancel);
+        let optimize = |collection: &Collection, job: &JobHandle| {
+            let told = |kind: JobKind, vector: &str, done, total| {
+                tell(job, done, total);
+                job.update(|status| {
+                    status.message = format!("{} of vector `{vector}`", kind_name(kind));
+                });
+            };
+            collection.optimize(&told, job.cancellation())
+        };
         let segments =
             maintain(&self.0, &metadata, JobKind::Merge, message.collection, optimize).await?;
         let segments = u32::try_from(segments).unwrap_or(u32::MAX);
@@ -69,18 +94,26 @@ async fn maintain<T: Send + 'static>(
     metadata: &MetadataMap,
     kind: JobKind,
     name: String,
-    work: impl FnOnce(&Collection, &Cancellation) -> Result<T, Error> + Send + 'static,
+    work: impl FnOnce(&Collection, &JobHandle) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Status> {
     let shared = core.clone();
     core.bulk
         .answer(metadata, move |cancel| {
             let collection = shared.collection(&name)?;
             let job = shared.jobs.start(kind, &name, "", cancel.clone());
-            let result = work(&collection, cancel);
+            let result = work(&collection, &job);
             job.end(result.as_ref().map(|_| String::new()).map_err(ToString::to_string));
             result.map_err(|error| status::of(&error))
         })
         .await
+}
+
+/// Shows in a job how many steps of how many are done.
+fn tell(job: &JobHandle, done: u64, total: u64) {
+    job.update(|status| {
+        status.items_done = done;
+        status.items_total = (total > 0).then_some(total);
+    });
 }
 
 fn info(shared: &Shared) -> wire::InfoResponse {
@@ -92,6 +125,7 @@ fn info(shared: &Shared) -> wire::InfoResponse {
         Readiness::Failed(reason) => (wire::EmbedderState::Failed, reason),
     };
     let running = shared.jobs.list().iter().filter(|job| job.state == JobState::Running).count();
+    let (memory_bytes, memory_bytes_max) = shared.collections.memory();
     let data = &shared.options.data;
     wire::InfoResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -100,9 +134,13 @@ fn info(shared: &Shared) -> wire::InfoResponse {
         embedder: embedder.to_owned(),
         embedder_state: state.into(),
         embedder_message: message,
-        runtime: String::new(),
+        runtime: Runtime::loaded()
+            .map(|runtime| format!("ONNX Runtime {}", runtime.version))
+            .unwrap_or_default(),
         message_bytes_max: shared.options.message_bytes_max as u64,
         collections: u32::try_from(shared.collections.names().len()).unwrap_or(u32::MAX),
         jobs_running: running as u64,
+        memory_bytes,
+        memory_bytes_max,
     }
 }

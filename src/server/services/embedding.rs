@@ -8,6 +8,7 @@ use super::super::translate::{WireError, at_most, stage};
 use crate::cancel::Cancellation;
 use crate::collection::Embedders as _;
 use crate::embed::{Embedded, Lane, ModelState, Role};
+use crate::vector::{Form, Vector};
 
 /// The most texts of one request.
 const TEXTS_MAX: usize = 1_024;
@@ -65,10 +66,19 @@ fn to_wire(embedded: Embedded, fingerprint: String) -> wire::EmbedResponse {
         stage("queue", embedded.timings.queued),
         stage("run", embedded.timings.run),
     ];
-    let embeddings = embedded.embeddings.into_iter().map(|embedding| wire::TextEmbedding {
-        vector: Some(wire::DenseVector { components: embedding.vector.into_vec() }),
-        tokens: embedding.tokens,
-        truncated: embedding.truncated,
+    let embeddings = embedded.embeddings.into_iter().map(|embedding| {
+        let (vector, sparse) = match embedding.vector {
+            Some(Vector::Dense(dense)) => {
+                (Some(wire::DenseVector { components: dense.into_vec() }), None)
+            }
+            Some(Vector::Sparse(sparse)) => {
+                let (indices, values) = (sparse.indices().to_vec(), sparse.values().to_vec());
+                (None, Some(wire::SparseVector { indices, values }))
+            }
+            None => (None, None),
+        };
+        let (tokens, truncated) = (embedding.tokens, embedding.truncated);
+        wire::TextEmbedding { vector, tokens, truncated, sparse }
     });
     wire::EmbedResponse { embeddings: embeddings.collect(), fingerprint, timings }
 }
@@ -78,14 +88,15 @@ fn model_to_wire(model: ModelState) -> wire::Model {
     let fingerprint =
         if model.is_installed { model.manifest.fingerprint().to_string() } else { String::new() };
     wire::Model {
-        name: model.manifest.name,
-        kind: model.manifest.kind.name().to_owned(),
+        kind: model.manifest.method.kind().name().to_owned(),
         dimension: small(model.manifest.dimension),
-        tokens_max: small(model.manifest.text.tokens_max),
+        tokens_max: small(model.manifest.method.tokens_max()),
+        is_sparse: model.manifest.method.form() == Form::Sparse,
         licence: model.manifest.licence,
         fingerprint,
         is_installed: model.is_installed,
         is_loaded: model.is_loaded,
         description: model.manifest.description,
+        name: model.manifest.name,
     }
 }

@@ -8,7 +8,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::super::core::Core;
-use crate::collection::{JobKind, JobState, JobStatus};
+use super::super::translate::kind_name;
+use crate::collection::{JobState, JobStatus};
 
 /// How often a watched job is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -91,13 +92,6 @@ fn unknown(id: &str) -> Status {
 }
 
 fn to_wire(job: JobStatus) -> wire::Job {
-    let kind = match job.kind {
-        JobKind::Ingest => "ingest",
-        JobKind::Seal => "seal",
-        JobKind::Merge => "merge",
-        JobKind::Verify => "verify",
-        JobKind::Repair => "repair",
-    };
     let state = match job.state {
         JobState::Running => wire::JobState::Running,
         JobState::Done => wire::JobState::Done,
@@ -106,7 +100,7 @@ fn to_wire(job: JobStatus) -> wire::Job {
     };
     wire::Job {
         id: job.id,
-        kind: kind.to_owned(),
+        kind: kind_name(job.kind).to_owned(),
         label: job.label,
         collection: job.collection,
         state: state.into(),

@@ -16,11 +16,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::pool::time_allowed;
 use super::super::status;
-use super::super::translate::{item_error_to_wire, item_result_to_wire, source};
-use crate::cancel::Cancellation;
-use crate::collection::{Collection, JobHandle, JobKind};
+use super::super::translate::{item_error_to_wire, item_result_to_wire, upsert as upsert_of};
+use crate::cancel::{Cancellation, Interrupted};
+use crate::collection::{Collection, JobHandle, JobKind, Upsert as OneUpsert};
 use crate::error::ErrorKind;
-use crate::ingest::{ItemError, Source};
+use crate::ingest::ItemError;
 
 /// Batches of one stream that are worked on at once: one is embedded while one is committed.
 const BATCHES_MAX: usize = 2;
@@ -32,6 +32,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const RESULTS_MAX: usize = 64;
 /// How often it is looked whether the job was cancelled.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a client whose stream was ended may go on sending until it has read why.
+const LAST_WORD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a stream without a deadline may take.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 
@@ -41,7 +43,7 @@ type Done = Result<Vec<wire::UpsertResult>, Status>;
 /// Documents that were read together: each is to be stored, or refused already.
 #[derive(Debug, Default)]
 struct Batch {
-    items: Vec<Result<Source, wire::UpsertResult>>,
+    items: Vec<Result<OneUpsert, wire::UpsertResult>>,
     ids: HashSet<String>,
     bytes: usize,
 }
@@ -73,8 +75,7 @@ pub(super) async fn upsert(
         let message = "too many streams store documents already, try again later";
         status::from_kind(ErrorKind::Overloaded, message.to_owned())
     })?;
-    let first = messages.message().await?;
-    let mut first = first.ok_or_else(|| Status::invalid_argument("the stream has no message"))?;
+    let mut first = first_message(core, &mut messages, allowed).await?;
     let name = std::mem::take(&mut first.collection);
     let wanted = name.clone();
     let open = core.answer_with_models(&metadata, move |shared, _| {
@@ -95,10 +96,11 @@ pub(super) async fn upsert(
     let places = Arc::new(Semaphore::new(BATCHES_MAX));
     let work = Upsert { core: core.clone(), name, collection, cancel, places };
     tokio::spawn(async move {
-        let run = tokio::time::timeout(allowed, work.run(first, messages, &results, &job));
+        let run = work.run(first, &mut messages, &results, &job);
+        let run = tokio::time::timeout(allowed, run);
         let ended = run.await.unwrap_or_else(|_| {
             work.cancel.expire();
-            Err(Status::deadline_exceeded("deadline exceeded"))
+            Err(status::interrupted(Interrupted::Expired))
         });
         let message = ended.as_ref().map(|()| String::new()).map_err(|s| s.message().to_owned());
         job.end(message);
@@ -106,16 +108,41 @@ pub(super) async fn upsert(
         if let Err(status) = ended {
             // A client that is gone needs no last word.
             drop(results.send(Err(status)).await);
+            drop(results);
+            // To close on a client that sends takes away what it has not read yet.
+            let ignored = async { while let Ok(Some(_)) = messages.message().await {} };
+            drop(tokio::time::timeout(LAST_WORD_TIME_MAX, ignored).await);
         }
     });
     Ok(response)
+}
+
+/// Waits for the first message, which says where the documents go; no longer than for a request, since
+/// a stream takes the place of another.
+async fn first_message(
+    core: &Core,
+    messages: &mut Streaming<wire::UpsertRequest>,
+    allowed: Duration,
+) -> Result<wire::UpsertRequest, Status> {
+    let allowed = allowed.min(core.options.request_time_max);
+    let first = tokio::select! {
+        first = tokio::time::timeout(allowed, messages.message()) => {
+            first.map_err(|_| status::interrupted(Interrupted::Expired))??
+        }
+        () = core.stopped() => return Err(stopping()),
+    };
+    first.ok_or_else(|| Status::invalid_argument("the stream has no message"))
+}
+
+fn stopping() -> Status {
+    Status::unavailable("the server is stopping; what was answered is stored")
 }
 
 impl Upsert {
     async fn run(
         &self,
         first: wire::UpsertRequest,
-        messages: Streaming<wire::UpsertRequest>,
+        messages: &mut Streaming<wire::UpsertRequest>,
         results: &Results,
         job: &JobHandle,
     ) -> Result<(), Status> {
@@ -136,15 +163,22 @@ impl Upsert {
     async fn read(
         &self,
         first: wire::UpsertRequest,
-        mut messages: Streaming<wire::UpsertRequest>,
+        messages: &mut Streaming<wire::UpsertRequest>,
         send: mpsc::Sender<InFlight>,
     ) -> Result<(), Status> {
         let mut next = Some(first);
         let mut recent: VecDeque<HashSet<String>> = VecDeque::new();
         loop {
+            // A sender without a pause is not waited for, so waiting is not where it is told.
+            if self.cancel.is_ended() {
+                return Ok(());
+            }
+            if *self.core.stopping.borrow() {
+                return Err(stopping());
+            }
             let Some(message) = (match next.take() {
                 Some(message) => Some(message),
-                None => self.message(&mut messages).await?,
+                None => self.message(messages).await?,
             }) else {
                 return Ok(());
             };
@@ -198,9 +232,7 @@ impl Upsert {
             biased;
             message = messages.message() => message,
             () = cancelled => Ok(None),
-            () = self.core.stopped() => {
-                Err(Status::unavailable("the server is stopping; what was answered is stored"))
-            }
+            () = self.core.stopped() => Err(stopping()),
         }
     }
 
@@ -258,11 +290,11 @@ impl Batch {
             self.items.push(Err(refused(id, ErrorKind::InvalidInput, error)));
             return;
         }
-        match source(document) {
-            Ok(source) => {
-                self.bytes += source.content.bytes();
+        match upsert_of(document) {
+            Ok(upsert) => {
+                self.bytes += upsert.source.content.bytes();
                 self.ids.insert(id);
-                self.items.push(Ok(source));
+                self.items.push(Ok(upsert));
             }
             Err(error) => {
                 let message = status::chain(&error);
@@ -287,18 +319,18 @@ fn repeats(recent: &VecDeque<HashSet<String>>, message: &wire::UpsertRequest) ->
 
 /// Stores a batch; results are in the order of its items.
 fn store(collection: &Collection, batch: Batch, cancel: &Cancellation) -> Done {
-    let mut sources = Vec::with_capacity(batch.items.len());
+    let mut upserts = Vec::with_capacity(batch.items.len());
     let mut results: Vec<Option<wire::UpsertResult>> = Vec::with_capacity(batch.items.len());
     for item in batch.items {
         match item {
-            Ok(source) => {
-                sources.push(source);
+            Ok(upsert) => {
+                upserts.push(upsert);
                 results.push(None);
             }
             Err(refused) => results.push(Some(refused)),
         }
     }
-    let stored = collection.store(sources, cancel).map_err(|error| status::of(&error))?;
+    let stored = collection.store_on(upserts, cancel).map_err(|error| status::of(&error))?;
     let mut stored = stored.into_iter().map(item_result_to_wire);
     Ok(results.into_iter().filter_map(|refused| refused.or_else(|| stored.next())).collect())
 }

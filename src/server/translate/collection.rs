@@ -4,11 +4,12 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 
 use super::WireError;
 use crate::collection::{
-    ChunkSettings, CollectionState, Info, NewCollection, NewVector, NewVectorSource,
-    VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+    ChunkSettings, CollectionState, Info, JobKind, MemoryUse, NewCollection, NewVector,
+    NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
 };
 use crate::document::FieldType;
 use crate::index::dense::Quantisation;
+use crate::index::sparse::SparseStatistics;
 use crate::vector::Metric;
 
 /// Returns what a new collection is to be like; `embedder` is the one that an empty name means, and
@@ -59,6 +60,7 @@ fn new_vector(config: wire::VectorConfig, embedder: &str) -> Result<NewVector, W
         }
         Some(Source::Embedder(name)) => NewVectorSource::Embedder(name),
         Some(Source::Dimension(dimension)) => NewVectorSource::Given(dimension as usize),
+        Some(Source::Sparse(_)) => NewVectorSource::GivenSparse,
         None => return Err(WireError::Missing("the embedder or the dimension of a vector")),
     };
     Ok(NewVector {
@@ -88,14 +90,19 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
             tokens_overlap: settings.chunk.tokens_overlap.map(small),
         }
     });
-    let vectors: HashMap<_, _> = info
+    let mut vectors: HashMap<_, _> = info
         .settings
         .iter()
         .flat_map(|settings| &settings.vectors)
         .map(|(name, settings)| {
-            (name.clone(), vector_info(settings, info.vectors.get(name).copied()))
+            let deleted = info.deleted.get(name).copied().unwrap_or_default();
+            (name.clone(), vector_info(settings, info.vectors.get(name).copied(), deleted))
         })
         .collect();
+    for (name, settings) in info.settings.iter().flat_map(|settings| &settings.sparse) {
+        let held = info.sparse.get(name).copied().unwrap_or_default();
+        vectors.insert(name.clone(), sparse_info(settings, held));
+    }
     let fields = info.fields.into_iter().map(|(path, types)| {
         let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
         (path, wire::FieldInfo { types })
@@ -112,15 +119,50 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         disk_bytes: info.disk_bytes,
         lexical,
         chunk,
+        waiting: info.waiting,
+        upkeep: info.activity.map(|activity| wire::Upkeep {
+            kind: kind_name(activity.kind).to_owned(),
+            vector: activity.vector,
+            done: activity.done,
+            total: activity.total,
+        }),
+        upkeep_problem: info.upkeep_problem.unwrap_or_default(),
+        memory: info.memory.into_iter().map(memory_use).collect(),
     }
 }
 
-fn vector_info(settings: &VectorSettings, held: Option<VectorInfo>) -> wire::VectorInfo {
+/// Returns what the kind of a job is called.
+pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Ingest => "ingest",
+        JobKind::Seal => "seal",
+        JobKind::Merge => "merge",
+        JobKind::Verify => "verify",
+        JobKind::Repair => "repair",
+        JobKind::Cluster => "cluster",
+    }
+}
+
+fn memory_use(used: MemoryUse) -> wire::MemoryUse {
+    let MemoryUse { component, bytes, is_mapped } = used;
+    wire::MemoryUse { component: component.to_owned(), bytes, mapped: is_mapped }
+}
+
+fn vector_info(
+    settings: &VectorSettings,
+    held: Option<VectorInfo>,
+    deleted: u64,
+) -> wire::VectorInfo {
     let held = held.unwrap_or_default();
     let metric = match settings.metric {
         Metric::Cosine => wire::Metric::Cosine,
         Metric::Dot => wire::Metric::Dot,
         Metric::Euclidean => wire::Metric::Euclidean,
+    };
+    let quantisation = match settings.quantisation {
+        Quantisation::None => wire::Quantisation::None,
+        Quantisation::Int8 => wire::Quantisation::Int8,
+        Quantisation::Binary => wire::Quantisation::Binary,
     };
     let (embedder, fingerprint) = settings
         .embedder
@@ -135,6 +177,29 @@ fn vector_info(settings: &VectorSettings, held: Option<VectorInfo>) -> wire::Vec
         indexed: held.sealed,
         head: held.head,
         segments: u32::try_from(held.segments).unwrap_or(u32::MAX),
+        deleted,
+        hnsw_m: u32::try_from(settings.links_max).unwrap_or(u32::MAX),
+        hnsw_ef_construction: u32::try_from(settings.ef_construction).unwrap_or(u32::MAX),
+        quantisation: quantisation.into(),
+        ..Default::default()
+    }
+}
+
+fn sparse_info(settings: &SparseSettings, held: SparseStatistics) -> wire::VectorInfo {
+    let bound = settings.embedder.clone();
+    let (embedder, fingerprint) =
+        bound.map(|bound| (bound.name, bound.fingerprint)).unwrap_or_default();
+    wire::VectorInfo {
+        embedder,
+        fingerprint,
+        metric: wire::Metric::Dot.into(),
+        indexed: held.vectors.saturating_sub(held.head),
+        head: held.head,
+        segments: u32::try_from(held.chunks).unwrap_or(u32::MAX),
+        sparse: true,
+        entries: held.entries,
+        memory_bytes: held.bytes,
+        ..Default::default()
     }
 }
 
@@ -145,6 +210,9 @@ fn type_name(held: FieldType) -> &'static str {
         FieldType::Float => "float",
         FieldType::Datetime => "datetime",
         FieldType::Keyword => "keyword",
+        FieldType::Null => "null",
+        FieldType::List => "list",
+        FieldType::Geo => "geo",
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{CODE_BIAS, Kernels, Rows};
+use super::{CODE_BIAS, Kernels, Rows, portable};
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "avx2",
@@ -18,6 +18,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     dot_rows,
     squared_euclidean_rows,
     sum_codes_at,
+    add_scaled,
+    descend,
 };
 
 /// Sums that run side by side, because an addition waits for the one before.
@@ -175,4 +177,14 @@ fn sum_codes_at(codes: &[i8], bits: &[u8]) -> i32 {
         .map(|(_, &code)| i32::from(code))
         .sum();
     reduce_integers(sum) + rest
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
+    portable::add_scaled(sum, values, factor);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn descend(row: &mut [f32], gradient: &mut [f32], other: &[f32], factor: f32) {
+    portable::descend(row, gradient, other, factor);
 }

@@ -42,6 +42,8 @@ struct Kernels {
     squared_euclidean_rows: unsafe fn(&[f32], Rows<'_, f32>, &[u32], &mut [f32]),
     /// The bits have an eighth of the length of the codes.
     sum_codes_at: unsafe fn(&[i8], &[u8]) -> i32,
+    add_scaled: unsafe fn(&mut [f32], &[f32], f32),
+    descend: unsafe fn(&mut [f32], &mut [f32], &[f32], f32),
 }
 
 /// Rows of equal length, one after another.
@@ -204,6 +206,28 @@ pub fn sum_codes_at(codes: &[i8], bits: &[u8]) -> i32 {
     require_equal(codes.len(), 8 * bits.len());
     // SAFETY: `kernels` returns functions for this processor, and the lengths fit.
     unsafe { (kernels().sum_codes_at)(codes, bits) }
+}
+
+/// Adds `factor` times `values` to `sum`, the same to the last bit in every form.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
+    require_equal(sum.len(), values.len());
+    // SAFETY: `kernels` returns functions for this processor, and the lengths are equal.
+    unsafe { (kernels().add_scaled)(sum, values, factor) }
+}
+
+/// Adds `factor` times `row` to `gradient`, and `factor` times `other` to `row` as it was: how both
+/// sides of an inner product learn. The same to the last bit in every form.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn descend(row: &mut [f32], gradient: &mut [f32], other: &[f32], factor: f32) {
+    require_equal(row.len(), gradient.len());
+    require_equal(row.len(), other.len());
+    // SAFETY: `kernels` returns functions for this processor, and the lengths are equal.
+    unsafe { (kernels().descend)(row, gradient, other, factor) }
 }
 
 /// Asks for bytes from memory, so that they are there when they are read soon after.

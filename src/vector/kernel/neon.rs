@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{CODE_BIAS, Kernels, Rows};
+use super::{CODE_BIAS, Kernels, Rows, portable};
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "neon",
@@ -15,6 +15,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     dot_rows,
     squared_euclidean_rows,
     sum_codes_at,
+    add_scaled,
+    descend,
 };
 
 /// Sums that run side by side, because an addition waits for the one before.
@@ -146,4 +148,14 @@ fn sum_codes_at(codes: &[i8], bits: &[u8]) -> i32 {
         sum = vpadalq_s16(sum, vmovl_s8(chosen));
     }
     vaddvq_s32(sum)
+}
+
+#[target_feature(enable = "neon")]
+fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
+    portable::add_scaled(sum, values, factor);
+}
+
+#[target_feature(enable = "neon")]
+fn descend(row: &mut [f32], gradient: &mut [f32], other: &[f32], factor: f32) {
+    portable::descend(row, gradient, other, factor);
 }

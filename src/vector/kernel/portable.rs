@@ -12,6 +12,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     dot_rows,
     squared_euclidean_rows,
     sum_codes_at,
+    add_scaled,
+    descend,
 };
 
 /// Sums that run side by side, so that the compiler may use what vector instructions there are.
@@ -75,4 +77,21 @@ fn sum_codes_at(codes: &[i8], bits: &[u8]) -> i32 {
                 .map(move |(bit, &code)| i32::from(byte >> bit & 1) * i32::from(code))
         })
         .sum()
+}
+
+/// Inlined into the other forms, where the compiler uses their wider instructions.
+#[inline(always)]
+pub(super) fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += factor * value;
+    }
+}
+
+/// As [`add_scaled`].
+#[inline(always)]
+pub(super) fn descend(row: &mut [f32], gradient: &mut [f32], other: &[f32], factor: f32) {
+    for ((row, gradient), other) in row.iter_mut().zip(gradient).zip(other) {
+        *gradient += factor * *row;
+        *row += factor * other;
+    }
 }

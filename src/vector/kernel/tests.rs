@@ -47,6 +47,29 @@ fn every_form_returns_what_the_portable_one_returns() {
 }
 
 #[test]
+fn every_form_learns_the_same_to_the_last_bit() {
+    let mut random = StdRng::seed_from_u64(4);
+    let oracle = &portable::KERNELS;
+    for kernels in available() {
+        for length in LENGTHS {
+            let [row, gradient, other] = [(); 3].map(|()| floats(&mut random, length));
+            let learn = |form: &Kernels| {
+                let (mut row, mut gradient) = (row.clone(), gradient.clone());
+                // SAFETY: `available` returns what this processor can run; all lengths are equal.
+                unsafe { (form.add_scaled)(&mut row, &other, -0.37) };
+                // SAFETY: as above.
+                unsafe { (form.descend)(&mut row, &mut gradient, &other, 0.41) };
+                (row, gradient)
+            };
+            assert_eq!(learn(kernels), learn(oracle), "{} at length {length}", kernels.name);
+        }
+    }
+    let (mut row, mut gradient) = ([2.0, 3.0], [1.0, 1.0]);
+    descend(&mut row, &mut gradient, &[10.0, 20.0], 0.5);
+    assert_eq!((row, gradient), ([7.0, 13.0], [2.0, 2.5]));
+}
+
+#[test]
 fn every_form_compares_rows_as_it_compares_slices() {
     let mut random = StdRng::seed_from_u64(2);
     let ids = [3u32, 0, 9, 9, 5, 1, 7, 2, 8];

@@ -89,6 +89,13 @@ pub struct ServerSettings {
     /// Memory for cached table pages, of each collection [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "SIMILE_CACHE_BYTES_MAX")]
     pub cache_bytes_max: Option<Bytes>,
+    /// Memory of all collections together beside mapped files; more writes are refused
+    /// [default: as much as there is]
+    #[arg(long, value_name = "BYTES", env = "SIMILE_MEMORY_BYTES_MAX")]
+    pub memory_bytes_max: Option<Bytes>,
+    /// Threads that a collection builds graphs on [default: one for every two CPUs]
+    #[arg(long, value_name = "N", env = "SIMILE_BUILD_THREADS")]
+    pub build_threads: Option<usize>,
 }
 
 /// Settings from one source; what it does not name is `None`.
@@ -171,6 +178,10 @@ pub struct Config {
     pub embed_threads: usize,
     /// Memory for cached table pages, of each collection.
     pub cache_bytes_max: u64,
+    /// Memory of all collections together beside mapped files; none: as much as there is.
+    pub memory_bytes_max: Option<u64>,
+    /// Threads that a collection builds graphs on.
+    pub build_threads: usize,
     origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -297,6 +308,12 @@ impl Config {
             cache_bytes_max: choose
                 .pick("cache_bytes_max", |s| s.server.cache_bytes_max)
                 .map_or(64 << 20, |bytes| bytes.0),
+            memory_bytes_max: choose
+                .pick("memory_bytes_max", |s| s.server.memory_bytes_max)
+                .map(|bytes| bytes.0),
+            build_threads: choose
+                .pick("build_threads", |s| s.server.build_threads)
+                .unwrap_or(surroundings.cpus.div_ceil(2)),
             origins: choose.origins,
         };
         let problems = config.problems();
@@ -316,7 +333,7 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 19] = [
+        let lines: [(&str, Option<String>); 21] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
@@ -336,6 +353,11 @@ impl Config {
             ("shutdown_seconds_max", Some(self.shutdown_time_max.as_secs().to_string())),
             ("embed_threads", Some(self.embed_threads.to_string())),
             ("cache_bytes_max", Some(format!("\"{}\"", Bytes(self.cache_bytes_max)))),
+            (
+                "memory_bytes_max",
+                self.memory_bytes_max.map(|bytes| format!("\"{}\"", Bytes(bytes))),
+            ),
+            ("build_threads", Some(self.build_threads.to_string())),
         ];
         let mut text = String::new();
         for (name, value) in lines {
@@ -380,6 +402,8 @@ impl Config {
         bound("shutdown_seconds_max", self.shutdown_time_max.as_secs(), 0, 3_600);
         bound("embed_threads", self.embed_threads as u64, 1, 1_024);
         bound("cache_bytes_max", self.cache_bytes_max, 1 << 20, 1 << 40);
+        bound("memory_bytes_max", self.memory_bytes_max.unwrap_or(1 << 30), 1 << 24, 1 << 50);
+        bound("build_threads", self.build_threads as u64, 1, 1_024);
         require(!self.embedder.is_empty(), "embedder: expected the name of a model".to_owned());
         require(
             !self.data.as_os_str().is_empty(),
@@ -483,97 +507,4 @@ impl fmt::Display for Origin {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn surroundings() -> Surroundings {
-        Surroundings { cpus: 2, user_cache: Some("/home/user/.cache/simile".into()) }
-    }
-
-    fn assemble(file: &Settings, given: &Settings) -> Result<Config, ConfigError> {
-        Config::assemble(file, given, &|_| Origin::Flag, &surroundings())
-    }
-
-    fn from_file(text: &str) -> Result<Settings, ConfigError> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("simile.toml");
-        fs_err::write(&file, text).unwrap();
-        Settings::load(&file)
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let file = from_file("workers = 3\nwaiting_max = 5\nmessage_bytes_max = \"1MiB\"").unwrap();
-        let mut given = Settings::default();
-        given.server.workers = Some(9);
-        let config = assemble(&file, &given).unwrap();
-        assert_eq!((config.workers, config.waiting_max), (9, 5));
-        assert_eq!((config.message_bytes_max, config.streams_max), (1 << 20, 256));
-        assert_eq!(config.origin("workers"), Origin::Flag);
-        assert_eq!(config.origin("waiting_max"), Origin::File);
-        assert_eq!(config.origin("streams_max"), Origin::Default);
-        assert_eq!(config.cache, Path::new("/home/user/.cache/simile"));
-    }
-
-    #[test]
-    fn every_mistake_is_named_at_once() {
-        let file = from_file("workers = 0\nlisten = \"0.0.0.0:1\"\nstreams_max = 0").unwrap();
-        let text = assemble(&file, &Settings::default()).unwrap_err().to_string();
-        assert!(text.contains("workers = 0: expected 1 to 1024"), "{text}");
-        assert!(text.contains("streams_max = 0"), "{text}");
-        assert!(text.contains("--insecure"), "{text}");
-    }
-
-    #[test]
-    fn another_address_needs_insecure() {
-        let mut given = Settings::default();
-        given.server.listen = Some("0.0.0.0:7465".parse().unwrap());
-        assert!(assemble(&Settings::default(), &given).is_err());
-        given.server.insecure = Some(true);
-        assert!(assemble(&Settings::default(), &given).is_ok());
-    }
-
-    #[test]
-    fn a_setting_that_does_not_exist_is_refused_by_name() {
-        let text = from_file("wokers = 3").unwrap_err().to_string();
-        assert!(text.contains("no setting `wokers`") && text.contains("workers"), "{text}");
-        assert!(from_file("workers = \"many\"").is_err());
-        assert!(from_file("workers = ").is_err());
-    }
-
-    #[test]
-    fn printed_settings_are_read_back_as_the_same() {
-        let mut given = Settings::default();
-        given.places.onnxruntime = Some("/opt/\"odd\"/lib.so".into());
-        given.server.cache_bytes_max = Some(Bytes(3 << 20));
-        let config = assemble(&Settings::default(), &given).unwrap();
-        let again = assemble(&from_file(&config.to_toml()).unwrap(), &Settings::default()).unwrap();
-        assert_eq!(Config { origins: BTreeMap::new(), ..config }.to_toml(), {
-            Config { origins: BTreeMap::new(), ..again }.to_toml()
-        });
-    }
-
-    #[test]
-    fn every_setting_is_printed() {
-        let config = assemble(&Settings::default(), &Settings::default()).unwrap();
-        let text = config.to_toml();
-        for name in setting_names() {
-            assert!(
-                text.lines().any(|line| line.starts_with(&format!("{name} ="))
-                    || line.starts_with(&format!("# {name} is"))),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn bytes_are_read_with_units_and_refused_without_sense() {
-        assert_eq!("64KiB".parse(), Ok(Bytes(65_536)));
-        assert_eq!("7".parse(), Ok(Bytes(7)));
-        for wrong in ["", "MiB", "1.5MiB", "1TiB", "-1", "99999999999999999999", "20000000000GiB"] {
-            assert!(wrong.parse::<Bytes>().is_err(), "{wrong}");
-        }
-        assert_eq!(Bytes(65_536).to_string(), "64KiB");
-        assert_eq!(Bytes(65_537).to_string(), "65537");
-    }
-}
+mod tests;

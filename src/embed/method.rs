@@ -1,0 +1,313 @@
+use serde::{Deserialize, Serialize};
+
+use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
+use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
+use crate::vector::Form;
+
+/// The name of a sort of model. Persisted; kinds may be added, never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A text transformer of BERT's kin (BERT, RoBERTa, XLM-R, DistilBERT, MPNet, ModernBERT) whose
+    /// safetensors become an ONNX graph here.
+    BertText,
+    /// A text transformer that comes as an ONNX graph.
+    OnnxText,
+    /// Which words of a vocabulary a text has.
+    OneHot,
+    /// How often a text has each word, against how many texts have it.
+    TfIdf,
+    /// How often a text has each run of words or letters of a vocabulary.
+    NGram,
+    /// The same, with a hash in place of the vocabulary.
+    HashedNGram,
+    /// A mean of the vectors of the words: Word2Vec, GloVe, or any file of word vectors.
+    WordVectors,
+    /// A mean of the vectors of words and their n-grams, which unknown words have too.
+    FastText,
+    /// The shares of topics: latent Dirichlet allocation.
+    Lda,
+    /// The vector that tells the words of a text best.
+    Doc2Vec,
+}
+
+impl Kind {
+    /// Returns the name that manifests use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BertText => "bert-text",
+            Self::OnnxText => "onnx-text",
+            Self::OneHot => "one-hot",
+            Self::TfIdf => "tf-idf",
+            Self::NGram => "n-gram",
+            Self::HashedNGram => "hashed-n-gram",
+            Self::WordVectors => "word-vectors",
+            Self::FastText => "fasttext",
+            Self::Lda => "lda",
+            Self::Doc2Vec => "doc2vec",
+        }
+    }
+}
+
+/// How a text becomes a vector: the sort of model with its settings. In a manifest the key `kind` and
+/// a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Method {
+    /// See [`Kind::BertText`].
+    BertText {
+        /// How the tokens are read.
+        text: TextSettings,
+    },
+    /// See [`Kind::OnnxText`].
+    OnnxText {
+        /// How the tokens are read.
+        text: TextSettings,
+        /// Which graph is run.
+        onnx: OnnxSettings,
+    },
+    /// See [`Kind::OneHot`].
+    OneHot {
+        /// What counts as a term.
+        terms: TermSettings,
+    },
+    /// See [`Kind::TfIdf`].
+    TfIdf {
+        /// What counts as a term.
+        terms: TermSettings,
+        /// How counts become weights.
+        weights: WeightSettings,
+    },
+    /// See [`Kind::NGram`].
+    #[serde(rename = "n-gram")]
+    NGram {
+        /// What counts as a term.
+        terms: TermSettings,
+    },
+    /// See [`Kind::HashedNGram`].
+    #[serde(rename = "hashed-n-gram")]
+    HashedNGram {
+        /// What counts as a term.
+        terms: TermSettings,
+        /// How terms become indices.
+        hashed: HashedSettings,
+    },
+    /// See [`Kind::WordVectors`].
+    WordVectors {
+        /// What counts as a word.
+        words: WordSettings,
+        /// How the vectors of the words become one.
+        average: AverageSettings,
+    },
+    /// See [`Kind::FastText`].
+    #[serde(rename = "fasttext")]
+    FastText {
+        /// What counts as a word.
+        words: WordSettings,
+        /// How the vectors of the words become one.
+        average: AverageSettings,
+    },
+    /// See [`Kind::Lda`].
+    Lda {
+        /// What counts as a word.
+        words: WordSettings,
+        /// What was assumed before the corpus was seen.
+        topics: TopicSettings,
+    },
+    /// See [`Kind::Doc2Vec`].
+    #[serde(rename = "doc2vec")]
+    Doc2Vec {
+        /// What counts as a word.
+        words: WordSettings,
+        /// How the vector of a text is found.
+        paragraphs: ParagraphSettings,
+    },
+}
+
+/// How the vectors of the tokens become the vector of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The mean over the tokens.
+    Mean,
+    /// The vector of the first token.
+    Cls,
+    /// The largest of each component.
+    Max,
+    /// The vector of the last token.
+    Last,
+    /// The mean over the tokens, each counting as much as its place from 1.
+    WeightedMean,
+    /// The sum over the tokens divided by the root of their number.
+    MeanSqrt,
+}
+
+/// How a text becomes tokens, and tokens a vector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextSettings {
+    /// The most tokens the model was trained to read, special tokens included.
+    pub tokens_max: usize,
+    /// How the vectors of the tokens are joined.
+    pub pooling: Pooling,
+    /// What a question is prefixed with.
+    #[serde(default)]
+    pub query_prefix: String,
+    /// What a passage is prefixed with.
+    #[serde(default)]
+    pub passage_prefix: String,
+    /// Whether the vector is scaled to length one, after it was cut to the model's dimension.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub normalize: bool,
+}
+
+/// Which graph is run, and what of it is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxSettings {
+    /// The name of the graph's file.
+    pub file: String,
+    /// The output that is taken: batch x tokens x width is pooled, batch x width is the vector.
+    pub output: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl TextSettings {
+    /// Returns the usual settings around a pooling.
+    pub fn of(pooling: Pooling) -> Self {
+        Self {
+            tokens_max: 512,
+            pooling,
+            query_prefix: String::new(),
+            passage_prefix: String::new(),
+            normalize: true,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(8..=8192).contains(&self.tokens_max) {
+            return Err(format!("tokens_max is {}, expected 8 to 8192", self.tokens_max));
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![
+            ("tokens_max", self.tokens_max.to_string()),
+            ("pooling", format!("{:?}", self.pooling)),
+            ("query_prefix", self.query_prefix.clone()),
+            ("passage_prefix", self.passage_prefix.clone()),
+        ];
+        if !self.normalize {
+            facts.push(("normalize", "false".to_owned()));
+        }
+        facts
+    }
+}
+
+impl Method {
+    /// Returns the sort of model.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::BertText { .. } => Kind::BertText,
+            Self::OnnxText { .. } => Kind::OnnxText,
+            Self::OneHot { .. } => Kind::OneHot,
+            Self::TfIdf { .. } => Kind::TfIdf,
+            Self::NGram { .. } => Kind::NGram,
+            Self::HashedNGram { .. } => Kind::HashedNGram,
+            Self::WordVectors { .. } => Kind::WordVectors,
+            Self::FastText { .. } => Kind::FastText,
+            Self::Lda { .. } => Kind::Lda,
+            Self::Doc2Vec { .. } => Kind::Doc2Vec,
+        }
+    }
+
+    /// Returns whether its vectors are dense or sparse.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::BertText { .. }
+            | Self::OnnxText { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => Form::Dense,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => Form::Sparse,
+        }
+    }
+
+    /// Returns whether it runs on ONNX Runtime.
+    pub fn needs_runtime(&self) -> bool {
+        match self {
+            Self::BertText { .. } | Self::OnnxText { .. } => true,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => false,
+        }
+    }
+
+    /// Returns how many tokens of a text it reads, its own special tokens included.
+    pub fn tokens_max(&self) -> usize {
+        match self {
+            Self::BertText { text } | Self::OnnxText { text, .. } => text.tokens_max,
+            Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. } => sparse::TERMS_MAX,
+            Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => text::TOKENS_MAX,
+        }
+    }
+
+    /// Returns what is wrong with the settings, if something is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::BertText { text } | Self::OnnxText { text, .. } => text.check(),
+            Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
+                terms.check()
+            }
+            Self::HashedNGram { terms, hashed } => {
+                terms.check()?;
+                hashed.check()
+            }
+            Self::WordVectors { average, .. } | Self::FastText { average, .. } => average.check(),
+            Self::Lda { topics, .. } => topics.check(),
+            Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
+        }
+    }
+
+    /// Returns everything of the settings that shapes a vector, for the fingerprint. A transformer's
+    /// facts are those of the first manifests; other methods' are their settings as they are written.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::BertText { text } => text.facts(),
+            Self::OnnxText { .. }
+            | Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => {
+                vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! How does a model of the user's own get its place in the catalogue? Whole or not at all, with the
+//! hashes of its files and a canary, and never in the place of another one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::catalogue::{Entry, MANIFEST_FILE, make_canary};
+use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
+use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
+use super::{
+    AddOptions, Catalogue, EmbedError, Manifest, ManifestError, Recipe, Training, fetched, import,
+};
+
+/// How many texts of a corpus become the canary of the model that is fitted on it.
+const CANARY_TEXTS: usize = 3;
+/// The most characters of such a text.
+const CANARY_CHARACTERS_MAX: usize = 120;
+/// The canary of models that were trained elsewhere.
+const CANARY: [&str; 3] = [
+    "The cat chases the mouse.",
+    "猫追逐老鼠。",
+    "A telescope gathers light, and the eyepiece only magnifies what it gathered; that is why the \
+     width of the mirror says more of an instrument than any power printed on its box.",
+];
+/// What stands for a licence that nobody named (SPDX).
+const NO_LICENCE: &str = "NOASSERTION";
+
+impl Catalogue {
+    /// Fits a model and adds it to the models of the user's own, where it stays until somebody removes
+    /// its folder. Of the first texts of the corpus a few words are kept in its manifest, to check the
+    /// model by.
+    ///
+    /// # Errors
+    /// As [`Recipe::fit`]; [`EmbedError::ModelExists`] (already exists).
+    pub fn train(
+        &self,
+        name: &str,
+        licence: &str,
+        recipe: &Recipe,
+        training: &Training<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let (own, making) = self.begin(name)?;
+        let fitted = recipe.fit(training, making.path())?;
+        let mut manifest = Manifest {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            method: fitted.method,
+            description: fitted.description,
+            licence: licence.to_owned(),
+            dimension: fitted.dimension,
+            metric: fitted.metric,
+            files: Vec::new(),
+            sources: Vec::new(),
+            canary: None,
+        };
+        for file in fitted.files {
+            manifest.files.push(described(making.path(), file)?);
+        }
+        let mut texts = Vec::new();
+        for text in training.corpus.texts().take(CANARY_TEXTS) {
+            texts.push(text?.chars().take(CANARY_CHARACTERS_MAX).collect());
+        }
+        self.settle(manifest, texts, making, &own, training.progress)
+    }
+
+    /// Adds a text transformer from a folder of the model hub's layout to the models of the user's own:
+    /// its files are copied, so that the folder may go.
+    ///
+    /// # Errors
+    /// [`EmbedError::Unreadable`] (corrupt) or [`EmbedError::Import`] naming what does not fit;
+    /// [`EmbedError::ModelExists`] (already exists); no runtime; the disk refuses.
+    pub fn add(
+        &self,
+        name: &str,
+        folder: &Path,
+        options: &AddOptions,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        self.import(name, folder, Vec::new(), options, progress)
+    }
+
+    /// Adds a text transformer from a repository of the hub, `owner/name`, at a revision. What is
+    /// fetched becomes the model's identity: later fetches have to bring the same.
+    ///
+    /// # Errors
+    /// As [`Self::add`]; [`EmbedError::Obtain`] (unavailable): what came so far is kept, and the next
+    /// call goes on from there.
+    pub fn add_from_hub(
+        &self,
+        name: &str,
+        repository: &str,
+        revision: &str,
+        options: &AddOptions,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        if !fetched::is_repository(repository) {
+            let reason = "a repository of the hub is `owner/name`".into();
+            return Err(ManifestError { name: format!("`{repository}`"), reason }.into());
+        }
+        if self.options.is_offline {
+            return Err(ObtainError::Offline { what: repository.to_owned() }.into());
+        }
+        // The name is looked at before anything is fetched.
+        let (own, making) = self.begin(name)?;
+        drop(making);
+        let folder = own.join(format!(".fetching-{}", repository.replace('/', "--")));
+        let lock = FolderLock::wait(&folder)?;
+        let commit = fetched::fetch(&self.options.hub, repository, revision, &folder, progress)?;
+        let source = commit.map(|revision| {
+            let repository = repository.to_owned();
+            Source::Hub { repository, revision }
+        });
+        let manifest =
+            self.import(name, &folder, source.into_iter().collect(), options, progress)?;
+        fs_err::remove_dir_all(&folder)?;
+        drop(lock);
+        Ok(manifest)
+    }
+
+    fn import(
+        &self,
+        name: &str,
+        folder: &Path,
+        sources: Vec<Source>,
+        options: &AddOptions,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let (own, making) = self.begin(name)?;
+        let found = import::read(folder, options, &self.options.runtime, progress)?;
+        // A source names files without folders, so what was in one cannot be fetched again.
+        let is_flat = found.files.iter().all(|(file, name)| *file == folder.join(name));
+        let mut manifest = Manifest {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            method: found.method,
+            description: found.description,
+            licence: options.licence.clone().unwrap_or_else(|| NO_LICENCE.to_owned()),
+            dimension: found.dimension,
+            metric: found.metric,
+            files: Vec::new(),
+            sources: if is_flat { sources } else { Vec::new() },
+            canary: None,
+        };
+        for (file, its_name) in found.files {
+            progress(&format!("copying {its_name}"), 0, None);
+            fs_err::copy(&file, making.path().join(&its_name))?;
+            fs_err::File::open(making.path().join(&its_name))?.sync_all()?;
+            manifest.files.push(described(making.path(), its_name)?);
+        }
+        let texts = CANARY.map(str::to_owned).into();
+        self.settle(manifest, texts, making, &own, progress)
+    }
+
+    /// Returns the folder of own models, and one in it to make the model in, if the name is free.
+    fn begin(&self, name: &str) -> Result<(PathBuf, tempfile::TempDir), EmbedError> {
+        if !is_plain_name(name) || name.starts_with('.') {
+            let reason =
+                "the name of a model is the name of a folder, and begins with no dot".into();
+            return Err(ManifestError { name: format!("`{name}`"), reason }.into());
+        }
+        if self.manifest(name).is_ok() {
+            return Err(EmbedError::ModelExists { name: name.to_owned() });
+        }
+        let own = self.options.own.clone().unwrap_or_else(|| self.options.models.clone());
+        fs_err::create_dir_all(&own)?;
+        let making = tempfile::Builder::new().prefix(".making-").tempdir_in(&own)?;
+        Ok((own, making))
+    }
+
+    /// Gives the model in a folder its canary, its manifest and its name.
+    fn settle(
+        &self,
+        mut manifest: Manifest,
+        canary: Vec<String>,
+        making: tempfile::TempDir,
+        own: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let name = manifest.name.clone();
+        let folder = making.path().to_owned();
+        let entry = Entry { manifest: Arc::new(manifest.clone()), folder };
+        let mut model = self.open_unchecked(&entry, progress)?;
+        manifest.canary = make_canary(canary, model.as_mut())?;
+        let text = manifest.to_toml()?;
+        let path = making.path().join(MANIFEST_FILE);
+        fs_err::write(&path, text)?;
+        fs_err::File::open(&path)?.sync_all()?;
+        fs_err::File::open(making.path())?.sync_all()?;
+        let target = own.join(&name);
+        if target.exists() {
+            return Err(EmbedError::ModelExists { name });
+        }
+        fs_err::rename(making.path(), &target)?;
+        // Its folder has another name now, so there is nothing left to remove.
+        drop(making.keep());
+        fs_err::File::open(own)?.sync_all()?;
+        self.refresh();
+        Ok(Arc::new(manifest))
+    }
+}
+
+/// Returns a file of a model as its manifest names it.
+fn described(folder: &Path, name: String) -> Result<ModelFile, EmbedError> {
+    let path = folder.join(&name);
+    let bytes = fs_err::metadata(&path)?.len();
+    Ok(ModelFile { sha256: sha256_of(&path)?, name, bytes })
+}

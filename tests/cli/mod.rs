@@ -1,0 +1,11 @@
+//! Does the program do what its help says, as a person or a script runs it?
+
+mod cluster;
+mod demo;
+mod doctor;
+mod everyday;
+mod interrupted;
+mod pages;
+pub(crate) mod program;
+mod serving;
+mod wrong;

@@ -1,0 +1,67 @@
+//! `simile serve`.
+
+use super::program::Program;
+
+#[test]
+fn a_server_says_where_it_is_and_stops_cleanly_when_it_is_told_to() {
+    let program = Program::without_models();
+    for by in ["TERM", "INT"] {
+        let serving = program.serve(&[]);
+        let note = program.data().join("server.address");
+        let written = fs_err::read_to_string(&note).unwrap();
+        assert_eq!(written, format!("http://{}\n", serving.address));
+        let name = format!("by-{by}");
+        program.run(&["collection", "create", &name, "--vector", "v=3"]).done();
+        let (code, log) = serving.stop(by);
+        assert_eq!(code, 0, "{log}");
+        assert!(log.contains("\"stopped\""), "{log}");
+        assert!(!note.exists(), "a note that stays would send commands to nobody");
+    }
+    let list = program.run(&["collection", "list", "--json"]).done().json();
+    let names: Vec<&str> = list["collections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["by-INT", "by-TERM"], "what was created is there without the server");
+}
+
+#[test]
+fn one_data_directory_has_one_server_and_a_stale_note_does_no_harm() {
+    let program = Program::without_models();
+    let serving = program.serve(&[]);
+    let second = program.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, 5);
+    assert!(second.stderr.contains("is in use by another process"), "{}", second.stderr);
+    let taken = program.run(&["serve", "--data", "other", "--listen", &serving.address]);
+    assert_eq!(taken.code, 5);
+    let message = format!("cannot listen on {}", serving.address);
+    assert!(taken.stderr.contains(&message), "{}", taken.stderr);
+    let url = format!("http://{}", serving.address);
+    let by_name = ["collection", "list", "--json", "--data", "nowhere", "--server", &url];
+    program.run(&by_name).done();
+    assert!(!program.folder().join("nowhere").exists());
+    // A kill leaves the note; the next command is not misled.
+    let note = fs_err::read(program.data().join("server.address")).unwrap();
+    let (code, _) = serving.stop("KILL");
+    assert_eq!(code, 137);
+    assert_eq!(fs_err::read(program.data().join("server.address")).unwrap(), note);
+    program.run(&["collection", "list"]).done();
+}
+
+#[test]
+fn settings_are_printed_with_their_origin_and_read_back() {
+    let program = Program::without_models();
+    let printed = program.run(&["serve", "--print-config", "--workers", "9"]).done().stdout;
+    let line = |name: &str| printed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("workers = 9").ends_with("# command line"), "{printed}");
+    assert!(line("offline = true").ends_with("# environment"), "{printed}");
+    assert!(line("listen = \"127.0.0.1:7465\"").ends_with("# default"), "{printed}");
+    program.write("simile.toml", &printed);
+    let again = ["--config", "simile.toml", "serve", "--print-config", "--streams-max=7"];
+    let again = program.run(&again).done().stdout;
+    assert!(again.contains("workers = 9"), "{again}");
+    let line = again.lines().find(|line| line.starts_with("workers = 9")).unwrap();
+    assert!(line.ends_with("# configuration file"), "{again}");
+}

@@ -1,0 +1,208 @@
+//! One table of wrong inputs for every command: what is typed, the exit code, and what the error says.
+
+use std::collections::BTreeSet;
+
+use clap::CommandFactory as _;
+use rayon::prelude::*;
+use simile::cli::Cli;
+
+use super::program::Program;
+
+/// What is typed, split at spaces (`_` stands for a space); the exit code; words of the error.
+type Row = (&'static str, i32, &'static [&'static str]);
+
+/// Needs a server over a collection `given` whose one vector has three components and no embedder.
+const ROWS: &[Row] = &[
+    ("frobnicate", 2, &["unrecognized subcommand 'frobnicate'"]),
+    ("--log nonsense=loud count", 2, &["log = `nonsense=loud`"]),
+    ("--config missing.toml count", 2, &["cannot read the configuration file", "missing.toml"]),
+    ("--config bad.toml count", 2, &["bad.toml: no setting `wokers`; there are data,"]),
+    ("--config broken.toml count", 2, &["broken.toml: ", "line 1"]),
+    ("--offline=perhaps count", 2, &["invalid value 'perhaps'", "--offline"]),
+    ("serve --listen here", 2, &["invalid value 'here'", "--listen"]),
+    ("serve --listen 0.0.0.0:0", 2, &["0.0.0.0:0", "--insecure"]),
+    ("serve --workers 0 --streams-max 0", 2, &["workers = 0: expected 1 to 1024", "streams_max"]),
+    ("serve --message-bytes-max 1TiB", 2, &["expected bytes as 65536, 64KiB", "`1TiB`"]),
+    (
+        "serve --data fresh --listen 127.0.0.1:0 --embedder other",
+        3,
+        &["no model is called `other`; known are all-minilm-l6-v2"],
+    ),
+    ("ingest", 2, &["required", "<PATH>"]),
+    ("ingest a.txt -c two_words", 2, &["the name of a collection has 1 to 64", "got `two words`"]),
+    ("ingest a.txt --set year", 2, &["field `year`: expected FIELD=VALUE"]),
+    ("ingest a.txt --include [", 2, &["pattern `[`: "]),
+    ("ingest a.txt -c given", 8, &["failed: a.txt: vector `v` has no embedder"]),
+    ("ingest missing.txt -c given", 8, &["failed: missing.txt: ", "No such file"]),
+    ("ingest a.txt -c new", 5, &["model all-minilm-l6-v2 is not installed", "simile model pull"]),
+    ("search", 2, &["required", "<QUERY>"]),
+    ("search tide -c nowhere", 3, &["there is no collection `nowhere`"]),
+    ("search tide -c given --mode semantic", 2, &["no vector of the collection has an embedder"]),
+    ("search tide -c given --mode sideways", 2, &["'sideways'", "hybrid, semantic, lexical"]),
+    ("search tide -c given --limit 0", 2, &["0 is not in 1..=1000"]),
+    ("search tide -c given --limit 1001", 2, &["1001 is not in 1..=1000"]),
+    ("search tide -c given --ef 5000", 2, &["5000 is not in 1..=4096"]),
+    ("search tide -c given --weight lexical", 2, &["weight `lexical`: expected LEG=NUMBER"]),
+    ("search tide -c given --weight lexical=-1", 2, &["-1"]),
+    ("search tide -c given --filter year", 2, &["filter `year`: expected field=value"]),
+    ("search tide -c given --filter {\"all\":3}", 2, &["expected a list of filters"]),
+    ("search tide -c given --filter year=3", 2, &["no document has a field `year`"]),
+    ("search tide -c given --vector other", 2, &["other"]),
+    (
+        "search ( -c given --mode lexical --syntax query",
+        2,
+        &["query, byte 1: something is missing"],
+    ),
+    ("search tide -c given --offset 10001", 2, &["limit + offset is 10011, expected 1 to 10000"]),
+    ("search tide --server http://127.0.0.1:1", 5, &["no server answers at http://127.0.0.1:1"]),
+    ("search tide --server _", 2, &["is no address, as http://127.0.0.1:7465"]),
+    ("search tide --timeout 0", 2, &["0 is not in 1..=86400"]),
+    ("get", 2, &["required", "<ID>"]),
+    ("get a.txt -c nowhere", 3, &["there is no collection `nowhere`"]),
+    ("get a.txt b.txt -c given", 3, &["collection `given` has no document `a.txt`, `b.txt`"]),
+    ("delete -c given", 2, &["required", "<ID>"]),
+    ("delete a.txt --filter a=1 -c given", 2, &["cannot be used with", "--filter"]),
+    ("delete a.txt -c nowhere", 3, &["there is no collection `nowhere`"]),
+    ("delete --filter a>>1 --yes -c given", 2, &["a range of field `a`", "got `>1`"]),
+    ("delete --filter a>1 --yes -c given", 2, &["no document has a field `a`"]),
+    ("count -c nowhere", 3, &["there is no collection `nowhere`"]),
+    ("count -c given --filter ?", 2, &["filter `?`: expected field=value"]),
+    ("embed", 2, &["required", "<TEXT>"]),
+    ("embed tide", 5, &["model all-minilm-l6-v2 is not installed", "simile model pull"]),
+    ("embed tide --model other", 3, &["no model is called `other`; known are all-minilm-l6-v2"]),
+    ("collection", 2, &["Usage: simile collection"]),
+    ("collection create", 2, &["required", "<NAME>"]),
+    ("collection create two_words --vector v=3", 2, &["1 to 64 of the letters", "`two words`"]),
+    ("collection create given --vector v=3", 4, &["there is a collection `given` already"]),
+    ("collection create c --vector v", 2, &["vector `v`: expected NAME=MODEL or NAME=DIMENSION"]),
+    ("collection create c --vector v=3:far", 2, &["vector `v=3:far`: expected", "as text="]),
+    ("collection create c --vector v=0", 2, &["vector `v` has dimension 0, expected 1 to 8192"]),
+    ("collection create c --vector v=9000", 2, &["has dimension 9000, expected 1 to 8192"]),
+    ("collection create c --vector v=3 --vector v=4", 2, &["a vector name stands twice"]),
+    ("collection create c --vector v=other", 3, &["no model is called `other`"]),
+    (
+        "collection create c --vector v=3 --tokens-max 0",
+        2,
+        &["tokens_max is 0, expected 1 to 8192"],
+    ),
+    (
+        "collection create c --vector v=3 --tokens-max 9 --tokens-overlap 9",
+        2,
+        &["tokens_overlap is 9, expected less than tokens_max, which is 9"],
+    ),
+    ("collection list --server 127.0.0.1:1", 5, &["no server answers at http://127.0.0.1:1"]),
+    ("collection info", 2, &["required", "<NAME>"]),
+    ("collection info nowhere", 3, &["there is no collection `nowhere`"]),
+    ("collection delete given", 2, &["Delete collection `given` with 0 documents? Say --yes"]),
+    ("collection delete nowhere --yes", 3, &["there is no collection `nowhere`"]),
+    ("model list extra", 2, &["unexpected argument 'extra'"]),
+    ("model show", 2, &["required", "<NAME>"]),
+    ("model show other", 3, &["no model is called `other`; known are all-minilm-l6-v2"]),
+    ("model pull other", 3, &["no model is called `other`; known are all-minilm-l6-v2"]),
+    ("model pull", 5, &["is not here, and downloads are switched off", "--offline", "--cache"]),
+    ("model train", 2, &["Usage: simile model train"]),
+    ("model train bm42 --corpus a.txt --out x", 2, &["'bm42'"]),
+    ("model train one-hot --out x", 2, &["required", "--corpus"]),
+    ("model train one-hot --corpus missing --out x", 3, &["missing"]),
+    ("model train one-hot --collection nowhere --out x", 3, &["no collection `nowhere`"]),
+    ("model train one-hot --collection given --out x", 2, &["0 texts have no terms"]),
+    ("model train tf-idf --corpus a.txt --out x --ngram 3..2", 2, &["got 3 to 2"]),
+    ("model train tf-idf --corpus a.txt --out x --ngram two", 2, &["expected a number"]),
+    ("model train tf-idf --corpus a.txt --out x --analyzer verse", 2, &["'verse'", "char-wb"]),
+    ("model train tf-idf --corpus a.txt --out x --min-df 1.5", 2, &["or a share", "1.5"]),
+    ("model train tf-idf --corpus a.txt --out x --min-df 2", 2, &["no term is in at least 2"]),
+    ("model train tf-idf --corpus a.txt --out x --stop-words missing", 2, &["missing"]),
+    ("model train n-gram --corpus a.txt --out a/b", 2, &["`a/b`", "name of a folder"]),
+    (
+        "model train n-gram --corpus a.txt --out hashed-words",
+        4,
+        &["`hashed-words` is there already"],
+    ),
+    ("model add", 2, &["required", "<FOLDER|REPOSITORY>"]),
+    ("model add missing", 3, &["missing", "No such file"]),
+    ("model add . --name m", 7, &["config.json", "hub's layout"]),
+    ("model add . --name m --pooling best", 2, &["'best'", "weighted-mean"]),
+    ("model add owner/name", 5, &["owner/name is not here, and downloads are switched off"]),
+    ("job list extra", 2, &["unexpected argument 'extra'"]),
+    ("job watch 77", 3, &["there is no job `77`"]),
+    ("job cancel 77", 3, &["there is no job `77`"]),
+    ("verify nowhere", 3, &["there is no collection `nowhere`"]),
+    ("repair nowhere", 3, &["there is no collection `nowhere`"]),
+    ("optimize nowhere", 3, &["there is no collection `nowhere`"]),
+    ("eval", 2, &["Usage: simile eval"]),
+    ("eval retrieval missing", 3, &["missing has no corpus.jsonl, expected the layout of BEIR"]),
+    ("eval sts missing.tsv", 3, &["missing.tsv", "No such file"]),
+    ("eval sts a.txt", 2, &["a.txt"]),
+    ("eval sentences one two", 2, &["3 values required"]),
+    (
+        "eval sentences --model other",
+        3,
+        &["no model is called `other`; known are all-minilm-l6-v2"],
+    ),
+    ("demo --keep a.txt", 5, &["a.txt"]),
+    ("doctor --server http://127.0.0.1:1", 5, &["no server answers at http://127.0.0.1:1"]),
+    ("completions", 2, &["required", "<SHELL>"]),
+    ("completions tcsh", 2, &["'tcsh'", "bash"]),
+    ("man --folder a.txt/pages", 5, &["a.txt/pages"]),
+];
+
+#[test]
+fn every_command_refuses_what_is_wrong_with_the_code_and_the_words_of_the_table() {
+    let program = Program::without_models();
+    let serving = program.serve(&[]);
+    program.run(&["collection", "create", "given", "--vector", "v=3"]).done();
+    program.write("a.txt", "The tide is low.");
+    program.write("bad.toml", "wokers = 3");
+    program.write("broken.toml", "workers = ");
+    let wrong: Vec<String> = ROWS.par_iter().filter_map(|row| check(&program, row).err()).collect();
+    assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
+    let list = program.run(&["collection", "list", "--json"]).done().json();
+    assert_eq!(list["collections"].as_array().unwrap().len(), 1, "nothing was made in passing");
+    let (code, log) = serving.stop("TERM");
+    assert_eq!(code, 0, "{log}");
+}
+
+fn check(program: &Program, (typed, code, words): &Row) -> Result<(), String> {
+    let arguments: Vec<String> = typed.split(' ').map(|word| word.replace('_', " ")).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let answer = program.run(&arguments);
+    let said = format!("{}{}", answer.stdout, answer.stderr);
+    if answer.code != *code {
+        return Err(format!("{typed}: expected exit code {code}, got {}: {said}", answer.code));
+    }
+    match words.iter().find(|word| !said.contains(**word)) {
+        Some(word) => Err(format!("{typed}: expected {word:?} in: {said}")),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn every_command_has_a_row_in_the_table() {
+    fn leaves(command: &clap::Command, before: &str, found: &mut BTreeSet<String>) {
+        let commands: Vec<_> = command.get_subcommands().collect();
+        if commands.is_empty() {
+            found.insert(before.trim().to_owned());
+        }
+        for command in commands {
+            leaves(command, &format!("{before} {}", command.get_name()), found);
+        }
+    }
+    let mut commands = BTreeSet::new();
+    leaves(&Cli::command(), "", &mut commands);
+    assert!(commands.len() > 20, "{commands:?}");
+    let has_row = |command: &String| {
+        ROWS.iter().any(|(typed, ..)| typed == command || typed.starts_with(&format!("{command} ")))
+    };
+    let without: Vec<_> = commands.iter().filter(|command| !has_row(command)).collect();
+    assert!(without.is_empty(), "no row for {without:?}");
+}
+
+#[test]
+fn an_error_for_a_script_is_one_json_object() {
+    let program = Program::without_models();
+    let answer = program.run(&["count", "-c", "nowhere", "--json"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (3, ""));
+    let error: serde_json::Value = serde_json::from_str(&answer.stderr).unwrap();
+    assert_eq!(error["error"]["kind"], "not_found");
+    assert_eq!(error["error"]["message"], "there is no collection `nowhere`");
+}

@@ -1,0 +1,18 @@
+//! The contract `simile.v1`, asked over gRPC of a server in this process: what every method answers,
+//! and what it says to wrong requests.
+
+mod admin;
+mod cluster;
+mod collections;
+mod documents;
+mod exchange;
+mod fusion;
+mod jobs;
+mod lifecycle;
+mod limits;
+mod messages;
+mod model;
+mod plain;
+mod search;
+mod server;
+mod wrong;

@@ -1,0 +1,65 @@
+use simile_proto::v1::cluster_request::Method;
+use simile_proto::v1::{self as wire};
+use tonic::Code;
+
+use super::{Row, raw, row};
+
+/// A field of a wire type that does not exist.
+pub(super) const GARBAGE: &[u8] = &[0x0f, 0xff, 0xff];
+
+pub(super) fn rows() -> Vec<Row> {
+    let mut rows = embeds();
+    for method in ["Jobs/Get", "Jobs/Watch", "Jobs/Cancel"] {
+        // All three requests are an id.
+        for id in ["", "12345", "abc", "-1", "18446744073709551616"] {
+            let request = wire::GetJobRequest { id: id.to_owned() };
+            rows.push(row(method, &request, Code::NotFound, &format!("there is no job `{id}`")));
+        }
+    }
+    for method in ["Admin/Verify", "Admin/Repair", "Admin/Optimize"] {
+        // All three requests are the name of a collection.
+        let named = |collection: &str| wire::VerifyRequest { collection: collection.to_owned() };
+        let wrong = Code::InvalidArgument;
+        rows.extend([
+            row(method, &named("none"), Code::NotFound, "there is no collection `none`"),
+            row(method, &named(""), wrong, "the name of"),
+            row(method, &named("a b"), wrong, "1 to 64 of the letters .. got `a b`"),
+        ]);
+    }
+    let kmeans = |collection: &str| wire::ClusterRequest {
+        collection: collection.to_owned(),
+        method: Some(Method::Kmeans(wire::KMeansMethod::default())),
+        ..wire::ClusterRequest::default()
+    };
+    let method = "Cluster/Cluster";
+    rows.extend([
+        row(method, &kmeans("none"), Code::NotFound, "there is no collection `none`"),
+        row(method, &kmeans(""), Code::InvalidArgument, "the name of the collection is missing"),
+    ]);
+    // Requests without a field are wrong only if they are none.
+    for method in ["Collections/List", "Embedding/ListModels", "Jobs/List", "Admin/Info"] {
+        let words = "failed to decode Protobuf message";
+        rows.push(raw(method, vec![GARBAGE.to_vec()], Code::Internal, words));
+    }
+    rows
+}
+
+fn embeds() -> Vec<Row> {
+    let embed = |model: &str, role: i32, count: usize| wire::EmbedRequest {
+        model: model.to_owned(),
+        texts: vec!["cat".to_owned(); count],
+        role,
+    };
+    let row =
+        |request: wire::EmbedRequest, code, says| row("Embedding/Embed", &request, code, says);
+    vec![
+        row(
+            embed("none", 0, 1),
+            Code::NotFound,
+            "no model is called `none`; known are .. all-minilm-l6-v2",
+        ),
+        row(embed("", 0, 1), Code::Unavailable, "model all-minilm-l6-v2 is not loaded"),
+        row(embed("", 9, 1), Code::InvalidArgument, "role 9 is not known"),
+        row(embed("", 0, 1_025), Code::InvalidArgument, "texts: at most 1024 .. got 1025"),
+    ]
+}
