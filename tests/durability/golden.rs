@@ -71,7 +71,7 @@ fn said(collection: &Collection) -> Json {
         page.into_iter()
             .map(|document| {
                 let parts = document.parts.iter().map(
-                    |part| json!({ "text": part.text, "vector": part.vectors["v"].as_slice() }),
+                    |part| json!({ "text": part.text, "vector": part.vectors["v"].as_dense().unwrap().as_slice() }),
                 );
                 let parts: Vec<Json> = parts.collect();
                 let told = json!({

@@ -14,7 +14,7 @@ use simile::document::{Condition, DocumentId, FieldPath, Filter, Payload, Scalar
 use simile::embed::{EmbedError, EmbedderHandle};
 use simile::ingest::{Outcome, PartSource, Source, SourceContent};
 use simile::query::{Mode, SearchRequest, WordSyntax};
-use simile::vector::{DenseVector, Metric};
+use simile::vector::{DenseVector, Metric, Vector};
 
 const WORDS: [&str; 12] = [
     "harbour", "lantern", "meadow", "granite", "willow", "ember", "quarry", "saffron", "timber",
@@ -165,7 +165,7 @@ impl Plain {
             text: passage.words.iter().copied().collect::<Vec<_>>().join(" "),
             vectors: BTreeMap::from([(
                 "v".to_owned(),
-                DenseVector::new(passage.vector.clone()).unwrap(),
+                DenseVector::new(passage.vector.clone()).unwrap().into(),
             )]),
             span: None,
         };
@@ -211,13 +211,15 @@ pub(crate) fn check_all(collection: &Collection, model: &Model, story: &str) {
         assert_eq!(stored.parts.len(), parts.len(), "{story}: {}", stored.id);
         for (stored, part) in stored.parts.iter().zip(&parts) {
             assert_eq!(stored.text, part.text, "{story}");
-            let (stored, given) = (stored.vectors["v"].as_slice(), part.vectors["v"].as_slice());
+            let (stored, given) = (&stored.vectors["v"], &part.vectors["v"]);
+            let dense = |vector: &Vector| vector.as_dense().unwrap().as_slice().to_vec();
+            let (stored, given) = (dense(stored), dense(given));
             let length = match model.metric {
                 Metric::Cosine => given.iter().map(|x| x * x).sum::<f32>().sqrt(),
                 Metric::Dot | Metric::Euclidean => 1.0,
             };
             let is_near = |(a, b): (&f32, &f32)| (a - b / length).abs() < TOLERANCE;
-            assert!(stored.iter().zip(given).all(is_near), "{story}");
+            assert!(stored.iter().zip(&given).all(is_near), "{story}");
         }
     }
     let found = collection.verify(&|_, _| {}, &Cancellation::new()).unwrap();
@@ -234,7 +236,7 @@ fn check_nearest(
 ) {
     let question = model.vector(random);
     let request = SearchRequest {
-        vectors: BTreeMap::from([("v".into(), DenseVector::new(question.clone()).unwrap())]),
+        vectors: BTreeMap::from([("v".into(), DenseVector::new(question.clone()).unwrap().into())]),
         filter: group.map(group_is),
         limit: LIMIT,
         ..SearchRequest::default()

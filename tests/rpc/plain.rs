@@ -124,6 +124,9 @@ fn holds(filter: &wire::Filter, id: &str, payload: &HashMap<String, wire::Value>
         FilterKind::Any(list) => list.filters.iter().any(|filter| holds(filter, id, payload)),
         FilterKind::Not(filter) => !holds(filter, id, payload),
         FilterKind::Ids(list) => list.ids.iter().any(|listed| listed == id),
+        other @ (FilterKind::AtLeast(_) | FilterKind::Nested(_)) => {
+            panic!("no such filter is made here: {other:?}")
+        }
         FilterKind::Field(field) => {
             let mut values = Vec::new();
             leaves(payload, &field.path, &mut values);
