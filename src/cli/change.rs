@@ -75,7 +75,7 @@ pub(super) struct ListArguments {
     #[arg(long, requires = "order_by")]
     descending: bool,
     /// Draw documents at random; the same SEED draws the same
-    #[arg(long, value_name = "SEED", num_args = 0..=1)]
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
     sample: Option<Option<u64>>,
     /// How many documents
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10,

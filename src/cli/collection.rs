@@ -100,7 +100,7 @@ fn create(
 fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
     let expected = || {
         CliError::usage(format!(
-            "vector `{text}`: expected NAME=MODEL, NAME=DIMENSION[:METRIC] or NAME=sparse, as text=all-MiniLM-L6-v2, image=512:dot or words=sparse"
+            "vector `{text}`: expected NAME=MODEL or NAME=DIMENSION[:METRIC] or NAME=sparse, as text=all-MiniLM-L6-v2, image=512:dot or words=sparse"
         ))
     };
     let (name, source) = text.split_once('=').ok_or_else(expected)?;

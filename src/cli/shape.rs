@@ -19,7 +19,8 @@ pub(super) struct ShapeArguments {
     pub(super) group_size: Option<u32>,
     /// Prefer hits that are unlike those above them (maximal marginal relevance): 1 keeps the order
     /// by relevance, 0 looks for variety only [default if given: 0.5]
-    #[arg(long, value_name = "RELEVANCE", num_args = 0..=1, default_missing_value = "0.5")]
+    #[arg(long, value_name = "RELEVANCE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "0.5")]
     pub(super) mmr: Option<f32>,
     /// More like this document (may be repeated; QUERY may be left out)
     #[arg(long, value_name = "ID")]
