@@ -2,6 +2,7 @@
 //! in their own process for as long as they run.
 
 mod arguments;
+mod change;
 mod cluster;
 mod collection;
 mod connection;
@@ -18,7 +19,9 @@ mod output;
 mod search;
 mod sentences;
 mod serve;
+mod shape;
 mod train;
+mod train_words;
 mod value;
 
 use std::ffi::OsString;
@@ -63,6 +66,8 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Ingest(arguments) => ingest::ingest(&setting, arguments, output),
         Command::Search(arguments) => search::search(&setting, arguments, output),
         Command::Get(arguments) => documents::get(&setting, arguments, output),
+        Command::List(arguments) => change::list(&setting, arguments, output),
+        Command::Update(arguments) => change::update(&setting, arguments, output),
         Command::Delete(arguments) => documents::delete(&setting, arguments, output),
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),

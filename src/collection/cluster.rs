@@ -124,7 +124,7 @@ impl Collection {
     ) -> Result<Clustering, Error> {
         let work = Work { seed: 0, progress, cancel };
         let (name, number, metric) = self.clustered_vector(request.vector.as_deref())?;
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, request.filter.as_ref())?;
         let vectors = self.points(&view, &allowed, number, metric, &work)?;
         let points = &vectors.points;

@@ -107,8 +107,7 @@ impl Shared {
     /// Asks for the models that embed texts of the collection, so that none is left out only because
     /// it is not in memory yet. One that cannot be loaded is no error here: who needs it says so.
     pub(super) fn want_models(&self, collection: &Collection) -> Result<(), Status> {
-        for vector in collection.settings().vectors.values() {
-            let Some(bound) = &vector.embedder else { continue };
+        for bound in collection.settings().embedders() {
             if let Err(error) = self.models.get(&bound.name)
                 && self.models.readiness(&bound.name) == Readiness::Loading
             {

@@ -11,6 +11,7 @@ mod jobs;
 mod lifecycle;
 mod limits;
 mod messages;
+mod model;
 mod plain;
 mod search;
 mod server;

@@ -179,7 +179,7 @@ fn damage_that_a_search_meets_is_mended_by_upkeep() {
     file.write_all(&bytes).unwrap();
     drop(file);
     let request = SearchRequest {
-        vectors: BTreeMap::from([("v".into(), DenseVector::new(vec![6.1, 1.0]).unwrap())]),
+        vectors: BTreeMap::from([("v".into(), DenseVector::new(vec![6.1, 1.0]).unwrap().into())]),
         exact: true,
         ..SearchRequest::default()
     };

@@ -77,11 +77,11 @@ fn widen(ef: usize, share: f64) -> usize {
 
 /// A segment as far as merging is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentSize {
+pub(in crate::index) struct SegmentSize {
     /// How many slots it has, deleted ones included.
-    pub(super) slots: usize,
+    pub(in crate::index) slots: usize,
     /// How many of them are live.
-    pub(super) live: usize,
+    pub(in crate::index) live: usize,
 }
 
 /// So many segments of like size become one; like sizes differ by no more than this factor.
@@ -94,7 +94,11 @@ const DEAD_SHARE_MAX: f64 = 0.3;
 /// Segments fall into tiers by size, each tier [`FAN_IN`] times the one below, beginning at
 /// `smallest`; a tier that holds so many segments is merged, the smallest tier first. So a slot is
 /// rewritten once a tier. What no longer has any live slot is always due.
-pub(super) fn merge_plan(segments: &[SegmentSize], smallest: usize, largest: usize) -> Vec<usize> {
+pub(in crate::index) fn merge_plan(
+    segments: &[SegmentSize],
+    smallest: usize,
+    largest: usize,
+) -> Vec<usize> {
     let decayed: Vec<usize> = (0..segments.len())
         .filter(|&index| {
             let SegmentSize { slots, live } = segments[index];
