@@ -104,13 +104,14 @@ impl Versioned {
         let part = |part: usize| wire::Part {
             text: format!("version {} of {}, part {part}", self.version, self.id),
             vectors: HashMap::from([("v".to_owned(), self.vector(part))]),
-            span: None,
+            ..Default::default()
         };
         let parts = (0..self.parts()).map(part).collect();
         wire::Document {
             id: self.id.clone(),
             payload: HashMap::from([("version".to_owned(), version)]),
             content: Some(wire::document::Content::Parts(wire::PartList { parts })),
+            ..Default::default()
         }
     }
 
@@ -193,6 +194,7 @@ impl Client {
         let request = wire::DeleteDocumentsRequest {
             collection: collection.to_owned(),
             selection: Some(wire::delete_documents_request::Selection::Ids(ids)),
+            ..Default::default()
         };
         let deleted = DocumentsClient::new(self.0.clone()).delete(request).await;
         deleted.map(drop).map_err(|status| status.to_string())

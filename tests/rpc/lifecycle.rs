@@ -83,6 +83,7 @@ fn after_a_restart_every_answer_is_what_it_was() {
         selection: Some(wire::delete_documents_request::Selection::Ids(super::messages::ids([
             "d03", "d61",
         ]))),
+        ..Default::default()
     };
     server.ask(server.documents().delete(delete)).unwrap();
     let before = answers(&server);

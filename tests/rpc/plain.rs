@@ -284,6 +284,7 @@ fn random_filters_mean_the_same_documents_to_every_method_as_to_a_plain_loop() {
             let request = wire::DeleteDocumentsRequest {
                 collection: "c".to_owned(),
                 selection: Some(Selection::Filter(filter.clone())),
+                ..Default::default()
             };
             let deleted = server.ask(server.documents().delete(request)).unwrap().deleted;
             assert_eq!(deleted, gone.len() as u64, "{context}");

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use simile_proto::v1::delete_documents_request::Selection;
 use simile_proto::v1::document::Content;
 use simile_proto::v1::value::Kind;
