@@ -21,6 +21,7 @@ mod sentences;
 mod serve;
 mod shape;
 mod train;
+mod train_words;
 mod value;
 
 use std::ffi::OsString;

@@ -378,7 +378,9 @@ pub(super) fn similarity(a: &wire::TextEmbedding, b: &wire::TextEmbedding) -> f6
             .map(|(a, b)| f64::from(*a) * f64::from(*b))
             .sum(),
     };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
+    let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE);
+    // The sum of nothing is minus zero.
+    cosine + 0.0
 }
 
 fn sparse_dot(a: &wire::SparseVector, b: &wire::SparseVector) -> f64 {

@@ -17,6 +17,10 @@ use super::exit::{CliError, Outcome};
 use super::ingest::walk::Selection;
 use super::output::{GOOD, Output, Progress, STRONG, Unit, styled};
 use super::serve::{Setting, block_on, stop_signal};
+use super::train_words::{
+    AverageArguments, Doc2VecArguments, FastTextArguments, GloveArguments, LdaArguments,
+    Word2VecArguments,
+};
 use crate::cancel::Cancellation;
 use crate::decode::{Content, Hint, Limits, decode};
 use crate::embed::sparse::{
@@ -122,6 +126,21 @@ pub(super) enum TrainCommand {
     TfIdf(TfIdfArguments),
     /// How often a text has each run of words or letters: sparse; finds what is misspelt
     NGram(NGramArguments),
+    /// A vector for each word from the company it keeps (Word2Vec); a text is their mean
+    #[command(name = "word2vec")]
+    Word2Vec(Word2VecArguments),
+    /// The same from the n-grams of words (fastText): unknown and misspelt words have vectors too
+    #[command(name = "fasttext")]
+    FastText(FastTextArguments),
+    /// A vector for each word from how often words stand together (GloVe); a text is their mean
+    Glove(GloveArguments),
+    /// The mean of word vectors from a file: word2vec, GloVe or fastText
+    Average(AverageArguments),
+    /// The topics of the texts, and a text as shares of them (LDA)
+    Lda(LdaArguments),
+    /// A vector for each text from the words it has (Doc2Vec)
+    #[command(name = "doc2vec")]
+    Doc2Vec(Doc2VecArguments),
 }
 
 /// What every method is given.
@@ -302,6 +321,12 @@ impl TrainCommand {
             Self::OneHot(arguments) => &arguments.fit,
             Self::TfIdf(arguments) => &arguments.fit,
             Self::NGram(arguments) => &arguments.fit,
+            Self::Word2Vec(arguments) => &arguments.fit,
+            Self::FastText(arguments) => &arguments.fit,
+            Self::Glove(arguments) => &arguments.fit,
+            Self::Average(arguments) => &arguments.fit,
+            Self::Lda(arguments) => &arguments.fit,
+            Self::Doc2Vec(arguments) => &arguments.fit,
         }
     }
 
@@ -327,6 +352,12 @@ impl TrainCommand {
                     norm: arguments.norm,
                 }),
             }),
+            Self::Word2Vec(arguments) => arguments.recipe(),
+            Self::FastText(arguments) => arguments.recipe(),
+            Self::Glove(arguments) => arguments.recipe(),
+            Self::Average(arguments) => arguments.recipe(),
+            Self::Lda(arguments) => arguments.recipe(),
+            Self::Doc2Vec(arguments) => arguments.recipe(),
         })
     }
 }

@@ -26,7 +26,7 @@ pub fn dbscan(
 ) -> Result<Partition, ClusterError> {
     let count = points.count();
     ClusterError::require("radius", f64::from(options.radius), 0.0, f64::from(f32::MAX))?;
-    ClusterError::require("min_samples", options.min_samples as f64, 1.0, count as f64)?;
+    ClusterError::require("min_samples", options.min_samples as f64, 1.0, f64::from(u32::MAX))?;
     match graph.filter(|_| count > EXACT_MAX) {
         Some(graph) => {
             if graph.count() != count || graph.width() + 1 < options.min_samples {

@@ -8,6 +8,9 @@ use super::{
 const WIDTH_DEFAULT: usize = 15;
 /// Numbers of clusters that are tried where none is given, as far as there are points for them.
 const K_CANDIDATES: [usize; 12] = [2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 40];
+/// How many samples make a place dense where only the fewest points of a cluster are given: as many,
+/// but no more than this.
+const MIN_SAMPLES_DEFAULT_MAX: usize = 64;
 /// The fewest points for each of the clusters that are tried.
 const POINTS_OF_CLUSTER_MIN: usize = 4;
 /// From how many starts k-means takes the best, on sets that are small enough to afford it.
@@ -25,7 +28,8 @@ pub enum Method {
     Hdbscan {
         /// The fewest points of a cluster.
         min_size: usize,
-        /// How many points, itself included, a dense place has near; as `min_size` if not said.
+        /// How many points, itself included, a dense place has near; if not said as `min_size`, up to
+        /// 64.
         min_samples: Option<usize>,
         /// Whether clusters that are not split further are taken, instead of those that last longest.
         takes_leaves: bool,
@@ -88,7 +92,7 @@ impl Method {
         match self {
             Self::KMeans { .. } | Self::Hierarchy { .. } => 0,
             Self::Hdbscan { min_size, min_samples, .. } => {
-                min_samples.unwrap_or(*min_size).max(WIDTH_DEFAULT)
+                samples(*min_size, *min_samples).max(WIDTH_DEFAULT)
             }
             Self::Dbscan { min_samples, .. } if count > EXACT_MAX => {
                 (2 * min_samples).max(WIDTH_DEFAULT)
@@ -97,6 +101,10 @@ impl Method {
             Self::Leiden { .. } | Self::Duplicates { .. } => WIDTH_DEFAULT,
         }
     }
+}
+
+fn samples(min_size: usize, min_samples: Option<usize>) -> usize {
+    min_samples.unwrap_or(min_size.min(MIN_SAMPLES_DEFAULT_MAX))
 }
 
 /// Returns what the method finds in points. `graph` has as many neighbours as
@@ -140,7 +148,7 @@ pub fn group(
             Ok(found.partition.into())
         }
         Method::Hdbscan { min_size, min_samples, takes_leaves } => {
-            let min_samples = min_samples.unwrap_or(min_size).min(count);
+            let min_samples = samples(min_size, min_samples).min(count);
             let selection = if takes_leaves { Selection::Leaf } else { Selection::ExcessOfMass };
             let options = DensityOptions { min_size, min_samples, selection, allows_one: false };
             let found = hdbscan(points, graph_needed()?, &options, work)?;
@@ -221,7 +229,7 @@ mod tests {
         (Method::Hdbscan { min_size: 8, min_samples: Some(3), takes_leaves: true }, 0.3),
         (Method::Leiden { resolution: 1.0 }, 0.8),
         (Method::Hierarchy { k: 10, linkage: Linkage::Ward }, 0.65),
-        (Method::Dbscan { radius: 2.3, min_samples: 4 }, 0.2),
+        (Method::Dbscan { radius: 3.5, min_samples: 4 }, 0.25),
     ];
 
     fn score(points: &Points, method: &Method, classes: &[u32]) -> f64 {

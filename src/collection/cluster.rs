@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use super::engine::damaged;
 use super::error::Error;
 use super::open::Collection;
@@ -371,12 +369,12 @@ impl Collection {
 fn terms_of(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
     for word in words(text) {
-        let folded: Cow<'_, str> = fold(word.text).into();
+        let folded = fold(word.text);
         let letters: Vec<char> = folded.chars().collect();
         match word.writing {
             Writing::Spaced => {
                 let is_name = letters.len() > 2 && letters.iter().any(|one| one.is_alphabetic());
-                terms.extend(is_name.then(|| folded.into_owned()));
+                terms.extend(is_name.then_some(folded));
             }
             Writing::Unspaced => terms.extend(letters.windows(2).map(|pair| pair.iter().collect())),
         }

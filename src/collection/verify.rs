@@ -224,9 +224,9 @@ impl Engine {
         found.told.parts = view.live.len();
         let indexes = (self.dense.len() + self.sparse.len()) as u64;
         let steps = view.live.len() * (2 + indexes);
-        let mut done = 0;
+        let mut done: u64 = 0;
         let mut step = || {
-            if done % REPORT_EVERY == 0 {
+            if done.is_multiple_of(REPORT_EVERY) {
                 progress(done, steps);
             }
             done += 1;

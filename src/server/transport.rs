@@ -178,6 +178,8 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
     for name in SERVICES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
+    // Before anybody can ask, so that it is never unknown.
+    reporter.set_service_status(EMBEDDING, embedding_status(core)).await;
     tokio::spawn(report_embedding(core.clone(), reporter));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -219,23 +221,27 @@ const SERVICES: [&str; 6] = [
     "simile.v1.Admin",
 ];
 
+/// The service whose health is that of the default embedder.
+const EMBEDDING: &str = "simile.v1.Embedding";
+
 /// Embedding is healthy once the default embedder is in memory; all else is served without it.
+fn embedding_status(core: &Core) -> ServingStatus {
+    match core.models.readiness(core.models.default_name()) {
+        Readiness::Ready => ServingStatus::Serving,
+        Readiness::Idle | Readiness::Loading | Readiness::Failed(_) => ServingStatus::NotServing,
+    }
+}
+
 async fn report_embedding(core: Core, reporter: HealthReporter) {
     let mut ended = core.models.ended();
     loop {
-        let status = match core.models.readiness(core.models.default_name()) {
-            Readiness::Ready => ServingStatus::Serving,
-            Readiness::Idle | Readiness::Loading | Readiness::Failed(_) => {
-                ServingStatus::NotServing
-            }
-        };
-        reporter.set_service_status("simile.v1.Embedding", status).await;
+        reporter.set_service_status(EMBEDDING, embedding_status(&core)).await;
         tokio::select! {
             changed = ended.changed() => if changed.is_err() { return },
             () = core.stopped() => break,
         }
     }
-    for name in SERVICES.into_iter().chain(["", "simile.v1.Embedding"]) {
+    for name in SERVICES.into_iter().chain(["", EMBEDDING]) {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
     }
 }

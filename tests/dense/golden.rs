@@ -39,7 +39,7 @@ fn copied(from: &Path) -> tempfile::TempDir {
     folder
 }
 
-/// Writes the files of the format of this version with `SIMILE_GOLDEN=1`, where a new format needs
+/// Writes the files of the format of this version with `SIMILE_DENSE_GOLDEN=1`, where a new format needs
 /// them; otherwise reads those of every format.
 #[test]
 fn segments_of_every_format_open_and_answer() {
@@ -47,7 +47,9 @@ fn segments_of_every_format_open_and_answer() {
     for format in FORMATS {
         for (name, form) in forms {
             let source = folder().join(format).join(name);
-            if std::env::var_os("SIMILE_GOLDEN").is_some() && format == FORMATS[FORMATS.len() - 1] {
+            if std::env::var_os("SIMILE_DENSE_GOLDEN").is_some()
+                && format == FORMATS[FORMATS.len() - 1]
+            {
                 make(&source, form);
             }
             let copy = copied(&source);

@@ -213,6 +213,7 @@ fn scrolling_meets_every_document_once_in_the_order_of_ids_while_others_are_writ
             after: after.clone(),
             limit: Some(5),
             with_parts: true,
+            with_vectors: false,
             ..Default::default()
         };
         let page = server.ask(server.documents().scroll(request)).unwrap();

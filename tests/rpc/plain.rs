@@ -123,10 +123,12 @@ fn holds(filter: &wire::Filter, id: &str, payload: &HashMap<String, wire::Value>
         FilterKind::All(list) => list.filters.iter().all(|filter| holds(filter, id, payload)),
         FilterKind::Any(list) => list.filters.iter().any(|filter| holds(filter, id, payload)),
         FilterKind::Not(filter) => !holds(filter, id, payload),
-        FilterKind::Ids(list) => list.ids.iter().any(|listed| listed == id),
-        other @ (FilterKind::AtLeast(_) | FilterKind::Nested(_)) => {
-            panic!("no such filter is made here: {other:?}")
+        FilterKind::AtLeast(of) => {
+            let holding = of.filters.iter().filter(|filter| holds(filter, id, payload));
+            holding.count() >= of.count as usize
         }
+        FilterKind::Nested(_) => panic!("not asked here"),
+        FilterKind::Ids(list) => list.ids.iter().any(|listed| listed == id),
         FilterKind::Field(field) => {
             let mut values = Vec::new();
             leaves(payload, &field.path, &mut values);

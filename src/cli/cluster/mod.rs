@@ -186,14 +186,6 @@ struct Found {
     items: Vec<wire::ClusterItem>,
 }
 
-impl Found {
-    /// Returns the documents of a cluster, the medoid first.
-    fn members(&self, cluster: usize) -> impl Iterator<Item = &wire::ClusterItem> {
-        let number = u32::try_from(cluster).ok();
-        self.items.iter().filter(move |item| item.cluster == number && number.is_some())
-    }
-}
-
 /// Clusters a collection, and shows how far the work is.
 async fn run(
     session: &Session,
@@ -254,12 +246,16 @@ fn item_to_json(item: &wire::ClusterItem) -> Json {
 
 fn to_json(found: &Found) -> Json {
     let summary = &found.summary;
+    let mut next = 0usize;
     let clusters = summary.clusters.iter().enumerate().map(|(number, cluster)| {
+        // The medoid is the first of its cluster, and the clusters come in their order.
+        let medoid = found.items.get(next);
+        next = next.saturating_add(usize::try_from(cluster.size).unwrap_or(usize::MAX));
         json!({
             "cluster": number,
             "size": cluster.size,
             "cohesion": cluster.cohesion,
-            "medoid": found.members(number).next().map(|item| &item.id),
+            "medoid": medoid.map(|item| &item.id),
             "keeper": cluster.keeper,
             "terms": cluster.terms.iter().map(|term| &term.text).collect::<Vec<_>>(),
         })

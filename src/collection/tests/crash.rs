@@ -152,7 +152,8 @@ fn a_cut_at_any_point_leaves_the_state_before_an_operation_or_after_it() {
         after.insert(id(99), (vec![7.0], 1));
         check(&collection, &after, 7.0, &story);
         drop((collection, reopened));
-        fs_err::remove_dir_all(&cut.folder).unwrap();
+        // A merge of the lexical index may still write there; the whole goes at the end.
+        drop(fs_err::remove_dir_all(&cut.folder));
     }
 }
 

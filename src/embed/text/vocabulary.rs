@@ -52,11 +52,6 @@ impl Vocabulary {
         &self.counts
     }
 
-    /// Adds `more` to how often a word was seen.
-    pub(in crate::embed) fn count(&mut self, id: u32, more: u64) {
-        self.counts[id as usize] += more;
-    }
-
     /// Returns how many words there are.
     pub fn len(&self) -> usize {
         self.words.len()

@@ -154,7 +154,7 @@ impl LexicalIndex {
     /// Returns the slots that the index holds.
     pub fn slots(&self) -> SlotSet {
         let state = self.state();
-        &state.committed.slots - state.tail.masked() | state.tail.slots()
+        (&state.committed.slots - state.tail.masked()) | state.tail.slots()
     }
 
     /// Returns the fingerprint of every part that the index holds, by slot: what

@@ -259,7 +259,7 @@ fn page(
         (None, None) => Ok(Page::ById(after.map(document_id).transpose()?)),
         (Some(order), None) => {
             if order.path.is_empty() {
-                return Err(WireError::Missing("the path that is ordered by"))?;
+                return Err(WireError::Missing("the path that is ordered by").into());
             }
             let direction =
                 if order.descending { Direction::Descending } else { Direction::Ascending };

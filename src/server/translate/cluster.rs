@@ -38,18 +38,22 @@ fn method(given: WireMethod) -> Result<Method, WireError> {
             min_samples: or_default(given.min_samples),
         },
         WireMethod::Leiden(given) => Method::Leiden { resolution: given.resolution.unwrap_or(1.0) },
-        WireMethod::Hierarchy(given) => Method::Hierarchy {
-            k: given.k as usize,
-            linkage: match given.linkage() {
-                wire::Linkage::Unspecified | wire::Linkage::Average => Linkage::Average,
-                wire::Linkage::Complete => Linkage::Complete,
-                wire::Linkage::Ward => Linkage::Ward,
-                wire::Linkage::Single => Linkage::Single,
-            },
-        },
+        WireMethod::Hierarchy(given) => {
+            Method::Hierarchy { k: given.k as usize, linkage: linkage(given.linkage)? }
+        }
         WireMethod::Duplicates(given) => {
             Method::Duplicates { radius: given.radius.unwrap_or(RADIUS_DEFAULT) }
         }
+    })
+}
+
+fn linkage(given: i32) -> Result<Linkage, WireError> {
+    let unknown = |_| WireError::UnknownChoice { what: "linkage", actual: given };
+    Ok(match wire::Linkage::try_from(given).map_err(unknown)? {
+        wire::Linkage::Unspecified | wire::Linkage::Average => Linkage::Average,
+        wire::Linkage::Complete => Linkage::Complete,
+        wire::Linkage::Ward => Linkage::Ward,
+        wire::Linkage::Single => Linkage::Single,
     })
 }
 

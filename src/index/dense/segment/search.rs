@@ -227,39 +227,50 @@ impl Segment {
         ef: usize,
         work: &mut Work,
     ) {
-        self.collect_matches(request.allowed, work);
+        let step = self.matches_at_most(request.allowed) / SEEDS;
+        let mut until_seed = step / 2;
         work.matching.begin(self.footer.nodes);
-        for &node in &work.nodes {
+        work.nodes.clear();
+        self.for_each_match(request.allowed, |_, node| {
             work.matching.insert(node);
-        }
+            if until_seed == 0 {
+                work.nodes.push(node);
+                until_seed = step;
+            }
+            until_seed = until_seed.saturating_sub(1);
+        });
         let links = self.links();
         work.entries.clear();
         work.entries.push(descend(space, query, &links, &mut work.scratch));
         // What a walk among all nodes met before this one.
         let met = work.candidates.iter().map(|near| near.node);
         work.entries.extend(met.filter(|&node| work.matching.contains(node)));
-        let step = (work.nodes.len() / SEEDS).max(1);
-        work.entries.extend(work.nodes.iter().skip(step / 2).step_by(step).take(SEEDS));
+        work.entries.extend_from_slice(&work.nodes);
         let stragglers = self.footer.stragglers.iter();
         work.entries.extend(stragglers.filter(|&&node| work.matching.contains(node)));
         let (entries, matching) = (&work.entries, &work.matching);
         walk_matching(space, query, links.layers[0], entries, matching, ef, &mut work.scratch);
     }
 
-    /// Puts the allowed slots of the segment and their nodes into `work`, ascending by slot.
-    fn collect_matches(&self, allowed: &SlotSet, work: &mut Work) {
+    /// Calls with each allowed slot of the segment and its node, ascending by slot.
+    fn for_each_match(&self, allowed: &SlotSet, mut act: impl FnMut(u32, u32)) {
         let (numbers, nodes) = (self.slot_numbers(), self.nodes());
-        work.nodes.clear();
-        work.slots.clear();
         let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return };
-        let mut place = 0;
         let mut iterator = allowed.iter();
         iterator.advance_to(first);
-        for slot in iterator.take_while(|&slot| slot <= last) {
+        let slots = iterator.take_while(|&slot| slot <= last);
+        // Where no slot between the first and the last is missing, its place needs no search.
+        if (last - first) as usize + 1 == numbers.len() {
+            for slot in slots {
+                act(slot, nodes[(slot - first) as usize]);
+            }
+            return;
+        }
+        let mut place = 0;
+        for slot in slots {
             place = gallop(numbers, place, slot);
             if numbers.get(place) == Some(&slot) {
-                work.slots.push(slot);
-                work.nodes.push(nodes[place]);
+                act(slot, nodes[place]);
             }
         }
     }
@@ -274,7 +285,12 @@ impl Segment {
         work: &mut Work,
         best: &mut Best,
     ) -> Result<(), DenseError> {
-        self.collect_matches(request.allowed, work);
+        work.nodes.clear();
+        work.slots.clear();
+        self.for_each_match(request.allowed, |slot, node| {
+            work.slots.push(slot);
+            work.nodes.push(node);
+        });
         let limit = request.options.limit;
         let is_all = request.options.is_exact || work.nodes.len() <= FEW.max(limit);
         if !is_all {

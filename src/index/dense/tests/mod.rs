@@ -95,10 +95,10 @@ pub(super) fn options(
     DenseOptions { quantisation, ..DenseOptions::new(dimension, metric) }
 }
 
-/// Runs a background job over the live slots.
+/// Runs a background job over the live slots, on one thread: the outcome is always the same.
 pub(super) fn with_job<T>(live: &SlotSet, act: impl FnOnce(&BuildJob<'_>) -> T) -> T {
     let cancel = Cancellation::new();
-    act(&BuildJob { live, seed: 1, threads: 2, progress: &|_, _| (), cancel: &cancel })
+    act(&BuildJob { live, seed: 1, threads: 1, progress: &|_, _| (), cancel: &cancel })
 }
 
 pub(super) fn insert(index: &DenseIndex, first: u32, vectors: &[Vec<f32>]) {

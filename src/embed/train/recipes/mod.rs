@@ -352,3 +352,6 @@ fn fitted(
     );
     Fitted { method, dimension, metric: Metric::Cosine, files, description }
 }
+
+#[cfg(test)]
+mod tests;
