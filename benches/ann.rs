@@ -17,7 +17,10 @@ use simile::vector::Metric;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How often the queries are run for each `ef`; the fastest run counts.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
+
+/// A curve ends beyond this recall.
+const RECALL_MAX: f64 = 0.995;
 
 struct Run {
     index: DenseIndex,
@@ -69,7 +72,11 @@ fn main() -> Outcome<()> {
     let run = Run { index, dimension, queries, truth, allowed, limit };
     let mut found = Vec::new();
     for ef in get("ef")?.split(',') {
-        found = measure(&run, ef.parse()?)?;
+        let recall;
+        (found, recall) = measure(&run, ef.parse()?)?;
+        if recall > RECALL_MAX {
+            break;
+        }
     }
     if let Some(file) = options.get("found") {
         fs_err::write(file, bytemuck::cast_slice(&found))?;
@@ -111,9 +118,9 @@ fn build(
     Ok(index)
 }
 
-/// Prints recall and rate, and returns the slots that were found: `limit` a query, [`u32::MAX`] where
-/// there were fewer.
-fn measure(run: &Run, ef: usize) -> Outcome<Vec<u32>> {
+/// Prints recall and rate, and returns the slots that were found, `limit` a query and [`u32::MAX`]
+/// where there were fewer, and the recall.
+fn measure(run: &Run, ef: usize) -> Outcome<(Vec<u32>, f64)> {
     let options = SearchOptions { limit: run.limit, ef, is_exact: false };
     let cancel = Cancellation::new();
     let mut best = f64::MAX;
@@ -137,7 +144,7 @@ fn measure(run: &Run, ef: usize) -> Outcome<Vec<u32>> {
         .sum();
     let recall = hits as f64 / (count * run.limit) as f64;
     println!("{{\"ef\": {ef}, \"recall\": {recall:.5}, \"qps\": {:.1}}}", count as f64 / best);
-    Ok(slots)
+    Ok((slots, recall))
 }
 
 fn read<T: bytemuck::Pod>(file: &str) -> Outcome<Vec<T>> {

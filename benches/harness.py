@@ -100,7 +100,7 @@ class Server:
             self.channel.close()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=120)
+            self.process.wait(timeout=600)
 
     def cpu_seconds(self):
         """Returns how long the server has computed, all of its threads together."""

@@ -226,7 +226,7 @@ def check(arguments, stubs, mount, known):
 
 
 def start(arguments, mount, preload):
-    server = harness.Server(arguments.binary, mount / "data", "--offline", "true", "--cache", mount.parent / "cache")
+    server = harness.Server(arguments.binary, mount / "data", "--offline", "--cache", mount.parent / "cache")
     if preload:
         os.environ["LD_PRELOAD"] = str(preload)
     try:

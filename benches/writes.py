@@ -35,7 +35,7 @@ def main():
     stubs = harness.stubs()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         folder = Path(folder)
-        flags = ["--offline", "true", "--cache", folder / "cache"]
+        flags = ["--offline", "--cache", folder / "cache"]
         with harness.Server(arguments.binary, folder / "data", *flags) as server:
             vector = stubs.VectorConfig(dimension=DIMENSION, metric=stubs.METRIC_EUCLIDEAN)
             request = stubs.CreateCollectionRequest(name="c", vectors={"v": vector})

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "simile/v1/common.proto",
     "simile/v1/collections.proto",
     "simile/v1/documents.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 7] = [
     "simile/v1/embedding.proto",
     "simile/v1/jobs.proto",
     "simile/v1/admin.proto",
+    "simile/v1/cluster.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

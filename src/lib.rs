@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod chunk;
 pub mod cli;
+pub mod cluster;
 pub mod collection;
 pub mod config;
 pub mod decode;

@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod cli;
+mod dense;
 mod durability;
 mod embedding;
 mod families;

@@ -39,13 +39,15 @@ import qdrant_edge
 import usearch.index
 
 K = 10
+QUESTIONS = 1_000
 LINKS = 16
 EF_CONSTRUCTION = 200
 THREADS = 2
 EFS = [10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 200, 256, 320, 400, 512, 640, 800, 1024]
 RECALLS = [0.95, 0.99]
-ROUNDS = 3
+ROUNDS = 2
 PASSES = 2
+PLATEAU = 0.0005
 HARD_EF = 64
 
 
@@ -200,7 +202,8 @@ class Library:
                 found = self.find(ef) if allowed is None else self.find_allowed(ef)
                 best = max(best, len(self.data.queries) / (time.process_time() - started))
             curve.append((ef, recall(found, truth), best))
-            if curve[-1][1] > max(RECALLS) + 0.004:
+            gained = curve[-1][1] - curve[-4][1] if len(curve) > 3 else 1
+            if curve[-1][1] > max(RECALLS) or gained < PLATEAU:
                 break
         return curve
 
@@ -455,18 +458,18 @@ def main():
         def results():
             for name in given.data or ["clustered", "filtered", "hard"]:
                 if name == "clustered":
-                    base, queries = clustered(given.count or 100_000, 384, 2_000, 1)
+                    base, queries = clustered(given.count or 100_000, 384, QUESTIONS, 1)
                     yield from compare(Data(name, "cosine", base, queries), all_systems())
                 elif name == "words":
                     if not given.words:
                         raise SystemExit("--data words needs --words FILE")
-                    base, queries = words(given.words, given.count or 200_000, 2_000, 2)
+                    base, queries = words(given.words, given.count or 200_000, QUESTIONS, 2)
                     yield from compare(Data(name, "cosine", base, queries), all_systems())
                 elif name == "big":
-                    base, queries = clustered(given.count or 1_000_000, 128, 2_000, 3, is_unit=False, clusters=10_000)
+                    base, queries = clustered(given.count or 1_000_000, 128, QUESTIONS, 3, is_unit=False, clusters=10_000)
                     yield from compare(Data(name, "euclidean", base, queries), all_systems())
                 elif name == "filtered":
-                    base, queries = clustered(given.count or 100_000, 384, 2_000, 1)
+                    base, queries = clustered(given.count or 100_000, 384, QUESTIONS, 1)
                     yield from compare_filtered(Data(name, "cosine", base, queries), systems(Qdrant(folder)))
                 else:
                     for kind in ["duplicates", "ordered", "far"]:

@@ -122,9 +122,10 @@ def embedded(binary, stubs, texts):
     rows = []
     with tempfile.TemporaryDirectory() as folder, harness.Server(binary, folder) as server:
         embedding = stubs.EmbeddingStub(server.channel)
-        for start in range(0, len(texts), 256):
-            request = stubs.EmbedRequest(texts=texts[start : start + 256])
-            rows += [list(one.vector.components) for one in embedding.Embed(request).embeddings]
+        for start in range(0, len(texts), 64):
+            request = stubs.EmbedRequest(texts=texts[start : start + 64])
+            answer = embedding.Embed(request, timeout=600)
+            rows += [list(one.vector.components) for one in answer.embeddings]
     return numpy.array(rows, dtype=numpy.float32)
 
 

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
+use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::shape::ShapeArguments;
 use super::train::{AddArguments, TrainCommand};
 use crate::config::{PlaceSettings, ServerSettings};
 
@@ -75,6 +78,10 @@ pub(super) enum Command {
     Search(SearchArguments),
     /// Print documents by id
     Get(GetArguments),
+    /// List documents: by id, in the order of a field, or at random
+    List(DocumentListArguments),
+    /// Change the fields of documents, or when they expire
+    Update(UpdateArguments),
     /// Delete documents by id or by filter
     Delete(DeleteArguments),
     /// Count documents
@@ -96,6 +103,8 @@ pub(super) enum Command {
     Repair(MaintainArguments),
     /// Seal and merge the index of a collection now
     Optimize(MaintainArguments),
+    /// Find what belongs together in a collection
+    Cluster(ClusterArguments),
     /// Measure the quality of answers on judged questions
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -197,8 +206,8 @@ pub(super) struct IngestArguments {
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY")]
-    pub(super) query: String,
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse"])]
+    pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
     /// By meaning, by words, or by both [default: both where possible]
@@ -241,6 +250,8 @@ pub(super) struct SearchArguments {
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    #[command(flatten)]
+    pub(super) shape: ShapeArguments,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -314,6 +325,13 @@ pub(super) struct CountArguments {
     /// Only documents of which this holds (may be repeated; all have to hold)
     #[arg(long, short, value_name = "FILTER")]
     pub(super) filter: Vec<String>,
+    /// Count for each value of this field, the most frequent first
+    #[arg(long, value_name = "FIELD")]
+    pub(super) by: Option<String>,
+    /// How many values
+    #[arg(long, value_name = "N", requires = "by", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) top: u32,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -352,13 +370,14 @@ pub(super) enum CollectionCommand {
 #[command(after_help = "Examples:\n  \
     simile collection create notes                            texts, with the default embedder\n  \
     simile collection create photos --vector image=512        vectors that you bring\n  \
+    simile collection create terms --vector words=sparse      sparse vectors that you bring\n  \
     simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
 pub(super) struct CreateArguments {
     /// The name: letters, digits, _ and -, at most 64
     pub(super) name: String,
     /// A named vector: the model that embeds it, or its dimension and metric (cosine, dot,
-    /// euclidean) if you bring the vectors (may be repeated) [default: text=the default embedder]
-    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]")]
+    /// euclidean), or `sparse`, if you bring the vectors (may be repeated) [default: text=the default embedder]
+    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse")]
     pub(super) vector: Vec<String>,
     /// Do not index words
     #[arg(long)]

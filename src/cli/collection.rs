@@ -96,11 +96,11 @@ fn create(
     })
 }
 
-/// Reads `NAME=MODEL`, `NAME=DIMENSION` or `NAME=DIMENSION:METRIC`.
+/// Reads `NAME=MODEL`, `NAME=DIMENSION`, `NAME=DIMENSION:METRIC` or `NAME=sparse`.
 fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
     let expected = || {
         CliError::usage(format!(
-            "vector `{text}`: expected NAME=MODEL or NAME=DIMENSION[:METRIC], as text=all-MiniLM-L6-v2 or image=512:dot"
+            "vector `{text}`: expected NAME=MODEL or NAME=DIMENSION[:METRIC] or NAME=sparse, as text=all-MiniLM-L6-v2, image=512:dot or words=sparse"
         ))
     };
     let (name, source) = text.split_once('=').ok_or_else(expected)?;
@@ -112,6 +112,7 @@ fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
         return Err(expected());
     }
     let source = match source.parse::<u32>() {
+        Err(_) if source == "sparse" => Source::Sparse(wire::SparseConfig {}),
         Ok(dimension) => Source::Dimension(dimension),
         Err(_) => Source::Embedder(source.to_owned()),
     };
@@ -161,6 +162,8 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
                 "indexed": vector.indexed,
                 "head": vector.head,
                 "segments": vector.segments,
+                "sparse": vector.sparse,
+                "entries": vector.sparse.then_some(vector.entries),
                 "deleted": vector.deleted,
             });
             (name.clone(), value)
@@ -257,6 +260,16 @@ fn vector_lines(collection: &wire::Collection) -> String {
     let mut text = String::new();
     for (name, vector) in sorted(&collection.vectors) {
         let source = if vector.embedder.is_empty() { "given" } else { &vector.embedder };
+        if vector.sparse {
+            drop(writeln!(
+                text,
+                "vector {name}: {source}, sparse  {FAINT}{} entries of {} vectors in {} of memory{FAINT:#}",
+                vector.entries,
+                vector.indexed + vector.head,
+                bytes(vector.memory_bytes),
+            ));
+            continue;
+        }
         drop(writeln!(
             text,
             "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} of them deleted, {} in the head{FAINT:#}",
@@ -296,6 +309,8 @@ mod tests {
         let (name, config) = vector_config("text=all-MiniLM-L6-v2").unwrap();
         assert_eq!(name, "text");
         assert_eq!(config.source, Some(Source::Embedder("all-MiniLM-L6-v2".to_owned())));
+        let (_, config) = vector_config("words=sparse").unwrap();
+        assert_eq!(config.source, Some(Source::Sparse(wire::SparseConfig {})));
         let (_, config) = vector_config("image=512:euclidean").unwrap();
         assert_eq!(config.source, Some(Source::Dimension(512)));
         assert_eq!(config.metric(), wire::Metric::Euclidean);

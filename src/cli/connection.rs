@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use simile_proto::v1::admin_client::AdminClient;
+use simile_proto::v1::cluster_client::ClusterClient;
 use simile_proto::v1::collections_client::CollectionsClient;
 use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
@@ -108,6 +109,10 @@ impl Session {
 
     pub(super) fn collections(&self) -> CollectionsClient<Channel> {
         CollectionsClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(super) fn cluster(&self) -> ClusterClient<Channel> {
+        ClusterClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(super) fn documents(&self) -> DocumentsClient<Channel> {

@@ -76,7 +76,11 @@ pub(super) fn delete(
             }
             None => Selection::Ids(wire::DocumentIds { ids: arguments.ids.clone() }),
         };
-        let request = wire::DeleteDocumentsRequest { collection, selection: Some(selection) };
+        let request = wire::DeleteDocumentsRequest {
+            collection,
+            selection: Some(selection),
+            ..Default::default()
+        };
         let deleted = session.documents().delete(session.request(request)).await?.into_inner();
         output.answer(
             || json!({ "deleted": deleted.deleted, "sequence": deleted.sequence }),
@@ -91,10 +95,21 @@ pub(super) fn count(
     arguments: &CountArguments,
     output: &Output,
 ) -> Result<Outcome, CliError> {
-    let request = wire::CountRequest {
-        collection: arguments.target.collection.clone(),
-        filter: filter::parse_all(&arguments.filter)?,
-    };
+    let (collection, filter) =
+        (arguments.target.collection.clone(), filter::parse_all(&arguments.filter)?);
+    if let Some(path) = arguments.by.clone() {
+        let request = wire::FacetRequest { collection, path, filter, limit: Some(arguments.top) };
+        return with_session(setting, &arguments.connection, async |session| {
+            let request = session.request(request);
+            let counted = session.documents().facet(request).await?.into_inner().values;
+            output.answer(
+                || json!({ "values": counted.iter().map(facet_to_json).collect::<Vec<_>>() }),
+                || counted.iter().map(facet_line).collect(),
+            )?;
+            Ok(Outcome::Done)
+        });
+    }
+    let request = wire::CountRequest { collection, filter };
     with_session(setting, &arguments.connection, async |session| {
         let request = session.request(request);
         let counted = session.documents().count(request).await?.into_inner();
@@ -106,10 +121,22 @@ pub(super) fn count(
     })
 }
 
-fn document_to_json(document: &wire::StoredDocument) -> Json {
+fn facet_to_json(counted: &wire::FacetValue) -> Json {
+    let value = counted.value.as_ref().map(value::to_json);
+    json!({ "value": value, "documents": counted.documents })
+}
+
+fn facet_line(counted: &wire::FacetValue) -> String {
+    let value = counted.value.as_ref().map(value::to_json).unwrap_or_default();
+    format!("{:>10}  {value}\n", counted.documents)
+}
+
+/// Returns a document for a script.
+pub(super) fn document_to_json(document: &wire::StoredDocument) -> Json {
     json!({
         "id": document.id,
         "sequence": document.sequence,
+        "expires_unix_ms": document.expires_unix_ms,
         "payload": value::fields_to_json(&document.payload),
         "parts": document.parts.iter().map(part_to_json).collect::<Vec<_>>(),
     })
@@ -117,13 +144,14 @@ fn document_to_json(document: &wire::StoredDocument) -> Json {
 
 fn part_to_json(part: &wire::Part) -> Json {
     let mut json = json!({ "text": part.text, "span": part.span.as_ref().map(span_to_json) });
-    if !part.vectors.is_empty() {
-        json["vectors"] = part
-            .vectors
-            .iter()
-            .map(|(name, vector)| (name.clone(), json!(vector.components)))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
+    let dense = part.vectors.iter().map(|(name, vector)| (name.clone(), json!(vector.components)));
+    let sparse = part.sparse_vectors.iter().map(|(name, vector)| {
+        let vector = json!({ "indices": vector.indices, "values": vector.values });
+        (name.clone(), vector)
+    });
+    let vectors: serde_json::Map<_, _> = dense.chain(sparse).collect();
+    if !vectors.is_empty() {
+        json["vectors"] = vectors.into();
     }
     json
 }
@@ -138,7 +166,8 @@ pub(super) fn span_to_json(span: &wire::Span) -> Json {
     })
 }
 
-fn describe(document: &wire::StoredDocument) -> String {
+/// Returns a document for a person.
+pub(super) fn describe(document: &wire::StoredDocument) -> String {
     let mut text = format!("{STRONG}{}{STRONG:#}\n", document.id);
     if !document.payload.is_empty() {
         drop(writeln!(text, "{FAINT}{}{FAINT:#}", value::fields_to_json(&document.payload)));

@@ -14,6 +14,7 @@ use simile_proto::v1::{self as wire};
 use tokio::task::JoinSet;
 
 use super::arguments::Connection;
+use super::cluster::{ClustersArguments, clusters};
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
@@ -40,6 +41,8 @@ const LEGS: [(&str, wire::Mode); 3] = [
 pub(super) enum EvalCommand {
     /// How well are judged questions answered: by meaning, by words, and by both
     Retrieval(RetrievalArguments),
+    /// How well do clusters of texts agree with the folders they lie in
+    Clusters(ClustersArguments),
     /// How well do similarities of sentences agree with people's
     Sts(StsArguments),
     /// Which models see that two sentences mean the same
@@ -94,6 +97,7 @@ pub(super) fn run(
 ) -> Result<Outcome, CliError> {
     match command {
         EvalCommand::Retrieval(arguments) => retrieval(setting, arguments, output),
+        EvalCommand::Clusters(arguments) => clusters(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
         EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
     }
@@ -121,7 +125,7 @@ fn retrieval(
 
 /// Runs the work against the named server, or against one over a folder that is gone afterwards, so
 /// that nothing is left in anybody's data.
-fn in_passing(
+pub(super) fn in_passing(
     setting: &Setting,
     connection: &Connection,
     work: impl AsyncFnOnce(&Session) -> Result<Outcome, CliError>,
@@ -133,7 +137,11 @@ fn in_passing(
     with_session(&setting.over(folder.path().to_owned()), connection, work)
 }
 
-async fn create(session: &Session, name: &str, model: Option<&str>) -> Result<(), CliError> {
+pub(super) async fn create(
+    session: &Session,
+    name: &str,
+    model: Option<&str>,
+) -> Result<(), CliError> {
     let vectors = model.map(|model| {
         let source = Some(Source::Embedder(model.to_owned()));
         ("text".to_owned(), wire::VectorConfig { source, ..Default::default() })
@@ -262,6 +270,11 @@ async fn ask_all(
         while running.len() < QUESTIONS_IN_FLIGHT
             && let Some((number, question)) = waiting.next()
         {
+            if question.text.trim().is_empty() {
+                // Some sets have such; nothing answers it, and it counts.
+                each.push(Quality::of(&[], &question.grades));
+                continue;
+            }
             let request = session.request(search_request(collection, question, mode, arguments));
             let mut client = session.search();
             running.spawn(async move { (number, client.search(request).await) });

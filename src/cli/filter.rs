@@ -29,7 +29,14 @@ Filters, as JSON:
   {"field": "year", "gte": 2020, "lt": 2024}
   {"field": "tags", "in": ["animals", "pets"]}
   {"all": [...]}   {"any": [...]}   {"not": {...}}   {"ids": ["a.md", "b.md"]}
-Conditions: equals, in, gt, gte, lt, lte, exists, text, phrase, prefix."#;
+  {"at_least": 2, "of": [...]}
+  {"nested": "authors", "has": {"all": [{"field": "name", "equals": "Ann"}, ...]}}
+                           one element satisfies all of it by itself
+  {"field": "place", "geo_radius": {"lat": 48.86, "lon": 2.35, "meters": 5000}}
+  {"field": "place", "geo_box": {"south": 48, "west": 2, "north": 49, "east": 3}}
+  {"field": "tags", "length": {"gte": 2}}
+Conditions: equals, in, except, gt, gte, lt, lte, exists, null, text, phrase, prefix, length,
+geo_box, geo_radius."#;
 
 /// Returns the filter that all of these texts have to hold; none of them is no filter.
 ///
@@ -113,9 +120,23 @@ fn from_json(json: &Json) -> Result<wire::Filter, CliError> {
     if object.contains_key("field") {
         return field_from_json(object).map_err(|what| wrong(&what));
     }
+    if let (Some(least), Some(of_)) = (object.get("at_least"), object.get("of")) {
+        let count = least.as_u64().and_then(|count| u32::try_from(count).ok());
+        let count = count.ok_or_else(|| wrong("`at_least` is a number"))?;
+        let filters = of_.as_array().ok_or_else(|| wrong("`of` is a list of filters"))?;
+        let filters = filters.iter().map(from_json).collect::<Result<_, _>>()?;
+        return Ok(of(Kind::AtLeast(wire::AtLeast { count, filters })));
+    }
+    if let (Some(path), Some(has)) = (object.get("nested"), object.get("has")) {
+        let path = path.as_str().ok_or_else(|| wrong("`nested` is the path of objects"))?;
+        let filter = Some(Box::new(from_json(has)?));
+        return Ok(of(Kind::Nested(Box::new(wire::Nested { path: path.to_owned(), filter }))));
+    }
     let mut entries = object.iter();
     let (Some((name, value)), None) = (entries.next(), entries.next()) else {
-        return Err(wrong("expected one of all, any, not, ids, or field with a condition"));
+        return Err(wrong(
+            "expected one of all, any, not, ids, at_least with of, nested with has, or field with a condition",
+        ));
     };
     let list = || -> Result<wire::FilterList, CliError> {
         let filters = value.as_array().ok_or_else(|| wrong("expected a list of filters"))?;
@@ -149,6 +170,28 @@ fn field_from_json(object: &Map<String, Json>) -> Result<wire::Filter, String> {
                     .collect::<Result<_, _>>()?;
                 conditions.push(Condition::In(wire::Array { values }));
             }
+            "except" => {
+                let values = json.as_array().ok_or("`except` is a list")?;
+                let values = values
+                    .iter()
+                    .map(|json| value::to_wire(json).map_err(|error| error.to_string()))
+                    .collect::<Result<_, _>>()?;
+                conditions.push(Condition::Except(wire::Array { values }));
+            }
+            "null" => {
+                let null = json.as_bool().ok_or("`null` is true or false")?;
+                conditions.push(Condition::Null(null));
+            }
+            "length" => conditions.push(Condition::Length(length(json)?)),
+            "geo_box" => {
+                let [south, west, north, east] =
+                    numbers(name, json, ["south", "west", "north", "east"])?;
+                conditions.push(Condition::GeoBox(wire::GeoBox { south, west, north, east }));
+            }
+            "geo_radius" => {
+                let [lat, lon, meters] = numbers(name, json, ["lat", "lon", "meters"])?;
+                conditions.push(Condition::GeoRadius(wire::GeoRadius { lat, lon, meters }));
+            }
             "gt" => range.greater = Some(scalar()?),
             "gte" => range.greater_or_equal = Some(scalar()?),
             "lt" => range.less = Some(scalar()?),
@@ -172,6 +215,37 @@ fn field_from_json(object: &Map<String, Json>) -> Result<wire::Filter, String> {
         (Some(_), Some(_)) => Err("one condition for a field; join several with `all`".to_owned()),
         (None, _) => Err("a field needs a condition, as `equals`".to_owned()),
     }
+}
+
+/// Reads an object with exactly these numbers.
+fn numbers<const N: usize>(
+    condition: &str,
+    json: &Json,
+    names: [&str; N],
+) -> Result<[f64; N], String> {
+    let expected = || format!("`{condition}` is an object with the numbers {}", names.join(", "));
+    let object = json.as_object().filter(|object| object.len() == N).ok_or_else(expected)?;
+    let mut numbers = [0.0; N];
+    for (number, name) in numbers.iter_mut().zip(names) {
+        *number = object.get(name).and_then(Json::as_f64).ok_or_else(expected)?;
+    }
+    Ok(numbers)
+}
+
+fn length(json: &Json) -> Result<wire::Range, String> {
+    let object = json.as_object().ok_or("`length` is an object, as {\"gte\": 2}")?;
+    let mut range = wire::Range::default();
+    for (name, bound) in object {
+        let bound = Some(value::to_wire(bound).map_err(|error| error.to_string())?);
+        match name.as_str() {
+            "gt" => range.greater = bound,
+            "gte" => range.greater_or_equal = bound,
+            "lt" => range.less = bound,
+            "lte" => range.less_or_equal = bound,
+            _ => return Err(format!("`length` has gt, gte, lt and lte, got `{name}`")),
+        }
+    }
+    Ok(range)
 }
 
 fn texts(json: &Json) -> Option<Vec<String>> {
@@ -246,6 +320,31 @@ mod tests {
         let Some(Kind::All(list)) = parse_all(&texts).unwrap().unwrap().kind else { panic!() };
         assert_eq!(list.filters.len(), 2);
         assert_eq!(parse_all(&[]).unwrap(), None);
+    }
+
+    #[test]
+    fn places_lengths_and_elements_are_asked_for_in_json() {
+        let kind = |text: &str| parse(text).unwrap().kind.unwrap();
+        let (_, circle) =
+            condition(r#"{"field": "p", "geo_radius": {"lat": 48.5, "lon": 2, "meters": 100}}"#);
+        let expected = wire::GeoRadius { lat: 48.5, lon: 2.0, meters: 100.0 };
+        assert_eq!(circle, Condition::GeoRadius(expected));
+        let (_, length) = condition(r#"{"field": "tags", "length": {"gte": 2}}"#);
+        assert!(matches!(length, Condition::Length(range) if range.greater_or_equal.is_some()));
+        let (_, except) = condition(r#"{"field": "tags", "except": ["a"]}"#);
+        assert!(matches!(except, Condition::Except(array) if array.values.len() == 1));
+        let nested = r#"{"nested": "people", "has": {"field": "age", "gt": 3}}"#;
+        assert!(matches!(kind(nested), Kind::Nested(inner) if inner.path == "people"));
+        let least = r#"{"at_least": 2, "of": [{"ids": ["a"]}, {"ids": ["b"]}]}"#;
+        assert!(matches!(kind(least), Kind::AtLeast(of) if of.count == 2 && of.filters.len() == 2));
+        for (text, hint) in [
+            (r#"{"field": "p", "geo_radius": {"lat": 1}}"#, "the numbers lat, lon, meters"),
+            (r#"{"field": "p", "length": {"min": 1}}"#, "got `min`"),
+            (r#"{"at_least": -1, "of": []}"#, "`at_least` is a number"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(hint), "{text}: {message}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! in their own process for as long as they run.
 
 mod arguments;
+mod change;
+mod cluster;
 mod collection;
 mod connection;
 mod demo;
@@ -17,6 +19,7 @@ mod output;
 mod search;
 mod sentences;
 mod serve;
+mod shape;
 mod train;
 mod train_words;
 mod value;
@@ -63,6 +66,8 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Ingest(arguments) => ingest::ingest(&setting, arguments, output),
         Command::Search(arguments) => search::search(&setting, arguments, output),
         Command::Get(arguments) => documents::get(&setting, arguments, output),
+        Command::List(arguments) => change::list(&setting, arguments, output),
+        Command::Update(arguments) => change::update(&setting, arguments, output),
         Command::Delete(arguments) => documents::delete(&setting, arguments, output),
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),
@@ -72,6 +77,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
         Command::Repair(arguments) => maintain::repair(&setting, arguments, output),
         Command::Optimize(arguments) => maintain::optimize(&setting, arguments, output),
+        Command::Cluster(arguments) => cluster::cluster(&setting, arguments, output),
         Command::Eval(command) => eval::run(&setting, command, output),
         Command::Demo(arguments) => demo::demo(&setting, arguments, output),
         Command::Doctor(arguments) => doctor::doctor(&setting, arguments, output),

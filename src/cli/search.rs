@@ -26,12 +26,68 @@ pub(super) fn search(
     output: &Output,
 ) -> Result<Outcome, CliError> {
     let request = request(arguments)?;
+    if let Some(id) = &arguments.shape.explain {
+        return explain(setting, arguments, request, id, output);
+    }
     with_session(setting, &arguments.connection, async |session| {
         let request = session.request(request);
         let answer = session.search().search(request).await?.into_inner();
         output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
         Ok(Outcome::Done)
     })
+}
+
+fn explain(
+    setting: &Setting,
+    arguments: &SearchArguments,
+    search: wire::SearchRequest,
+    id: &str,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let request = wire::ExplainRequest { search: Some(search), id: id.to_owned() };
+    with_session(setting, &arguments.connection, async |session| {
+        let told = session.search().explain(session.request(request)).await?.into_inner();
+        output.answer(|| explanation_to_json(&told), || render_explanation(&told))?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn explanation_to_json(told: &wire::ExplainResponse) -> Json {
+    let legs = told.legs.iter().map(|leg| {
+        json!({
+            "leg": leg.leg,
+            "rank_exact": leg.rank_exact,
+            "score": leg.score,
+            "rank": leg.rank,
+            "contribution": leg.contribution,
+        })
+    });
+    let conditions = told.conditions.iter().map(|truth| json!([truth.condition, truth.holds]));
+    let verdict = told.verdict().as_str_name();
+    json!({
+        "verdict": verdict.strip_prefix("VERDICT_").unwrap_or(verdict).to_lowercase(),
+        "sentence": told.sentence,
+        "rank": told.rank,
+        "score": told.score,
+        "legs": legs.collect::<Vec<_>>(),
+        "conditions": conditions.collect::<Vec<_>>(),
+    })
+}
+
+fn render_explanation(told: &wire::ExplainResponse) -> String {
+    let mut text = format!("{}\n", told.sentence);
+    for leg in &told.legs {
+        let found = match (leg.rank_exact, leg.score) {
+            (Some(rank), Some(score)) => format!("finds it as number {rank} with {score:.3}"),
+            _ => "does not find it".to_owned(),
+        };
+        drop(writeln!(text, "  {}: {found}, and adds {:.3}", leg.leg, leg.contribution));
+    }
+    for truth in &told.conditions {
+        let holds = if truth.holds { "holds" } else { "does not hold" };
+        drop(writeln!(text, "  {}: {holds}", truth.condition));
+    }
+    text
 }
 
 fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError> {
@@ -47,9 +103,9 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
     };
     let grouping =
         if arguments.passages { wire::Grouping::Passage } else { wire::Grouping::Document };
-    Ok(wire::SearchRequest {
+    let request = wire::SearchRequest {
         collection: arguments.target.collection.clone(),
-        text: Some(arguments.query.clone()),
+        text: arguments.query.clone(),
         mode: mode.into(),
         fusion: fusion(arguments)?,
         filter: filter::parse_all(&arguments.filter)?,
@@ -62,7 +118,8 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         syntax: syntax.into(),
         grouping: grouping.into(),
         ..Default::default()
-    })
+    };
+    arguments.shape.apply(request, arguments.vector.as_deref())
 }
 
 fn fusion(arguments: &SearchArguments) -> Result<Option<wire::Fusion>, CliError> {
@@ -96,8 +153,16 @@ pub(super) fn to_json(answer: &wire::SearchResponse) -> Json {
         .collect();
     json!({
         "hits": answer.hits.iter().map(hit_to_json).collect::<Vec<_>>(),
+        "groups": answer.groups.iter().map(group_to_json).collect::<Vec<_>>(),
         "timings_us": timings,
         "warnings": answer.warnings,
+    })
+}
+
+fn group_to_json(group: &wire::HitGroup) -> Json {
+    json!({
+        "value": group.value.as_ref().map(value::to_json),
+        "hits": group.hits.iter().map(hit_to_json).collect::<Vec<_>>(),
     })
 }
 
@@ -120,7 +185,14 @@ fn hit_to_json(hit: &wire::Hit) -> Json {
         "legs": hit
             .legs
             .iter()
-            .map(|leg| json!({ "leg": leg.leg, "rank": leg.rank, "score": leg.score }))
+            .map(|leg| {
+                json!({
+                    "leg": leg.leg,
+                    "rank": leg.rank,
+                    "score": leg.score,
+                    "contribution": leg.contribution,
+                })
+            })
             .collect::<Vec<_>>(),
     })
 }
@@ -131,7 +203,14 @@ pub(super) fn render(answer: &wire::SearchResponse, is_full: bool) -> String {
     for (number, hit) in (1..).zip(&answer.hits) {
         text.push_str(&render_hit(number, hit, is_full));
     }
-    if answer.hits.is_empty() {
+    for group in &answer.groups {
+        let value = group.value.as_ref().map(value::to_json).unwrap_or_default();
+        drop(writeln!(text, "{TITLE}{value}{TITLE:#}"));
+        for (number, hit) in (1..).zip(&group.hits) {
+            text.push_str(&render_hit(number, hit, is_full));
+        }
+    }
+    if answer.hits.is_empty() && answer.groups.is_empty() {
         text.push_str("nothing found\n");
     }
     for warning in &answer.warnings {
@@ -299,7 +378,9 @@ pub(super) fn similarity(a: &wire::TextEmbedding, b: &wire::TextEmbedding) -> f6
             .map(|(a, b)| f64::from(*a) * f64::from(*b))
             .sum(),
     };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
+    let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE);
+    // The sum of nothing is minus zero.
+    cosine + 0.0
 }
 
 fn sparse_dot(a: &wire::SparseVector, b: &wire::SparseVector) -> f64 {

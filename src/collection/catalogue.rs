@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::error::{Error, described};
+use super::jobs::Clock;
 use super::memory::{Budget, MemoryUse};
 use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
@@ -13,7 +14,7 @@ use super::{SharedEmbedders, files};
 use crate::document::{FieldType, Sequence};
 use crate::fail;
 use crate::index::dense::DenseStatistics;
-use crate::vector::Form;
+use crate::index::sparse::SparseStatistics;
 
 /// The folder of the collections in a data directory.
 const COLLECTIONS: &str = "collections";
@@ -23,7 +24,7 @@ const REMOVED: &str = ".removed";
 const UNFINISHED: &str = ".new";
 
 /// How the collections of a data directory are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct CollectionsOptions {
     /// How much memory the page cache of each collection takes, in bytes.
     pub cache_bytes_max: u64,
@@ -36,6 +37,18 @@ pub struct CollectionsOptions {
     pub seal_at: Option<usize>,
     /// How often it is looked whether something is to be done.
     pub upkeep_interval: Duration,
+    /// The time, by which documents expire.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for CollectionsOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("CollectionsOptions")
+            .field("cache_bytes_max", &self.cache_bytes_max)
+            .field("memory_bytes_max", &self.memory_bytes_max)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for CollectionsOptions {
@@ -46,6 +59,8 @@ impl Default for CollectionsOptions {
             build_threads: 1,
             seal_at: None,
             upkeep_interval: Duration::from_secs(1),
+            // A clock that stands still: nothing expires.
+            clock: Arc::new(|| 0),
         }
     }
 }
@@ -70,6 +85,8 @@ pub struct Info {
     pub settings: Option<Settings>,
     /// What its vectors hold, by name.
     pub vectors: BTreeMap<String, VectorInfo>,
+    /// What its sparse vectors hold, by name.
+    pub sparse: BTreeMap<String, SparseStatistics>,
     /// Its documents.
     pub documents: u64,
     /// Their parts.
@@ -191,13 +208,9 @@ impl Collections {
         let settings = Settings::decide(new, &|embedder| {
             let handle = self.embedders.get(embedder)?;
             let specification = handle.specification();
-            if specification.form == Form::Sparse {
-                return Err(Error::Settings(format!(
-                    "model {embedder} gives sparse vectors, expected a dense one"
-                )));
-            }
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
+                form: specification.form,
                 dimension: specification.dimension,
                 metric: specification.metric,
             })
@@ -285,6 +298,7 @@ impl Collections {
                 name: name.to_owned(),
                 settings: Settings::read(&self.folder.join(name)).ok(),
                 vectors: BTreeMap::new(),
+                sparse: BTreeMap::new(),
                 documents: 0,
                 parts: 0,
                 last_sequence: Sequence(0),
@@ -397,7 +411,7 @@ impl Collection {
     /// The tables cannot be read.
     pub fn info(&self) -> Result<Info, Error> {
         let engine = &self.engine;
-        let view = engine.views.current();
+        let view = engine.unexpired();
         let fields = view
             .fields
             .iter()
@@ -412,10 +426,13 @@ impl Collection {
         let deleted = deleted.map(|(name, index)| (name.clone(), deleted_slots(index, &shown)));
         let vectors =
             engine.dense.iter().map(|(name, index)| (name.clone(), index.statistics())).collect();
+        let sparse = engine.sparse.iter();
+        let sparse = sparse.map(|(name, index)| (name.clone(), index.statistics()));
         Ok(Info {
             name: engine.name.clone(),
             settings: Some(engine.settings.clone()),
             vectors,
+            sparse: sparse.collect(),
             documents: view.documents(),
             parts: view.live.len(),
             last_sequence: view.sequence,

@@ -33,6 +33,11 @@ impl Checkpoint {
         files::write_whole(&folder.join(files::CHECKPOINT), &bytes)
     }
 
+    /// Returns whether the folder has something in the place of a checkpoint that is none.
+    pub(super) fn is_damaged(folder: &Path) -> bool {
+        folder.join(files::CHECKPOINT).exists() && Self::read(folder).is_none()
+    }
+
     /// Returns the checkpoint of the folder; none if there is none that holds what was written.
     pub(super) fn read(folder: &Path) -> Option<Self> {
         let bytes = fs_err::read(folder.join(files::CHECKPOINT)).ok()?;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,20 +7,24 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use simile_storage::Batch;
 
+use super::change::Change;
 use super::engine::Engine;
 use super::error::{Error, described};
+use super::mutation::{put_expiry, remove_expiry};
 use super::open::scan;
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, LOG, LogRecord, PARTS, PartRecord, Run, StoredSpan, VECTORS,
-    VectorRecord, field_bit,
+    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, PARTS, PartRecord, Run, SPARSE,
+    SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
 };
+use super::terms::Terms;
 use super::view::{Released, View};
 use crate::document::{DocumentId, FieldTypes, Sequence, Slot, SlotSet};
 use crate::error::{Classified as _, ErrorKind};
 use crate::fail;
 use crate::index::lexical::LexicalPart;
 use crate::ingest::Prepared;
+use crate::vector::{SparseVector, Vector};
 
 /// The most writes that wait.
 const QUEUE_MAX: usize = 1_024;
@@ -33,9 +38,13 @@ const RELEASED_SLOTS_MAX: u64 = 16_384;
 #[derive(Debug)]
 pub(super) enum Write {
     /// Stores a document, in place of the one with its id.
-    Put(Box<Prepared>),
+    Put(Box<Prepared>, Terms),
     /// Removes the document, if it is there.
-    Remove(DocumentId),
+    Remove(DocumentId, Terms),
+    /// Changes the payload of a document.
+    Change(Box<Change>),
+    /// Removes the version of a document that begins at this slot, if it has expired.
+    Expire(DocumentId, u32),
     /// Remembers which version of a file of records is stored now.
     File(DocumentId, FileRecord),
     /// Clears rows that nobody sees any more, though nothing else is to be written.
@@ -49,6 +58,8 @@ pub(super) enum Write {
 pub(super) struct Done {
     pub(super) sequence: Sequence,
     pub(super) was_there: bool,
+    /// Whether nothing was done, since all was as it was to be or the same was done before.
+    pub(super) is_repeat: bool,
 }
 
 struct Request {
@@ -169,29 +180,39 @@ fn serve(engine: &Engine, mut ends: Ends, queue: &Receiver<Request>) {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Self::Put(prepared) => prepared.bytes(),
-            Self::Remove(_) | Self::File(..) | Self::Clear | Self::Rescan => 256,
+            Self::Put(prepared, _) => prepared.bytes(),
+            // It is stored anew, with parts that are read while it is written.
+            Self::Change(_) => 16 * 1024,
+            Self::Remove(..) | Self::Expire(..) | Self::File(..) | Self::Clear | Self::Rescan => {
+                256
+            }
         }
     }
 }
 
 /// A group of mutations on its way into one batch.
-struct Group<'a> {
-    engine: &'a Engine,
-    batch: Batch,
-    ends: Ends,
-    view: View,
-    removed: Vec<Run>,
+pub(super) struct Group<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) batch: Batch,
+    pub(super) ends: Ends,
+    pub(super) view: View,
+    pub(super) removed: Vec<Run>,
     /// What was stored under the ids that the group changes.
-    before: HashMap<DocumentId, Option<DocumentRecord>>,
+    pub(super) before: HashMap<DocumentId, Option<DocumentRecord>>,
     /// What earlier mutations of the group made of a document.
-    documents: HashMap<DocumentId, Option<DocumentRecord>>,
-    added: Vec<(&'a Prepared, Run)>,
+    pub(super) documents: HashMap<DocumentId, Option<DocumentRecord>>,
+    pub(super) added: Vec<(Cow<'a, Prepared>, Run)>,
+    /// What earlier mutations of the group came with.
+    pub(super) keys: HashMap<String, KeyRecord>,
+    /// The versions that expire and are new, and those that are gone.
+    pub(super) expiring: Vec<(u64, Run)>,
+    pub(super) gone: Vec<(u64, Run)>,
+    pub(super) now: u64,
 }
 
 /// What became of a mutation that was to join a group: it did, it is refused alone, or it is for the
 /// next group.
-enum Added {
+pub(super) enum Added {
     Done(Done),
     Refused(Error),
     Next,
@@ -217,6 +238,10 @@ fn commit(
         before: HashMap::new(),
         documents: HashMap::new(),
         added: Vec::new(),
+        keys: HashMap::new(),
+        expiring: Vec::new(),
+        gone: Vec::new(),
+        now: engine.now(),
     };
     let mut results = Vec::with_capacity(requests.len());
     for Request { write, .. } in requests {
@@ -227,7 +252,9 @@ fn commit(
         }
     }
     let released = group.clear_released()?;
-    let Group { batch, ends: new_ends, mut view, removed, before, added, .. } = group;
+    group.forget_keys()?;
+    let Group { batch, ends: new_ends, mut view, removed, before, added, expiring, gone, .. } =
+        group;
     if batch.is_empty() {
         return Ok(results);
     }
@@ -240,7 +267,13 @@ fn commit(
     view.sequence = Sequence(new_ends.last_sequence);
     let applying = engine.applying.lock().unwrap_or_else(PoisonError::into_inner);
     show(engine, view.sequence, &added, &released)?;
+    for (expires, run) in expiring {
+        engine.expiries.insert(expires, run);
+    }
     engine.views.publish(view, removed);
+    for (expires, run) in gone {
+        engine.expiries.remove(expires, run);
+    }
     drop(applying);
     engine.end_change();
     engine.note_memory();
@@ -257,8 +290,8 @@ fn rescan(engine: &Engine, ends: Ends) -> Result<Done, Error> {
     let gone = (&before.starts - &starts).into_iter().map(|first| Run { first, count: 1 });
     let removed = gone.collect();
     let fields = Arc::clone(&before.fields);
-    engine.views.publish(View { sequence, live, starts, fields }, removed);
-    Ok(Done { sequence, was_there: true })
+    engine.views.publish(View { sequence, live, starts, fields, shown_by: None }, removed);
+    Ok(Done { sequence, was_there: true, is_repeat: false })
 }
 
 impl<'a> Group<'a> {
@@ -268,22 +301,30 @@ impl<'a> Group<'a> {
             return Ok(Added::Next);
         }
         match write {
-            Write::Put(prepared) => self.put(prepared),
-            Write::Remove(id) => self.remove(id).map(Added::Done),
+            Write::Put(prepared, terms) => self.on_terms(&prepared.id, terms, |group, _| {
+                let expires = terms.expires_unix_ms.unwrap_or(0);
+                group.put(Cow::Borrowed(prepared), expires)
+            }),
+            Write::Remove(id, terms) => {
+                self.on_terms(id, terms, |group, _| group.remove(id).map(Added::Done))
+            }
+            Write::Change(change) => self
+                .on_terms(&change.id, &change.terms, |group, before| group.change(change, before)),
+            Write::Expire(id, first) => self.expire(id, *first).map(Added::Done),
             Write::File(id, record) => {
                 self.batch.put(&FILES, &id.as_str().to_owned(), record)?;
-                let sequence = Sequence(self.ends.last_sequence);
-                Ok(Added::Done(Done { sequence, was_there: false }))
+                Ok(Added::Done(self.nothing_done(false)))
             }
-            Write::Clear => {
-                let sequence = Sequence(self.ends.last_sequence);
-                Ok(Added::Done(Done { sequence, was_there: false }))
-            }
+            Write::Clear => Ok(Added::Done(self.nothing_done(false))),
             Write::Rescan => Ok(Added::Next),
         }
     }
 
-    fn put(&mut self, prepared: &'a Prepared) -> Result<Added, Error> {
+    pub(super) fn put(
+        &mut self,
+        prepared: Cow<'a, Prepared>,
+        expires: u64,
+    ) -> Result<Added, Error> {
         let count = u32::try_from(prepared.parts.len()).unwrap_or(u32::MAX);
         let Some(next_slot) = self.ends.next_slot.checked_add(count) else {
             return Ok(Added::Refused(Error::Full));
@@ -304,6 +345,7 @@ impl<'a> Group<'a> {
                 .as_ref()
                 .and_then(|file| u16::try_from(file.as_str().len()).ok())
                 .unwrap_or(0),
+            expires,
         };
         let fields = self.fields_with(&FieldTypes::infer(&prepared.payload));
         let rows = || -> Result<Batch, Error> {
@@ -311,7 +353,11 @@ impl<'a> Group<'a> {
             if let Some(fields) = &fields {
                 put_fields(&mut rows, &self.view.fields, fields)?;
             }
-            self.put_rows(&mut rows, prepared, run, sequence)?;
+            self.put_rows(&mut rows, &prepared, run, sequence)?;
+            put_expiry(&mut rows, &prepared.id, expires, run)?;
+            if let Some(before) = &before {
+                remove_expiry(&mut rows, before)?;
+            }
             rows.put(&DOCUMENTS, &prepared.id.as_str().to_owned(), &record)?;
             log(&mut rows, ends, &prepared.id, Some(run), removed.clone())?;
             Ok(rows)
@@ -334,7 +380,9 @@ impl<'a> Group<'a> {
             self.view.fields = Arc::new(fields);
         }
         self.added.push((prepared, run));
-        Ok(Added::Done(Done { sequence: Sequence(sequence), was_there: before.is_some() }))
+        self.note_expiry(before.as_ref(), Some((expires, run)));
+        let was_there = before.is_some_and(|before| !before.is_expired(self.now));
+        Ok(Added::Done(Done { sequence: Sequence(sequence), was_there, is_repeat: false }))
     }
 
     fn put_rows(
@@ -352,18 +400,40 @@ impl<'a> Group<'a> {
             let (span, text) = (StoredSpan::from(&part.span), part.text.clone());
             rows.put(&PARTS, &slot, &PartRecord { first: run.first, span, text })?;
             for (name, vector) in &part.vectors {
-                if let Some(settings) = self.engine.settings.vectors.get(name) {
+                self.put_vector(rows, name, slot, vector)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_vector(
+        &self,
+        rows: &mut Batch,
+        name: &str,
+        slot: u32,
+        vector: &Vector,
+    ) -> Result<(), Error> {
+        let settings = &self.engine.settings;
+        match vector {
+            Vector::Dense(vector) => {
+                if let Some(settings) = settings.vectors.get(name) {
                     let record = VectorRecord::of(vector.as_slice());
                     rows.put(&VECTORS, &(settings.number, slot), &record)?;
+                }
+            }
+            Vector::Sparse(vector) => {
+                if let Some(settings) = settings.sparse.get(name) {
+                    let record = SparseRecord::of(vector);
+                    rows.put(&SPARSE, &(settings.number, slot), &record)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
+    pub(super) fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
         let Some(before) = self.document(id)? else {
-            return Ok(Done { sequence: Sequence(self.ends.last_sequence), was_there: false });
+            return Ok(self.nothing_done(false));
         };
         self.ends.last_sequence += 1;
         let removed = vec![before.run()];
@@ -371,11 +441,15 @@ impl<'a> Group<'a> {
         log(&mut self.batch, self.ends, id, None, removed.clone())?;
         self.documents.insert(id.clone(), None);
         self.show(None, &removed);
-        Ok(Done { sequence: Sequence(self.ends.last_sequence), was_there: true })
+        remove_expiry(&mut self.batch, &before)?;
+        self.note_expiry(Some(&before), None);
+        let was_there = !before.is_expired(self.now);
+        let sequence = Sequence(self.ends.last_sequence);
+        Ok(Done { sequence, was_there, is_repeat: false })
     }
 
     /// Returns the newest version of a document, as far as the group is.
-    fn document(&mut self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
+    pub(super) fn document(&mut self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
         if let Some(record) = self.documents.get(id) {
             return Ok(record.clone());
         }
@@ -414,6 +488,9 @@ impl<'a> Group<'a> {
                 for settings in self.engine.settings.vectors.values() {
                     rows.remove(&VECTORS, &(settings.number, slot))?;
                 }
+                for settings in self.engine.settings.sparse.values() {
+                    rows.remove(&SPARSE, &(settings.number, slot))?;
+                }
             }
         }
         Ok(if self.batch.append(rows).is_ok() { released } else { Released::default() })
@@ -449,19 +526,29 @@ fn log(
 fn show(
     engine: &Engine,
     sequence: Sequence,
-    added: &[(&Prepared, Run)],
+    added: &[(Cow<'_, Prepared>, Run)],
     released: &Released,
 ) -> Result<(), Error> {
     for (name, index) in &engine.dense {
         let mut items: Vec<(Slot, &[f32])> = Vec::new();
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {
-                if let Some(vector) = part.vectors.get(name) {
+                if let Some(vector) = part.vectors.get(name).and_then(Vector::as_dense) {
                     items.push((Slot(slot), vector.as_slice()));
                 }
             }
         }
         index.insert(&items).map_err(|error| Error::StoredNotShown(described(&error)))?;
+    }
+    for (name, index) in &engine.sparse {
+        let mut items: Vec<(Slot, &SparseVector)> = Vec::new();
+        for (prepared, run) in added {
+            for (slot, part) in run.slots().zip(&prepared.parts) {
+                let vector = part.vectors.get(name).and_then(Vector::as_sparse);
+                items.extend(vector.map(|vector| (Slot(slot), vector)));
+            }
+        }
+        index.insert(items);
     }
     let mut parts: Vec<LexicalPart<'_>> = Vec::new();
     for (prepared, run) in added {

@@ -3,17 +3,18 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::engine::damaged;
-use super::error::Error;
+use super::error::{Error, described};
 use super::open::Collection;
 use super::records::{DOCUMENTS, DocumentRecord};
 use super::view::View;
 use crate::document::{DocumentId, Filter, Payload, Sequence, Slot, SlotSet, Span};
-use crate::vector::DenseVector;
+use crate::index::lexical::LexicalError;
+use crate::vector::Vector;
 
 /// The most ids of one request.
 const IDS_MAX: usize = 10_000;
 /// The most documents of one page.
-const PAGE_MAX: usize = 1_000;
+pub(super) const PAGE_MAX: usize = 1_000;
 /// How often a document is looked up that is replaced at the same moment.
 const LOOKS_MAX: usize = 1_000;
 
@@ -26,6 +27,8 @@ pub struct StoredDocument {
     pub payload: Payload,
     /// The mutation that stored this version.
     pub sequence: Sequence,
+    /// When it expires, in milliseconds since 1970-01-01 UTC; none: never.
+    pub expires_unix_ms: Option<u64>,
     /// Its parts, in order; empty if they were not asked for.
     pub parts: Vec<StoredPart>,
 }
@@ -38,7 +41,7 @@ pub struct StoredPart {
     /// Its text.
     pub text: String,
     /// Its vectors by name; empty if they were not asked for.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
 }
 
 /// How many documents and parts.
@@ -87,7 +90,7 @@ impl Collection {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
         }
-        let mut view = self.engine.views.current();
+        let mut view = self.view();
         let mut allowed = self.allowed(&view, filter)?.into_owned();
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
         let mut page = Vec::new();
@@ -133,7 +136,7 @@ impl Collection {
     /// # Errors
     /// Invalid input for a filter that does not fit.
     pub fn count(&self, filter: Option<&Filter>) -> Result<Counts, Error> {
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, filter)?;
         Ok(Counts { documents: (&*allowed & &view.starts).len(), parts: allowed.len() })
     }
@@ -158,13 +161,19 @@ impl Collection {
         Ok(unchanged)
     }
 
+    /// Returns the newest view.
+    pub(super) fn view(&self) -> Arc<View> {
+        self.engine.unexpired()
+    }
+
     pub(super) fn record(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, Error> {
-        self.engine.record(id)
+        let now = self.engine.now();
+        Ok(self.engine.record(id)?.filter(|record| !record.is_expired(now)))
     }
 
     /// Returns the ids of the documents that the filter means.
     pub(super) fn ids_of(&self, filter: &Filter) -> Result<BTreeSet<DocumentId>, Error> {
-        let view = self.engine.views.current();
+        let view = self.view();
         let allowed = self.allowed(&view, Some(filter))?;
         let mut ids = BTreeSet::new();
         for first in &*allowed & &view.starts {
@@ -182,18 +191,35 @@ impl Collection {
     ) -> Result<std::borrow::Cow<'a, SlotSet>, Error> {
         Ok(match filter {
             None => std::borrow::Cow::Borrowed(&view.live),
-            Some(filter) => std::borrow::Cow::Owned(self.engine.lexical.evaluate(
-                filter,
-                &view.fields,
-                &view.live,
-            )?),
+            Some(filter) => {
+                // The parts of a document follow one another: it is read once for all of them.
+                let last = std::cell::RefCell::new(None::<(Slot, Arc<(DocumentId, Payload)>)>);
+                let document_of = |slot: Slot| {
+                    let first = view.start_of(slot);
+                    if let Some((known, document)) = &*last.borrow()
+                        && *known == first
+                    {
+                        return Ok(Some(Arc::clone(document)));
+                    }
+                    let body = self.engine.body(first);
+                    let body = body.map_err(|error| LexicalError::Corrupt(described(&error)))?;
+                    let Some(body) = body else { return Ok(None) };
+                    let document = Arc::new((body.id, body.payload));
+                    last.replace(Some((first, Arc::clone(&document))));
+                    Ok(Some(document))
+                };
+                let lexical = &self.engine.lexical;
+                let slots =
+                    lexical.evaluate_with(filter, &view.fields, &view.live, &document_of)?;
+                std::borrow::Cow::Owned(slots)
+            }
         })
     }
 
     /// Returns where the newest version of a document begins, and a view that shows it.
-    fn first_slot(&self, id: &DocumentId) -> Result<Option<(Arc<View>, Slot)>, Error> {
+    pub(super) fn first_slot(&self, id: &DocumentId) -> Result<Option<(Arc<View>, Slot)>, Error> {
         for _ in 0..LOOKS_MAX {
-            let view = self.engine.views.current();
+            let view = self.view();
             let Some(record) = self.record(id)? else { return Ok(None) };
             if view.starts.contains(record.first) {
                 return Ok(Some((view, Slot(record.first))));
@@ -203,7 +229,7 @@ impl Collection {
         Err(Error::Overloaded { name: self.engine.name.clone(), waiting: self.committer.waiting() })
     }
 
-    fn stored(
+    pub(super) fn stored(
         &self,
         first: Slot,
         with_parts: bool,
@@ -218,7 +244,10 @@ impl Collection {
             parts.push(StoredPart { span: part.span.into(), text: part.text, vectors });
         }
         let sequence = Sequence(body.sequence);
-        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, parts })
+        let record = self.engine.record(&body.id)?;
+        let record = record.filter(|record| record.first == first.0 && record.expires != 0);
+        let expires_unix_ms = record.map(|record| record.expires);
+        Ok(StoredDocument { id: body.id, payload: body.payload, sequence, expires_unix_ms, parts })
     }
 }
 

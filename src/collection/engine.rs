@@ -6,19 +6,34 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use simile_storage::Database;
 
 use super::error::Error;
+use super::expiry::Expiries;
+use super::jobs::Clock;
 use super::memory::Budget;
-use super::records::{BODIES, BodyRecord, DOCUMENTS, DocumentRecord, PARTS, PartRecord, VECTORS};
+use super::records::{
+    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, PARTS, PartRecord, SPARSE, VECTORS,
+};
 use super::settings::Settings;
 use super::upkeep::Maintenance;
 use super::view::Views;
-use crate::document::{DocumentId, Payload, Slot, Span};
+use crate::document::{DocumentId, FieldPath, Payload, Slot, Span};
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
-use crate::vector::DenseVector;
+use crate::index::sparse::SparseIndex;
+use crate::vector::{DenseVector, Vector};
 
 /// Vectors of random parts, and how many parts there were when they were drawn.
 pub(super) type Sample = (u64, Arc<Vec<Vec<f32>>>);
+
+/// Tells the time.
+#[derive(Clone)]
+pub(super) struct EngineClock(pub(super) Clock);
+
+impl std::fmt::Debug for EngineClock {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("EngineClock")
+    }
+}
 
 /// Everything of one open collection that readers, the committer and maintenance share.
 #[derive(Debug)]
@@ -28,8 +43,11 @@ pub(super) struct Engine {
     pub(super) settings: Settings,
     pub(super) database: Arc<Database>,
     pub(super) dense: BTreeMap<String, DenseIndex>,
+    pub(super) sparse: BTreeMap<String, SparseIndex>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
+    pub(super) expiries: Expiries,
+    pub(super) clock: EngineClock,
     pub(super) read_only: OnceLock<String>,
     /// What was stored under the ids that a commit changes, until it is durable and visible. Stays
     /// if the commit fails.
@@ -62,25 +80,30 @@ pub(super) struct Beginning {
     pub(super) settings: Settings,
     pub(super) database: Arc<Database>,
     pub(super) dense: BTreeMap<String, DenseIndex>,
+    pub(super) sparse: BTreeMap<String, SparseIndex>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
     pub(super) maintenance: Maintenance,
     pub(super) budget: Arc<Budget>,
+    pub(super) clock: EngineClock,
 }
 
 impl Engine {
     /// Returns an engine that takes writes.
     pub(super) fn new(beginning: Beginning) -> Self {
         let Beginning { name, folder, settings, database, dense, lexical, views, .. } = beginning;
-        let Beginning { maintenance, budget, .. } = beginning;
+        let Beginning { sparse, maintenance, budget, clock, .. } = beginning;
         Self {
             name,
             folder,
             settings,
             database,
             dense,
+            sparse,
             lexical,
             views,
+            expiries: Expiries::default(),
+            clock,
             read_only: OnceLock::new(),
             changing: RwLock::default(),
             is_suspect: AtomicBool::new(false),
@@ -162,16 +185,37 @@ impl Engine {
     }
 
     /// Returns the vectors of a part by name.
-    pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, DenseVector>, Error> {
+    pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, Vector>, Error> {
         let mut vectors = BTreeMap::new();
-        for (name, settings) in &self.settings.vectors {
-            if let Some(record) = self.database.get(&VECTORS, &(settings.number, slot.0))? {
-                let vector = DenseVector::new(record.components())
-                    .map_err(|error| damaged("vector", slot.0, error))?;
-                vectors.insert(name.clone(), vector);
-            }
+        for name in self.settings.vectors.keys().chain(self.settings.sparse.keys()) {
+            vectors.extend(self.vector(name, slot)?.map(|vector| (name.clone(), vector)));
         }
         Ok(vectors)
+    }
+
+    /// Returns the vector of a part under one name.
+    pub(super) fn vector(&self, name: &str, slot: Slot) -> Result<Option<Vector>, Error> {
+        if let Some(settings) = self.settings.vectors.get(name) {
+            let record = self.database.get(&VECTORS, &(settings.number, slot.0))?;
+            let vector = record.map(|record| DenseVector::new(record.components())).transpose();
+            return Ok(vector.map_err(|error| damaged("vector", slot.0, error))?.map(Vector::from));
+        }
+        if let Some(settings) = self.settings.sparse.get(name) {
+            let record = self.database.get(&SPARSE, &(settings.number, slot.0))?;
+            let vector = record.map(|record| record.vector()).transpose();
+            let vector = vector.map_err(|error| damaged("sparse vector", slot.0, error))?;
+            return Ok(vector.map(Vector::from));
+        }
+        Ok(None)
+    }
+
+    /// Returns the one field of a document's payload, or the object, that a path begins with; the
+    /// rest of the payload is passed over.
+    pub(super) fn field(&self, first: Slot, path: &FieldPath) -> Result<Payload, Error> {
+        let record = self.database.get(&BODIES, &first.0)?;
+        let record = record.ok_or_else(|| damaged("body", first.0, "missing"))?;
+        let name = path.0.split('.').next().unwrap_or_default();
+        record.field(name).map_err(|error| damaged("body", first.0, error))
     }
 
     /// Returns what the lexical index takes of parts.

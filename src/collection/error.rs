@@ -4,6 +4,7 @@ use simile_storage::{StorageError, StorageErrorKind};
 
 use super::settings::NAME_BYTES_MAX;
 use crate::cancel::Interrupted;
+use crate::cluster::ClusterError;
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::embed::EmbedError;
 use crate::error::{Classified, ErrorKind};
@@ -20,6 +21,19 @@ pub enum Error {
     /// A collection that is there already.
     #[error("there is a collection `{0}` already")]
     CollectionExists(String),
+    /// A document that is not there.
+    #[error("there is no document `{0}`")]
+    UnknownDocument(String),
+    /// A document that is in another state than a mutation expects.
+    #[error("document `{id}` is expected {expected}, and {actual}")]
+    OtherState {
+        /// The document.
+        id: String,
+        /// What is expected.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
     /// A text that names nothing.
     #[error(
         "the name of a {what} has 1 to {NAME_BYTES_MAX} of the letters A-Z a-z 0-9 _ -, got `{name}`"
@@ -165,6 +179,9 @@ pub enum Error {
     /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// Vectors that cannot be clustered.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The work was ended early.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -176,7 +193,9 @@ pub enum Error {
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownCollection(_) | Self::UnknownJob(_) => ErrorKind::NotFound,
+            Self::UnknownCollection(_) | Self::UnknownDocument(_) | Self::UnknownJob(_) => {
+                ErrorKind::NotFound
+            }
             Self::CollectionExists(_) => ErrorKind::AlreadyExists,
             Self::Name { .. } | Self::Settings(_) | Self::TooMuch { .. } => ErrorKind::InvalidInput,
             Self::Quarantined { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,
@@ -186,7 +205,9 @@ impl Classified for Error {
             | Self::StoredNotShown(_)
             | Self::Io(_) => ErrorKind::Unavailable,
             Self::Overloaded { .. } | Self::OverBudget { .. } => ErrorKind::Overloaded,
-            Self::OtherEmbedder { .. } | Self::Full => ErrorKind::Conflict,
+            Self::OtherEmbedder { .. } | Self::OtherState { .. } | Self::Full => {
+                ErrorKind::Conflict
+            }
             Self::NewerFormat { .. } => ErrorKind::Unsupported,
             Self::Storage(error) => storage_kind(error),
             Self::Dense(error) => error.kind(),
@@ -197,6 +218,7 @@ impl Classified for Error {
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Embed(error) => error.kind(),
+            Self::Cluster(error) => error.kind(),
             Self::Interrupted(error) => error.kind(),
         }
     }

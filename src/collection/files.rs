@@ -35,8 +35,15 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Returns the bytes of the files in a folder; none if there is no such folder.
 pub(super) fn size(folder: &Path) -> u64 {
     let Ok(entries) = fs_err::read_dir(folder) else { return 0 };
-    let sizes = entries.flatten().filter_map(|entry| entry.metadata().ok());
-    sizes.filter(|found| found.is_file()).map(|found| found.len()).sum()
+    let mut bytes = 0;
+    for entry in entries.flatten() {
+        if let Ok(found) = entry.metadata()
+            && found.is_file()
+        {
+            bytes += found.len();
+        }
+    }
+    bytes
 }
 
 /// Removes a folder and all that is in it, or a file of that name; one that is not there is as good as removed.

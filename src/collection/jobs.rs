@@ -47,6 +47,8 @@ pub enum JobKind {
     Verify,
     /// Indexes are made again from the tables.
     Repair,
+    /// What belongs together is found.
+    Cluster,
 }
 
 /// Where a job is.

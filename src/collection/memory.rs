@@ -86,12 +86,14 @@ impl Engine {
             slots += held.slot_bytes;
             vectors += held.vector_bytes;
         }
+        let sparse: u64 = self.sparse.values().map(|index| index.statistics().bytes).sum();
         let lexical = self.lexical.statistics();
         vec![
             own("table cache", self.maintenance.cache_bytes_max.min(self.tables_bytes())),
             own("slot sets", sets as u64),
             own("dense heads", head),
             own("dense search space", scratch),
+            own("sparse indexes", sparse),
             own("words not committed", lexical.pending_bytes),
             mapped("dense graphs", graphs),
             mapped("dense codes", codes),

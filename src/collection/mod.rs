@@ -5,21 +5,35 @@
 //! loss, applies it to the indexes and publishes a new view. Readers hold a view, and see each
 //! document as it was when they began.
 
+mod aggregate;
+mod ask;
 mod catalogue;
+mod change;
 mod checkpoint;
+mod cluster;
 mod commit;
 mod documents;
 mod engine;
 mod error;
+mod expiry;
+mod explain;
 mod files;
 mod jobs;
 mod memory;
+mod mutation;
+#[cfg(test)]
+mod mutation_tests;
 mod open;
+#[cfg(test)]
+mod question_tests;
+mod rank;
 mod records;
 mod search;
 mod settings;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod update;
 mod upkeep;
 mod verify;
 mod view;
@@ -29,7 +43,10 @@ use std::sync::Arc;
 
 use crate::embed::{EmbedError, EmbedderHandle};
 
+pub use aggregate::{FacetValue, OrderedPage};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
+pub use change::PayloadChange;
+pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
@@ -37,8 +54,10 @@ pub use memory::MemoryUse;
 pub use open::Collection;
 pub use settings::{
     ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
-    Settings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
+    Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
+pub use terms::{Expected, KEY_BYTES_MAX, Terms, Upsert};
+pub use update::Updated;
 pub use upkeep::Activity;
 pub use verify::{Repair, Verification};
 

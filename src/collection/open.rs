@@ -8,11 +8,12 @@ use simile_storage::{Database, Options};
 use super::catalogue::CollectionsOptions;
 use super::checkpoint::Checkpoint;
 use super::commit::{Committer, Ends};
-use super::engine::{Beginning, Engine, damaged};
+use super::engine::{Beginning, Engine, EngineClock, damaged};
 use super::error::{Error, described};
 use super::memory::Budget;
 use super::records::{
-    BODIES, DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, Run, VECTORS, field_types,
+    BODIES, DOCUMENTS, FIELDS, HEADER, HEADER_KEY, HeaderRecord, LOG, Run, SPARSE, VECTORS,
+    field_types,
 };
 use super::settings::Settings;
 use super::upkeep::{self, Maintenance};
@@ -22,6 +23,7 @@ use crate::document::{DocumentId, FieldTypes, Payload, Sequence, Slot, SlotSet, 
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::{DenseError, DenseIndex, DenseOptions};
 use crate::index::lexical::{LexicalError, LexicalIndex, LexicalOptions, LexicalPart};
+use crate::index::sparse::SparseIndex;
 
 /// Tables of at most so many bytes are read whole on opening; larger ones by upkeep.
 const VERIFIED_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -73,6 +75,8 @@ impl Collection {
             let index = open_dense(&folder, settings.dense_options(options.seal_at), ends)?;
             dense.insert(vector.clone(), index);
         }
+        let sparse = settings.sparse.keys().map(|name| (name.clone(), SparseIndex::new()));
+        let sparse = sparse.collect();
         let lexical = open_lexical(&folder.join(files::LEXICAL), views.current().sequence)?;
         let engine = Engine::new(Beginning {
             name: name.to_owned(),
@@ -80,13 +84,22 @@ impl Collection {
             settings,
             database,
             dense,
+            sparse,
             lexical,
             views,
             maintenance: Maintenance::new(options),
             budget,
+            clock: EngineClock(Arc::clone(&options.clock)),
         });
+        engine.load_expiries()?;
         engine.refill_dense()?;
+        engine.refill_sparse()?;
         engine.refill_lexical()?;
+        if Checkpoint::is_damaged(folder)
+            && let Err(error) = engine.write_checkpoint()
+        {
+            tracing::warn!(%error, "a damaged checkpoint could not be written anew");
+        }
         engine.note_memory();
         let engine = Arc::new(engine);
         let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);
@@ -192,7 +205,8 @@ fn current_view(folder: &Path, database: &Database) -> Result<Opened, Error> {
             fields.insert(&path, kind);
         }
     }
-    let view = View { sequence: last, live, starts, fields: Arc::new(fields) };
+    let fields = Arc::new(fields);
+    let view = View { sequence: last, live, starts, fields, shown_by: None };
     let ends = Ends { last_sequence: header.last_sequence, next_slot: header.next_slot };
     Ok(Opened { view, ends, retired: retired(database)? })
 }
@@ -269,6 +283,28 @@ impl Engine {
                 let items: Vec<(Slot, &[f32])> =
                     rows.iter().map(|(slot, vector)| (*slot, vector.as_slice())).collect();
                 index.insert(&items)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts what is live and not in the sparse indexes.
+    pub(super) fn refill_sparse(&self) -> Result<(), Error> {
+        let view = self.views.current();
+        for (name, index) in &self.sparse {
+            let Some(settings) = self.settings.sparse.get(name) else { continue };
+            let missing: Vec<u32> = (&view.live - index.slots()).iter().collect();
+            for slots in missing.chunks(REFILL_PARTS) {
+                let mut rows = Vec::with_capacity(slots.len());
+                for &slot in slots {
+                    if let Some(record) = self.database.get(&SPARSE, &(settings.number, slot))? {
+                        let vector = record
+                            .vector()
+                            .map_err(|error| damaged("sparse vector", slot, error))?;
+                        rows.push((Slot(slot), vector));
+                    }
+                }
+                index.insert(rows.iter().map(|(slot, vector)| (*slot, vector)));
             }
         }
         Ok(())

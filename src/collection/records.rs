@@ -2,10 +2,11 @@
 //! still read.
 
 use bincode::{Decode, Encode};
-use simile_storage::{Record, Table};
+use simile_storage::{FormatError, Record, Table, decode_payload};
 
 use crate::document::{DocumentId, FieldType, Payload, Span};
 use crate::ingest::Version;
+use crate::vector::{SparseVector, VectorError};
 
 /// document id -> where its newest version is.
 pub(super) const DOCUMENTS: Table<String, DocumentRecord> = Table::new(1, "document");
@@ -15,6 +16,14 @@ pub(super) const BODIES: Table<u32, BodyRecord> = Table::new(2, "body");
 pub(super) const PARTS: Table<u32, PartRecord> = Table::new(3, "part");
 /// (vector number, slot) -> the vector of a part.
 pub(super) const VECTORS: Table<(u16, u32), VectorRecord> = Table::new(4, "vector");
+/// (vector number, slot) -> the sparse vector of a part.
+pub(super) const SPARSE: Table<(u16, u32), SparseRecord> = Table::new(9, "sparse");
+/// (when a version expires in milliseconds since 1970, its first slot) -> which document it is.
+pub(super) const EXPIRIES: Table<(u64, u32), ExpiryRecord> = Table::new(10, "expiry");
+/// idempotency key, separator, document id -> what the mutation did.
+pub(super) const KEYS: Table<String, KeyRecord> = Table::new(11, "key");
+/// sequence number -> the key that the mutation came with.
+pub(super) const KEY_LOG: Table<u64, KeyLogRecord> = Table::new(12, "key log");
 /// sequence number -> what the mutation did.
 pub(super) const LOG: Table<u64, LogRecord> = Table::new(5, "log");
 /// One record: the ends of all numbering.
@@ -37,6 +46,53 @@ pub(super) struct DocumentRecord {
     pub(super) version: [u8; 32],
     /// How many leading bytes of the id name the file that it is a record of; 0: of none.
     pub(super) file_bytes: u16,
+    /// When it expires, in milliseconds since 1970; 0: never.
+    pub(super) expires: u64,
+}
+
+/// A [`DocumentRecord`] as it was before documents expired.
+#[derive(Decode)]
+#[cfg_attr(test, derive(Encode))]
+struct DocumentRecordOfFormat1 {
+    first: u32,
+    parts: u32,
+    sequence: u64,
+    content: [u8; 32],
+    version: [u8; 32],
+    file_bytes: u16,
+}
+
+impl Record for DocumentRecord {
+    const FORMAT: u16 = 2;
+
+    fn upgrade(format: u16, payload: &[u8]) -> Result<Self, FormatError> {
+        if format != 1 {
+            return Err(FormatError::Unknown);
+        }
+        let old: DocumentRecordOfFormat1 = decode_payload(payload)?;
+        let DocumentRecordOfFormat1 { first, parts, sequence, content, version, file_bytes } = old;
+        Ok(Self { first, parts, sequence, content, version, file_bytes, expires: 0 })
+    }
+}
+
+/// A version that expires.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct ExpiryRecord {
+    pub(super) id: String,
+    pub(super) parts: u32,
+}
+
+/// What a mutation with an idempotency key did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct KeyRecord {
+    pub(super) sequence: u64,
+    pub(super) was_there: bool,
+}
+
+/// The key that a mutation came with.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct KeyLogRecord {
+    pub(super) key: String,
 }
 
 /// What the parts of one version share.
@@ -62,6 +118,14 @@ pub(super) struct PartRecord {
 /// A vector: components as little-endian `f32`.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub(super) struct VectorRecord {
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A sparse vector: the distance of each index from the one before (the first from 0), and the
+/// values as little-endian `f32`.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct SparseRecord {
+    pub(super) steps: Vec<u32>,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -117,10 +181,13 @@ macro_rules! formats {
 }
 
 formats! {
-    DocumentRecord = 1,
+    ExpiryRecord = 1,
+    KeyRecord = 1,
+    KeyLogRecord = 1,
     BodyRecord = 1,
     PartRecord = 1,
     VectorRecord = 1,
+    SparseRecord = 1,
     LogRecord = 1,
     HeaderRecord = 1,
     FieldRecord = 1,
@@ -138,6 +205,11 @@ impl DocumentRecord {
     /// Returns the slots of the version.
     pub(super) fn run(&self) -> Run {
         Run { first: self.first, count: self.parts }
+    }
+
+    /// Returns whether the version has expired; `now` in milliseconds since 1970.
+    pub(super) fn is_expired(&self, now: u64) -> bool {
+        self.expires != 0 && self.expires <= now
     }
 
     /// Returns the version.
@@ -165,10 +237,74 @@ impl VectorRecord {
     }
 }
 
+impl SparseRecord {
+    pub(super) fn of(vector: &SparseVector) -> Self {
+        let mut before = 0;
+        let step = |&index: &u32| index - std::mem::replace(&mut before, index);
+        let steps = vector.indices().iter().map(step).collect();
+        Self { steps, bytes: VectorRecord::of(vector.values()).bytes }
+    }
+
+    /// Returns the vector.
+    pub(super) fn vector(&self) -> Result<SparseVector, VectorError> {
+        let mut index = 0_u32;
+        let mut indices = Vec::with_capacity(self.steps.len());
+        for &step in &self.steps {
+            // Too large a step is damage; the index that stands twice then is what is told of it.
+            index = index.saturating_add(step);
+            indices.push(index);
+        }
+        let values = VectorRecord { bytes: self.bytes.clone() }.components();
+        SparseVector::new(indices, values)
+    }
+}
+
 impl BodyRecord {
     /// Returns the payload.
     pub(super) fn payload(&self) -> Result<Payload, serde_json::Error> {
         serde_json::from_str(&self.payload)
+    }
+
+    /// Returns the payload with one field of it, without building the others.
+    pub(super) fn field(&self, name: &str) -> Result<Payload, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(&self.payload);
+        let payload = serde::de::DeserializeSeed::deserialize(OneField(name), &mut deserializer)?;
+        deserializer.end()?;
+        Ok(payload)
+    }
+}
+
+/// Reads one field of an object.
+struct OneField<'n>(&'n str);
+
+impl<'de> serde::de::DeserializeSeed<'de> for OneField<'_> {
+    type Value = Payload;
+
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Payload, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> serde::de::Visitor<'de> for OneField<'_> {
+    type Value = Payload;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut fields: A) -> Result<Payload, A::Error> {
+        let mut payload = Payload::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            if name == self.0 {
+                payload.insert(name, fields.next_value()?);
+            } else {
+                fields.next_value::<serde::de::IgnoredAny>()?;
+            }
+        }
+        Ok(payload)
     }
 }
 
@@ -197,12 +333,15 @@ impl From<StoredSpan> for Span {
     }
 }
 
-const FIELD_TYPES: [FieldType; 5] = [
+const FIELD_TYPES: [FieldType; 8] = [
     FieldType::Boolean,
     FieldType::Integer,
     FieldType::Float,
     FieldType::Datetime,
     FieldType::Keyword,
+    FieldType::Null,
+    FieldType::List,
+    FieldType::Geo,
 ];
 
 /// Returns the bit that stands for the type in a [`FieldRecord`].
@@ -213,6 +352,9 @@ pub(super) fn field_bit(field: FieldType) -> u8 {
         FieldType::Float => 4,
         FieldType::Datetime => 8,
         FieldType::Keyword => 16,
+        FieldType::Null => 32,
+        FieldType::List => 64,
+        FieldType::Geo => 128,
     }
 }
 
@@ -246,6 +388,9 @@ mod tests {
             payload: serde_json::to_string(&payload).unwrap(),
         };
         assert_eq!(body.payload().unwrap(), payload);
+        let text = payload.get_key_value("text").map(|(name, value)| (name.clone(), value.clone()));
+        assert_eq!(body.field("text").unwrap(), text.into_iter().collect());
+        assert_eq!(body.field("missing").unwrap(), Payload::new());
         let mut random = 1_u64;
         for _ in 0..10_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
@@ -258,6 +403,40 @@ mod tests {
         let span = Span::Text { bytes: 3..9, page: Some(2), heading: Some("A > B".into()) };
         assert_eq!(Span::from(StoredSpan::from(&span)), span);
         assert_eq!(Span::from(StoredSpan::from(&Span::Whole)), Span::Whole);
+    }
+
+    #[test]
+    fn sparse_vectors_come_back_as_they_were_and_fit_a_row() {
+        let count = u32::try_from(crate::ingest::SPARSE_STORED_MAX).unwrap();
+        let far = (0..count).map(|place| place * (u32::MAX / count)).collect();
+        let largest = SparseVector::new(far, vec![-0.3; count as usize]).unwrap();
+        let record = SparseRecord::of(&largest);
+        assert_eq!(record.vector().unwrap(), largest);
+        let bytes = bincode::encode_to_vec(&record, bincode::config::standard()).unwrap();
+        assert!(bytes.len() + 6 <= simile_storage::VALUE_BYTES_MAX, "{} bytes", bytes.len());
+        for vector in [SparseVector::default(), SparseVector::new(vec![0], vec![1.0]).unwrap()] {
+            assert_eq!(SparseRecord::of(&vector).vector().unwrap(), vector);
+        }
+        let damaged = SparseRecord { steps: vec![u32::MAX, 5], bytes: record.bytes };
+        assert!(damaged.vector().is_err());
+    }
+
+    #[test]
+    fn documents_stored_before_there_was_an_expiry_never_expire() {
+        let old = DocumentRecordOfFormat1 {
+            first: 7,
+            parts: 2,
+            sequence: 9,
+            content: [1; 32],
+            version: [2; 32],
+            file_bytes: 3,
+        };
+        let bytes = bincode::encode_to_vec(&old, bincode::config::standard()).unwrap();
+        let record = DocumentRecord::upgrade(1, &bytes).unwrap();
+        assert_eq!((record.first, record.parts, record.sequence), (7, 2, 9));
+        assert_eq!((record.file_bytes, record.expires), (3, 0));
+        assert!(!record.is_expired(u64::MAX));
+        assert_eq!(DocumentRecord::upgrade(9, &bytes), Err(FormatError::Unknown));
     }
 
     #[test]

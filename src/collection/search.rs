@@ -1,219 +1,200 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
 
+use super::ask::Asked;
 use super::engine::damaged;
-use super::error::{Error, described};
+use super::error::Error;
 use super::open::Collection;
-use super::records::VECTORS;
+use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Slot, SlotSet};
-use crate::embed::{Lane, Role};
-use crate::index::dense::SearchOptions;
+use crate::document::{Slot, SlotSet, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
-    Answer, CHANCE_SAMPLE, Candidate, Chance, DenseLeg, Fused, Grouping, Hit, Leg, LegScore, Plan,
-    Question, Ranking, SearchRequest, Snippet, Stages, WordSyntax, collapse, fuse, plan,
+    Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
+    Snippet, Stages, WordSyntax, diversify, fuse,
 };
-use crate::vector::{DenseVector, Score, Vector};
+use crate::vector::{DenseVector, Form};
 
-/// What each leg looks for at least, so that joining has something to join.
-const LEG_LIMIT_MIN: usize = 200;
-/// How many passages a leg looks for beyond the documents that are wanted, since one document may
-/// hold several of the best.
-const PASSAGES_PER_DOCUMENT: usize = 4;
-/// The breadth of a graph search where the request does not say.
-const EF_DEFAULT: usize = 128;
+/// However few documents or groups were found, legs look for no more passages.
+const LEG_LIMIT_MAX: usize = 100_000;
+/// By which factor legs look further where they found too few documents or groups.
+const WIDENING: usize = 8;
+/// From how many hits an answer is diversified at least.
+const DIVERSIFIED_MIN: usize = 100;
+/// From how many times the hits that are wanted.
+const DIVERSIFIED_FACTOR: usize = 4;
 /// The length of a snippet, in characters.
 const SNIPPET_LENGTH: usize = 240;
+
+/// What was found, joined, best first.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The legs by name, in the order of what each said of a hit.
+    pub(super) legs: Vec<String>,
+    pub(super) fused: Vec<Fused>,
+    /// How many passages each leg handed on at most.
+    pub(super) limit: usize,
+    /// The groups, where they were asked for: places in `fused`.
+    groups: Vec<(Value, Vec<usize>)>,
+}
 
 impl Collection {
     /// Answers a question on the newest view.
     ///
     /// # Errors
-    /// Invalid input for a question that this collection cannot be asked; cancelled, timed out;
-    /// unavailable if its embedder is not there and the request asks for it.
+    /// Invalid input for a question that this collection cannot be asked; not found for an example
+    /// that is not stored; cancelled, timed out; unavailable if its embedder is not there and the
+    /// request asks for it.
     pub fn search(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
         self.answer(request, cancel).inspect_err(|error| self.engine.suspect(error))
     }
 
     fn answer(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
         let mut stages = Stages::start();
-        let mut plan = plan(request, &self.engine.settings.shape())?;
-        let questions = self.questions(&mut plan, cancel)?;
+        let asked = self.ask(request, cancel)?;
         stages.end("embed");
-        let view = self.engine.views.current();
-        let allowed = self.allowed(&view, request.filter.as_ref())?;
+        let view = self.view();
+        let mut allowed = self.allowed(&view, request.filter.as_ref())?;
+        if !asked.excluded.is_empty() {
+            *allowed.to_mut() -= &asked.excluded;
+        }
         stages.end("filter");
-        let rankings = self.rankings(request, &plan, &questions, &view, &allowed, cancel)?;
+        let mut found = self.find(&asked, &view, &allowed, cancel)?;
         stages.end("search");
-        let fused = fuse(&request.fusion, &rankings)?;
-        let wanted = fused
-            .into_iter()
-            .filter(|fused| request.score_threshold.is_none_or(|least| fused.score >= least))
-            .skip(request.offset)
-            .take(request.limit);
-        let legs: Vec<String> = rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
-        let hits = wanted
-            .map(|fused| self.hit(request, &plan, &legs, &fused))
-            .collect::<Result<Vec<Hit>, Error>>()?;
+        let groups = std::mem::take(&mut found.groups);
+        let hit = |place: usize| self.hit(&asked, &found, &found.fused[place]);
+        let mut answer = Answer { warnings: asked.warnings(), ..Answer::default() };
+        if request.group_by.is_some() {
+            for (value, places) in groups {
+                let hits = places.into_iter().map(hit).collect::<Result<Vec<Hit>, Error>>()?;
+                answer.groups.push(HitGroup { value, hits });
+            }
+        } else {
+            let order = self.order(&asked, &found.fused)?;
+            let shown = order.into_iter().skip(request.offset).take(request.limit);
+            answer.hits = shown.map(hit).collect::<Result<Vec<Hit>, Error>>()?;
+        }
         stages.end("read");
-        Ok(Answer { hits, timings: stages.finish(), warnings: plan.warnings })
+        answer.timings = stages.finish();
+        Ok(answer)
     }
 
-    /// Embeds what has to be embedded. A leg whose embedder fails is left out with a warning, if
-    /// the request leaves that open and the words can answer alone.
-    fn questions(&self, plan: &mut Plan, cancel: &Cancellation) -> Result<Vec<DenseVector>, Error> {
-        let mut questions = Vec::new();
-        let mut kept: Vec<DenseLeg> = Vec::new();
-        for leg in std::mem::take(&mut plan.dense) {
-            match self.question(&leg, cancel) {
-                Ok(question) => {
-                    questions.push(question);
-                    kept.push(leg);
-                }
-                Err(error @ Error::Interrupted(_)) => return Err(error),
-                Err(error) if plan.is_strict || plan.lexical.is_none() => return Err(error),
-                Err(error) => {
-                    plan.warnings.push(format!("dense:{}: {}", leg.name, described(&error)));
-                }
-            }
-        }
-        plan.dense = kept;
-        Ok(questions)
-    }
-
-    fn question(&self, leg: &DenseLeg, cancel: &Cancellation) -> Result<DenseVector, Error> {
-        match &leg.question {
-            Question::Given(vector) => Ok(vector.clone()),
-            Question::Embed(text) => {
-                let embedder = self.embedder(&leg.name)?.ok_or_else(|| {
-                    Error::Settings(format!("vector `{}` has no embedder", leg.name))
-                })?;
-                let embedded = embedder.embed(&[text], Role::Query, Lane::Query, cancel)?;
-                let first = embedded.embeddings.into_iter().next();
-                match first.and_then(|embedding| embedding.vector) {
-                    Some(Vector::Dense(vector)) => Ok(vector),
-                    Some(Vector::Sparse(_)) | None => Err(Error::Settings(format!(
-                        "model {} knows no word of the question",
-                        embedder.specification().name
-                    ))),
-                }
-            }
-        }
-    }
-
-    fn rankings(
+    /// Answers several questions side by side; each answer is that of [`Self::search`].
+    pub fn search_all(
         &self,
-        request: &SearchRequest,
-        plan: &Plan,
-        questions: &[DenseVector],
+        requests: &[SearchRequest],
+        cancel: &Cancellation,
+    ) -> Vec<Result<Answer, Error>> {
+        use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+        requests.par_iter().map(|request| self.search(request, cancel)).collect()
+    }
+
+    /// Runs the legs and joins what they found. Where that is too little, because many passages
+    /// belong to few documents or groups, the legs look further.
+    pub(super) fn find(
+        &self,
+        asked: &Asked<'_>,
         view: &View,
         allowed: &SlotSet,
         cancel: &Cancellation,
-    ) -> Result<Vec<Ranking>, Error> {
+    ) -> Result<Found, Error> {
+        let request = &asked.request;
+        let wanted = match (&request.group_by, &request.diversity) {
+            (Some(group), _) => request.limit * group.size,
+            (None, Some(diversity)) => candidates(request, diversity),
+            (None, None) => request.limit + request.offset,
+        };
+        let mut reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
+        loop {
+            let found = self.rankings(asked, view, allowed, reach, cancel)?;
+            let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
+            let fused = fuse(&request.fusion, &found.rankings)?;
+            let all = fused.len();
+            let fused: Vec<Fused> = above_threshold(request, fused).collect();
+            let (groups, is_full) = match &request.group_by {
+                Some(group) => self.groups(request.limit, group, &fused)?,
+                None => (Vec::new(), fused.len() >= wanted),
+            };
+            let is_enough = is_full || found.is_complete || fused.len() < all;
+            if is_enough || reach.limit >= LEG_LIMIT_MAX {
+                return Ok(Found { legs, fused, limit: reach.limit, groups });
+            }
+            reach.limit = (reach.limit * WIDENING).min(LEG_LIMIT_MAX);
+        }
+    }
+
+    /// Returns the places of what was found in the order in which it is shown.
+    pub(super) fn order(&self, asked: &Asked<'_>, fused: &[Fused]) -> Result<Vec<usize>, Error> {
+        let request = &asked.request;
+        let Some(diversity) = &request.diversity else { return Ok((0..fused.len()).collect()) };
+        let name = match &diversity.vector {
+            Some(name) => name.as_str(),
+            None => self.dense_name(asked)?,
+        };
+        if self.engine.settings.shape().form(name)? == Form::Sparse {
+            return Err(PlanError::Combination("hits are diversified by a dense vector").into());
+        }
+        let fused = &fused[..fused.len().min(candidates(request, diversity))];
+        let scores: Vec<f32> = fused.iter().map(|fused| fused.score).collect();
+        let mut directions: Vec<Option<DenseVector>> = Vec::with_capacity(fused.len());
+        for fused in fused {
+            let vector = self.engine.vector(name, fused.slot)?;
+            // What has no vector, or no direction, is like nothing else.
+            let direction = vector.and_then(|vector| vector.as_dense()?.clone().normalized().ok());
+            directions.push(direction);
+        }
+        let cosine = |a: usize, b: usize| match (&directions[a], &directions[b]) {
+            (Some(a), Some(b)) => crate::vector::kernel::dot(a.as_slice(), b.as_slice()),
+            _ => 0.0,
+        };
         let wanted = request.limit + request.offset;
-        let limit = match request.grouping {
-            Grouping::Document => (wanted * PASSAGES_PER_DOCUMENT).max(LEG_LIMIT_MIN),
-            Grouping::Passage => wanted.max(LEG_LIMIT_MIN),
-        };
-        let collapsed = |hits: Vec<(Slot, Score)>| -> Vec<Candidate> {
-            match request.grouping {
-                Grouping::Document => collapse(&hits, |slot| view.start_of(slot)),
-                Grouping::Passage => collapse(&hits, |slot| slot),
-            }
-        };
-        let words = || -> Result<Option<Ranking>, Error> {
-            let Some(text) = &plan.lexical else { return Ok(None) };
-            let query = LexicalQuery { text, syntax: syntax(request.syntax) };
-            let hits = self.engine.lexical.search(&query, allowed, limit, cancel)?;
-            let candidates = collapsed(hits);
-            Ok(Some(Ranking { leg: Leg::Lexical, candidates, chance: None }))
-        };
-        let vectors = || -> Result<Vec<Ranking>, Error> {
-            let mut rankings = Vec::new();
-            for (leg, question) in plan.dense.iter().zip(questions) {
-                let Some(index) = self.engine.dense.get(&leg.name) else { continue };
-                let options = SearchOptions {
-                    limit,
-                    ef: request.ef.unwrap_or(EF_DEFAULT),
-                    is_exact: request.exact,
-                };
-                let hits = index.search(question.as_slice(), allowed, &options, cancel)?;
-                let chance = if plan.lexical.is_some() || plan.dense.len() > 1 {
-                    self.chance(&leg.name, question, view)?
-                } else {
-                    None
-                };
-                let (leg, candidates) = (Leg::Dense(leg.name.clone()), collapsed(hits));
-                rankings.push(Ranking { leg, candidates, chance });
-            }
-            Ok(rankings)
-        };
-        let (words, vectors) = match (plan.lexical.is_some(), plan.dense.is_empty()) {
-            (true, false) => rayon::join(words, vectors),
-            (true, true) | (false, _) => (words(), vectors()),
-        };
-        let mut rankings = vectors?;
-        rankings.extend(words?);
-        // The order of the plan: what is shown of a tie does not depend on which leg was faster.
-        let order = plan.legs();
-        rankings.sort_by_key(|ranking| order.iter().position(|leg| *leg == ranking.leg));
-        Ok(rankings)
+        Ok(diversify(&scores, cosine, diversity.relevance, wanted))
     }
 
-    fn chance(
-        &self,
-        name: &str,
-        question: &DenseVector,
-        view: &View,
-    ) -> Result<Option<Chance>, Error> {
-        let Some(settings) = self.engine.settings.vectors.get(name) else { return Ok(None) };
-        let sample = self.sample(name, settings.number, view)?;
-        let sample = sample.iter().map(Vec::as_slice);
-        Ok(Chance::of(settings.metric, question.as_slice(), sample))
-    }
-
-    /// Returns the vectors of parts drawn evenly over the collection; drawn again when it has grown
-    /// or shrunk by half.
-    fn sample(&self, name: &str, number: u16, view: &View) -> Result<Arc<Vec<Vec<f32>>>, Error> {
-        let parts = view.live.len();
-        let lock = || self.engine.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((drawn_at, sample)) = lock().get(name)
-            && parts <= drawn_at + drawn_at / 2
-            && parts >= drawn_at / 2
-            && parts > 0
-        {
-            return Ok(Arc::clone(sample));
+    /// Returns the dense vector that a search is about: that of its first dense leg, or the only one.
+    fn dense_name<'a>(&'a self, asked: &'a Asked<'_>) -> Result<&'a str, Error> {
+        let mut legs = asked.plan.vectors.iter();
+        if let Some(leg) = legs.find(|leg| leg.form == Form::Dense) {
+            return Ok(&leg.name);
         }
-        let mut sample = Vec::new();
-        let count = parts.min(CHANCE_SAMPLE as u64);
-        for place in 0..count {
-            let rank = u32::try_from(place * parts / count).unwrap_or(u32::MAX);
-            if let Some(slot) = view.live.select(rank)
-                && let Some(record) = self.engine.database.get(&VECTORS, &(number, slot))?
-            {
-                sample.push(record.components());
-            }
+        let mut names = self.engine.settings.vectors.keys();
+        match (names.next(), names.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(PlanError::Combination(
+                "hits are diversified by a dense vector, and the search does not say which",
+            )
+            .into()),
         }
-        let sample = Arc::new(sample);
-        lock().insert(name.to_owned(), (parts, Arc::clone(&sample)));
-        Ok(sample)
     }
 
-    fn hit(
+    fn groups(
         &self,
-        request: &SearchRequest,
-        plan: &Plan,
-        legs: &[String],
-        fused: &Fused,
-    ) -> Result<Hit, Error> {
+        groups_max: usize,
+        group: &GroupBy,
+        fused: &[Fused],
+    ) -> Result<(Vec<(Value, Vec<usize>)>, bool), Error> {
+        let mut groups = Groups::new(groups_max, group.size);
+        for (place, fused) in fused.iter().enumerate() {
+            if groups.is_full() {
+                break;
+            }
+            let part = self.engine.part(fused.slot)?;
+            let part = part.ok_or_else(|| damaged("part", fused.slot.0, "missing"))?;
+            groups.add(place, &self.engine.field(Slot(part.first), &group.path)?, &group.path);
+        }
+        let is_full = groups.is_full();
+        Ok((groups.finish(), is_full))
+    }
+
+    fn hit(&self, asked: &Asked<'_>, found: &Found, fused: &Fused) -> Result<Hit, Error> {
+        let request = &asked.request;
         let slot = fused.slot;
         let missing = |table, slot| damaged(table, slot, "missing");
         let part = self.engine.part(slot)?.ok_or_else(|| missing("part", slot.0))?;
         let body =
             self.engine.body(Slot(part.first))?.ok_or_else(|| missing("body", part.first))?;
-        let snippet = plan.lexical.as_ref().filter(|_| request.with_text).and_then(|text| {
+        let words = asked.plan.lexical.as_ref().filter(|_| request.with_text);
+        let snippet = words.and_then(|text| {
             let query = LexicalQuery { text, syntax: syntax(request.syntax) };
             let found = self.engine.lexical.snippet(&query, &part.text, SNIPPET_LENGTH)?;
             let start = found.bytes.start;
@@ -223,8 +204,10 @@ impl Collection {
                 highlights: found.highlights.into_iter().map(shift).collect(),
             })
         });
-        let scores = legs.iter().zip(&fused.legs).filter_map(|(leg, found)| {
-            found.map(|(rank, score)| LegScore { leg: leg.clone(), rank, score: score.0 })
+        let said = found.legs.iter().zip(fused.legs.iter().zip(&fused.contributions));
+        let scores = said.filter_map(|(leg, (found, &contribution))| {
+            let leg = leg.clone();
+            found.map(|(rank, score)| LegScore { leg, rank, score: score.0, contribution })
         });
         Ok(Hit {
             id: body.id,
@@ -244,7 +227,14 @@ impl Collection {
     }
 }
 
-fn syntax(asked: WordSyntax) -> lexical::WordSyntax {
+/// From how many of the best hits an answer is diversified.
+fn candidates(request: &SearchRequest, diversity: &Diversity) -> usize {
+    let wanted = request.limit + request.offset;
+    let usual = wanted.saturating_mul(DIVERSIFIED_FACTOR).max(DIVERSIFIED_MIN);
+    diversity.candidates.unwrap_or(usual).max(wanted)
+}
+
+pub(super) fn syntax(asked: WordSyntax) -> lexical::WordSyntax {
     match asked {
         WordSyntax::Words => lexical::WordSyntax::Plain,
         WordSyntax::Query => lexical::WordSyntax::Query,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::files;
 use crate::index::dense::{DenseOptions, Quantisation};
-use crate::query::{Shape, VectorShape};
-use crate::vector::{DIMENSION_MAX, Metric};
+use crate::query::{Shape, SparseShape, VectorShape};
+use crate::vector::{DIMENSION_MAX, Form, Metric};
 
 /// The most named vectors of a collection.
 pub const VECTORS_MAX: usize = 16;
@@ -53,6 +53,8 @@ pub enum NewVectorSource {
     Embedder(String),
     /// They are given, with this many components.
     Given(usize),
+    /// They are given, and sparse.
+    GivenSparse,
 }
 
 /// How texts are cut into passages, in tokens of the embedder in use.
@@ -67,8 +69,11 @@ pub struct ChunkSettings {
 /// What a collection is like; fixed for its life. Persisted as JSON; fields may be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The named vectors of every part.
+    /// The named dense vectors of every part.
     pub vectors: BTreeMap<String, VectorSettings>,
+    /// The named sparse vectors of every part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sparse: BTreeMap<String, SparseSettings>,
     /// Whether texts are indexed by words.
     pub has_words: bool,
     /// How texts are cut.
@@ -94,6 +99,15 @@ pub struct VectorSettings {
     pub quantisation: Quantisation,
 }
 
+/// What a named sparse vector is like; two are compared by inner product. Persisted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparseSettings {
+    /// Names the vector in the tables; no dense vector of the collection has the same number.
+    pub number: u16,
+    /// The embedder that the vectors come from; none: they are given.
+    pub embedder: Option<EmbedderBinding>,
+}
+
 /// Which embedder made the vectors of a collection; another one's would not be comparable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedderBinding {
@@ -108,6 +122,8 @@ pub struct EmbedderBinding {
 pub(crate) struct EmbedderFacts {
     /// What identifies model, files and settings.
     pub fingerprint: String,
+    /// Whether its vectors are dense or sparse.
+    pub form: Form,
     /// How many components its vectors have.
     pub dimension: usize,
     /// How two are compared.
@@ -144,12 +160,42 @@ impl Settings {
             ));
         }
         check_chunk(asked.chunk)?;
-        let mut vectors = BTreeMap::new();
+        let (mut vectors, mut sparse) = (BTreeMap::new(), BTreeMap::new());
         for (number, (name, vector)) in (0..).zip(&asked.vectors) {
             check_name("vector", name)?;
-            vectors.insert(name.clone(), VectorSettings::decide(number, name, vector, facts)?);
+            let facts = match &vector.source {
+                NewVectorSource::Embedder(embedder) => Some(facts(embedder)?),
+                NewVectorSource::Given(_) | NewVectorSource::GivenSparse => None,
+            };
+            let form = match (&vector.source, &facts) {
+                (_, Some(facts)) => facts.form,
+                (NewVectorSource::GivenSparse, None) => Form::Sparse,
+                (NewVectorSource::Given(_) | NewVectorSource::Embedder(_), None) => Form::Dense,
+            };
+            match form {
+                Form::Dense => {
+                    let settings = VectorSettings::decide(number, name, vector, facts)?;
+                    vectors.insert(name.clone(), settings);
+                }
+                Form::Sparse => {
+                    let settings = SparseSettings::decide(number, name, vector, facts)?;
+                    sparse.insert(name.clone(), settings);
+                }
+            }
         }
-        Ok(Self { vectors, has_words: asked.has_words, chunk: asked.chunk })
+        Ok(Self { vectors, sparse, has_words: asked.has_words, chunk: asked.chunk })
+    }
+
+    /// Returns the embedder of a vector; none if its vectors are given, or if there is no such vector.
+    pub fn embedder(&self, vector: &str) -> Option<&EmbedderBinding> {
+        let dense = self.vectors.get(vector).and_then(|settings| settings.embedder.as_ref());
+        dense.or_else(|| self.sparse.get(vector).and_then(|settings| settings.embedder.as_ref()))
+    }
+
+    /// Returns the embedders of the vectors, once for each vector that has one.
+    pub fn embedders(&self) -> impl Iterator<Item = &EmbedderBinding> {
+        let dense = self.vectors.values().filter_map(|settings| settings.embedder.as_ref());
+        dense.chain(self.sparse.values().filter_map(|settings| settings.embedder.as_ref()))
     }
 
     /// Writes the settings into a folder, whole or not at all.
@@ -191,7 +237,14 @@ impl Settings {
             };
             (name.clone(), shape)
         };
-        Shape { vectors: self.vectors.iter().map(vector).collect(), has_words: self.has_words }
+        let sparse = |(name, sparse): (&String, &SparseSettings)| {
+            (name.clone(), SparseShape { has_embedder: sparse.embedder.is_some() })
+        };
+        Shape {
+            vectors: self.vectors.iter().map(vector).collect(),
+            sparse: self.sparse.iter().map(sparse).collect(),
+            has_words: self.has_words,
+        }
     }
 
     fn checksum(&self) -> String {
@@ -210,17 +263,16 @@ impl VectorSettings {
         number: u16,
         name: &str,
         asked: &NewVector,
-        facts: &dyn Fn(&str) -> Result<EmbedderFacts, Error>,
+        facts: Option<EmbedderFacts>,
     ) -> Result<Self, Error> {
-        let (embedder, dimension, metric) = match &asked.source {
-            NewVectorSource::Embedder(embedder) => {
-                let facts = facts(embedder)?;
-                let fingerprint = facts.fingerprint;
-                let binding = EmbedderBinding { name: embedder.clone(), fingerprint };
-                (Some(binding), facts.dimension, facts.metric)
+        let (dimension, metric) = match (&asked.source, &facts) {
+            (_, Some(facts)) => (facts.dimension, facts.metric),
+            (NewVectorSource::Given(dimension), None) => (*dimension, Metric::Cosine),
+            (NewVectorSource::Embedder(_) | NewVectorSource::GivenSparse, None) => {
+                (0, Metric::Cosine)
             }
-            NewVectorSource::Given(dimension) => (None, *dimension, Metric::Cosine),
         };
+        let embedder = asked.binding(facts);
         if dimension == 0 || dimension > DIMENSION_MAX {
             return Err(Error::Settings(format!(
                 "vector `{name}` has dimension {dimension}, expected 1 to {DIMENSION_MAX}"
@@ -256,7 +308,41 @@ impl VectorSettings {
     }
 }
 
+impl SparseSettings {
+    fn decide(
+        number: u16,
+        name: &str,
+        asked: &NewVector,
+        facts: Option<EmbedderFacts>,
+    ) -> Result<Self, Error> {
+        if let Some(metric) = asked.metric
+            && metric != Metric::Dot
+        {
+            return Err(Error::Settings(format!(
+                "vector `{name}` is sparse, and sparse vectors are compared by dot, got {}",
+                metric.name()
+            )));
+        }
+        let has_graph = asked.links_max.is_some() || asked.ef_construction.is_some();
+        if has_graph || asked.quantisation.is_some() {
+            return Err(Error::Settings(format!(
+                "vector `{name}` is sparse: its index is exact, and takes no settings of a graph"
+            )));
+        }
+        Ok(Self { number, embedder: asked.binding(facts) })
+    }
+}
+
 impl NewVector {
+    fn binding(&self, facts: Option<EmbedderFacts>) -> Option<EmbedderBinding> {
+        match (&self.source, facts) {
+            (NewVectorSource::Embedder(name), Some(facts)) => {
+                Some(EmbedderBinding { name: name.clone(), fingerprint: facts.fingerprint })
+            }
+            _ => None,
+        }
+    }
+
     /// Returns a vector from this source with everything else left open.
     pub fn from_source(source: NewVectorSource) -> Self {
         Self { source, metric: None, links_max: None, ef_construction: None, quantisation: None }

@@ -11,6 +11,7 @@ use super::checkpoint::Checkpoint;
 use super::commit::{Committer, Write};
 use super::engine::Engine;
 use super::error::{Error, described};
+use super::expiry::remove_expired;
 use super::jobs::JobKind;
 use super::open::Collection;
 use super::records::LOG;
@@ -132,6 +133,7 @@ impl Upkeep {
         let mut outcomes = Vec::new();
         if !is_last {
             outcomes.push(self.heal());
+            outcomes.push(self.expire());
             outcomes.push(self.clear());
         }
         outcomes.push(engine.lexical.commit().map(drop).map_err(Error::from));
@@ -164,6 +166,16 @@ impl Upkeep {
             }
         }
         Ok(())
+    }
+
+    /// Has documents removed that have expired.
+    fn expire(&self) -> Result<(), Error> {
+        match self.committer.upgrade() {
+            Some(committer) if self.engine.check_writable().is_ok() => {
+                remove_expired(&self.engine, &committer)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Has rows cleared that nobody sees any more, where no write does it.
@@ -243,6 +255,11 @@ impl Engine {
                 }
             }
         }
+        for index in self.sparse.values() {
+            while index.needs_merge(&self.views.shown()) && !cancel.is_ended() {
+                index.merge(&self.views.shown());
+            }
+        }
         Ok(())
     }
 
@@ -315,6 +332,10 @@ impl Collection {
             let sealed = index.statistics().sealed;
             engine.build(JobKind::Merge, name, sealed, &merge, progress, cancel)?;
             segments += index.statistics().segments;
+        }
+        for index in engine.sparse.values() {
+            cancel.check()?;
+            index.merge_all(&engine.views.shown());
         }
         cancel.check()?;
         engine.lexical.commit()?;

@@ -1,6 +1,6 @@
 //! Do tables and indexes agree, item by item, and how is that mended?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use simile_storage::{StorageError, StorageErrorKind};
 
@@ -10,12 +10,14 @@ use super::engine::Engine;
 use super::error::{Error, described};
 use super::files;
 use super::open::Collection;
-use super::records::{BODIES, DOCUMENTS, PARTS, Run, VECTORS};
+use super::records::{BODIES, DOCUMENTS, PARTS, Run, SPARSE, VECTORS};
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
+use crate::index::sparse::SparseIndex;
+use crate::vector::SparseVector;
 
 /// The most problems that are named.
 const PROBLEMS_MAX: usize = 100;
@@ -57,6 +59,8 @@ struct Findings {
     orphans: SlotSet,
     /// By vector name: slots whose vector in the index is missing, or not that of the tables.
     dense: BTreeMap<String, SlotSet>,
+    /// The same of sparse vectors.
+    sparse: BTreeMap<String, SlotSet>,
     /// Vector names whose files are damaged.
     dense_damaged: Vec<String>,
     /// Slots whose words are missing or others.
@@ -113,6 +117,13 @@ impl Collection {
                     removed,
                     wrong.len()
                 ));
+            }
+        }
+        for (name, index) in &engine.sparse {
+            if let Some(wrong) = found.sparse.get(name) {
+                index.remove(wrong);
+                engine.refill_sparse()?;
+                repaired.push(format!("vector `{name}`: {} were indexed again", wrong.len()));
             }
         }
         if found.is_lexical_damaged {
@@ -211,10 +222,11 @@ impl Engine {
         let view = self.views.current();
         let mut found = Findings::default();
         found.told.parts = view.live.len();
-        let steps = view.live.len() * (2 + self.dense.len() as u64);
-        let mut done = 0;
+        let indexes = (self.dense.len() + self.sparse.len()) as u64;
+        let steps = view.live.len() * (2 + indexes);
+        let mut done: u64 = 0;
         let mut step = || {
-            if done % REPORT_EVERY == 0 {
+            if done.is_multiple_of(REPORT_EVERY) {
                 progress(done, steps);
             }
             done += 1;
@@ -230,9 +242,12 @@ impl Engine {
                 }
             }
         }
+        for (name, index) in &self.sparse {
+            self.find_in_sparse(name, index, &view, &mut found, &mut step)?;
+        }
         self.find_in_lexical(&view, &shown, &mut found, &mut step)?;
         let checkpoint = self.folder.join(files::CHECKPOINT);
-        if checkpoint.exists() && Checkpoint::read(&self.folder).is_none() {
+        if Checkpoint::is_damaged(&self.folder) {
             found.is_checkpoint_damaged = true;
             found.tell(format!("{} is damaged", checkpoint.display()));
         }
@@ -341,6 +356,14 @@ impl Engine {
                 }
             }
         }
+        for settings in self.settings.sparse.values() {
+            let number = settings.number;
+            for row in self.database.range(&SPARSE, (number, 0)..=(number, end)) {
+                if let Some(((_, slot), _)) = found.read(row)? {
+                    rows.insert(slot);
+                }
+            }
+        }
         found.orphans = rows - known;
         for slot in found.orphans.clone() {
             found.tell(format!("the rows of slot {slot} belong to no document"));
@@ -380,6 +403,44 @@ impl Engine {
         }
         if !wrong.is_empty() {
             found.dense.insert(name.to_owned(), wrong);
+        }
+        Ok(())
+    }
+
+    fn find_in_sparse(
+        &self,
+        name: &str,
+        index: &SparseIndex,
+        view: &View,
+        found: &mut Findings,
+        step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
+    ) -> Result<(), Error> {
+        let Some(settings) = self.settings.sparse.get(name) else { return Ok(()) };
+        let mut indexed: HashMap<Slot, SparseVector> = index.rows().into_iter().collect();
+        let mut wrong = SlotSet::new();
+        for slot in &view.live {
+            step()?;
+            let stored = self.database.get(&SPARSE, &(settings.number, slot));
+            let Some(stored) = found.read(stored)? else { continue };
+            let stored = match stored.map(|record| record.vector()).transpose() {
+                Ok(stored) => stored,
+                Err(error) => {
+                    found.tell(format!("vector `{name}` of slot {slot}: {error}"));
+                    continue;
+                }
+            };
+            let what = match (stored, indexed.remove(&Slot(slot))) {
+                (Some(stored), Some(indexed)) if stored.nonzero() == indexed => continue,
+                (None, None) => continue,
+                (Some(_), Some(_)) => "differs in the index",
+                (Some(_), None) => "is not indexed",
+                (None, Some(_)) => "is only in the index",
+            };
+            wrong.insert(slot);
+            found.tell(format!("vector `{name}` of slot {slot} {what}"));
+        }
+        if !wrong.is_empty() {
+            found.sparse.insert(name.to_owned(), wrong);
         }
         Ok(())
     }

@@ -18,6 +18,9 @@ pub(super) struct View {
     pub(super) starts: SlotSet,
     /// What each payload field was seen to hold.
     pub(super) fields: Arc<FieldTypes>,
+    /// The view whose slots these are, where some of them are left out: as long as it lives, they
+    /// are not cleared.
+    pub(super) shown_by: Option<Arc<View>>,
 }
 
 /// The view of the newest mutation, and the slots that only older views show.

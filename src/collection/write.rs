@@ -6,14 +6,15 @@ use crossbeam_channel::Receiver;
 use super::commit::{Done, Write};
 use super::error::Error;
 use super::open::Collection;
-use super::records::{DOCUMENTS, FILES, FileRecord};
+use super::records::{DOCUMENTS, FILES, FileRecord, KEYS};
+use super::terms::{Terms, Upsert};
 use crate::cancel::Cancellation;
 use crate::decode::Limits;
 use crate::document::{DocumentId, Filter, Sequence};
 use crate::embed::EmbedderHandle;
 use crate::ingest::{
     ItemError, ItemResult, Outcome, PrepareContext, PreparedSource, Source, SourceContent, Stored,
-    VectorTarget, Version, prepare,
+    TargetForm, VectorTarget, Version, prepare,
 };
 
 /// What stands between the id of a file of records and the name of a record.
@@ -39,21 +40,35 @@ impl Collection {
         sources: Vec<Source>,
         cancel: &Cancellation,
     ) -> Result<Vec<ItemResult>, Error> {
+        self.store_on(sources.into_iter().map(Upsert::from).collect(), cancel)
+    }
+
+    /// Stores sources on terms; as [`Self::store`].
+    ///
+    /// # Errors
+    /// As [`Self::store`]; a document in another state than expected is a conflict in its result.
+    pub fn store_on(
+        &self,
+        upserts: Vec<Upsert>,
+        cancel: &Cancellation,
+    ) -> Result<Vec<ItemResult>, Error> {
         self.engine.check_writable()?;
-        self.check_memory(sources.iter().map(|source| source.content.bytes()).sum())?;
-        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(sources.len());
-        let mut changed = Vec::new();
+        let bytes = |upsert: &Upsert| upsert.source.content.bytes();
+        self.check_memory(upserts.iter().map(bytes).sum())?;
+        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(upserts.len());
+        let (mut changed, mut terms) = (Vec::new(), Vec::new());
         let mut places = Vec::new();
-        for source in sources {
-            let version = Version::of(&source, source.content.hash());
-            let is_stored = self.is_stored(&source, version)?;
-            results.push(
-                is_stored
-                    .then(|| ItemResult { id: source.id.clone(), outcome: Outcome::Unchanged }),
-            );
-            if !is_stored {
+        for Upsert { source, terms: given } in upserts {
+            let outcome = match self.known(&source, &given) {
+                Err(error) => Some(Outcome::Failed(ItemError::from_error(&error))),
+                Ok(known) => known,
+            };
+            let is_known = outcome.is_some();
+            results.push(outcome.map(|outcome| ItemResult { id: source.id.clone(), outcome }));
+            if !is_known {
                 places.push(results.len() - 1);
                 changed.push(source);
+                terms.push(given);
             }
         }
         if !changed.is_empty() {
@@ -61,10 +76,12 @@ impl Collection {
             let prepared = prepare(&changed, &context, cancel);
             let sent: Vec<Result<Sent, ItemError>> = changed
                 .iter()
+                .zip(&terms)
                 .zip(prepared)
-                .map(|(source, prepared)| {
+                .map(|((source, terms), prepared)| {
                     let send = |prepared| {
-                        self.send(source, prepared).map_err(|error| ItemError::from_error(&error))
+                        let sent = self.send(source, prepared, terms);
+                        sent.map_err(|error| ItemError::from_error(&error))
                     };
                     prepared.and_then(send)
                 })
@@ -88,20 +105,35 @@ impl Collection {
         &self,
         ids: impl IntoIterator<Item = DocumentId>,
     ) -> Result<(u64, Sequence), Error> {
+        self.delete_on(ids, &Terms::default())
+    }
+
+    /// Removes documents on terms; as [`Self::delete`].
+    ///
+    /// # Errors
+    /// As [`Self::delete`]; conflict for a document in another state than expected, where those
+    /// before it are removed.
+    pub fn delete_on(
+        &self,
+        ids: impl IntoIterator<Item = DocumentId>,
+        terms: &Terms,
+    ) -> Result<(u64, Sequence), Error> {
         self.engine.check_writable()?;
+        terms.check(self.engine.now())?;
         let mut waiting = Vec::new();
         for id in ids {
             // Deleting a file of records deletes its records.
             for record in self.records_of(&id)? {
-                waiting.push(self.committer.send(Write::Remove(record))?);
+                let unexpected = Terms { expected: None, ..terms.clone() };
+                waiting.push(self.committer.send(Write::Remove(record, unexpected))?);
             }
-            waiting.push(self.committer.send(Write::Remove(id))?);
+            waiting.push(self.committer.send(Write::Remove(id, terms.clone()))?);
         }
         let mut deleted = 0;
         let mut last = self.engine.views.current().sequence;
         for done in waiting {
             let done = self.committer.wait(&done)?;
-            deleted += u64::from(done.was_there);
+            deleted += u64::from(done.was_there && !done.is_repeat);
             last = last.max(done.sequence);
         }
         Ok((deleted, last))
@@ -118,10 +150,7 @@ impl Collection {
 
     /// Returns the embedder of a vector, checked to be the one that made the stored vectors.
     pub(super) fn embedder(&self, vector: &str) -> Result<Option<EmbedderHandle>, Error> {
-        let settings = self.engine.settings.vectors.get(vector);
-        let Some(bound) = settings.and_then(|settings| settings.embedder.as_ref()) else {
-            return Ok(None);
-        };
+        let Some(bound) = self.engine.settings.embedder(vector) else { return Ok(None) };
         let handle = self.embedders.get(&bound.name)?;
         let offered = handle.specification();
         if offered.fingerprint.to_string() != bound.fingerprint {
@@ -146,8 +175,12 @@ impl Collection {
         let mut vectors = BTreeMap::new();
         for (name, vector) in &settings.vectors {
             let embedder = self.embedder(name)?;
-            let (dimension, metric) = (vector.dimension, vector.metric);
-            vectors.insert(name.clone(), VectorTarget { dimension, metric, embedder });
+            let form = TargetForm::Dense { dimension: vector.dimension, metric: vector.metric };
+            vectors.insert(name.clone(), VectorTarget { form, embedder });
+        }
+        for name in settings.sparse.keys() {
+            let embedder = self.embedder(name)?;
+            vectors.insert(name.clone(), VectorTarget { form: TargetForm::Sparse, embedder });
         }
         Ok(PrepareContext {
             vectors,
@@ -155,6 +188,27 @@ impl Collection {
             tokens_overlap: settings.chunk.tokens_overlap,
             limits: Limits::default(),
         })
+    }
+
+    /// Returns what is to be said of a source without storing it: that this version is stored, or what
+    /// the same request did before.
+    fn known(&self, source: &Source, terms: &Terms) -> Result<Option<Outcome>, Error> {
+        terms.check(self.engine.now())?;
+        if let Some(key) = terms.key_of(&source.id)
+            && let Some(done) = self.engine.database.get(&KEYS, &key)?
+        {
+            let sequence = Sequence(done.sequence);
+            let (is_replaced, is_repeat) = (done.was_there, true);
+            let stored = Stored { sequence, is_replaced, is_repeat, ..Stored::default() };
+            return Ok(Some(Outcome::Stored(stored)));
+        }
+        if terms.expected.is_some() {
+            // Seen before the work of embedding; what holds is seen again by the committer.
+            let stored = self.record(&source.id)?.map(|record| Sequence(record.sequence));
+            terms.check_state(&source.id, stored)?;
+        }
+        let version = terms.version(Version::of(source, source.content.hash()));
+        Ok(self.is_stored(source, version)?.then_some(Outcome::Unchanged))
     }
 
     fn is_stored(&self, source: &Source, version: Version) -> Result<bool, Error> {
@@ -166,25 +220,40 @@ impl Collection {
         Ok(is_file && file.is_some_and(|file| file.version == version.0))
     }
 
-    fn send(&self, source: &Source, mut prepared: PreparedSource) -> Result<Sent, Error> {
+    fn send(
+        &self,
+        source: &Source,
+        mut prepared: PreparedSource,
+        terms: &Terms,
+    ) -> Result<Sent, Error> {
         let is_file = prepared.documents.iter().any(|document| document.file.is_some());
         let documents = std::mem::take(&mut prepared.documents);
+        if is_file && terms.expected.is_some() {
+            return Err(Error::Settings(format!(
+                "a state is expected of one document, and `{}` is a file of {} records",
+                source.id,
+                documents.len()
+            )));
+        }
         let mut waiting = Vec::with_capacity(documents.len());
         let ids: BTreeSet<DocumentId> =
             documents.iter().map(|document| document.id.clone()).collect();
-        for document in documents {
+        for mut document in documents {
             let id = document.id.clone();
-            waiting.push((id, self.committer.send(Write::Put(Box::new(document)))?));
+            document.version = terms.version(document.version);
+            let write = Write::Put(Box::new(document), terms.clone());
+            waiting.push((id, self.committer.send(write)?));
         }
         let mut removed = 0;
         let mut file = None;
         if is_file {
             for gone in self.records_of(&source.id)?.difference(&ids) {
-                let done = self.committer.send(Write::Remove(gone.clone()))?;
+                let write = Write::Remove(gone.clone(), Terms::default());
+                let done = self.committer.send(write)?;
                 removed += u64::from(self.committer.wait(&done)?.was_there);
             }
             let content = source.content.hash();
-            let version = Version::of(source, content).0;
+            let version = terms.version(Version::of(source, content)).0;
             file = Some((source.id.clone(), FileRecord { content: content.0, version }));
         }
         Ok(Sent { prepared, waiting, removed, file })
@@ -204,6 +273,7 @@ impl Collection {
             let done = self.committer.wait(&done).map_err(refused)?;
             stored.sequence = stored.sequence.max(done.sequence);
             stored.is_replaced |= done.was_there;
+            stored.is_repeat |= done.is_repeat;
             let parts = self.record(&id).map_err(refused)?.map_or(0, |record| record.parts);
             stored.parts += parts;
             if sent.file.is_some() {

@@ -8,11 +8,12 @@ mod id;
 mod part;
 mod payload;
 mod section;
+mod values;
 pub mod words;
 
 pub use filter::{
     Bound, Condition, FILTER_CONDITIONS_MAX, FILTER_DEPTH_MAX, FILTER_PREFIX_BYTES_MAX,
-    FILTER_VALUES_MAX, FieldPath, Filter, FilterError, Range, Scalar,
+    FILTER_VALUES_MAX, FieldPath, Filter, FilterError, GeoBox, GeoPoint, GeoRadius, Range, Scalar,
 };
 pub use id::{DOCUMENT_ID_BYTES_MAX, DocumentId, IdError, Sequence, Slot, SlotSet};
 pub use part::{Part, Span};
@@ -22,3 +23,4 @@ pub use payload::{
     payload_to_json,
 };
 pub use section::Section;
+pub use values::{for_each_list, values_at};

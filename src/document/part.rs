@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::vector::DenseVector;
+use crate::vector::Vector;
 
 /// Where in its document a part stands. Persisted; variants may be added at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,5 +30,5 @@ pub struct Part {
     /// The passage itself; empty for a part that has no text.
     pub text: String,
     /// The vectors by vector name.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
 }

@@ -3,6 +3,8 @@ use std::str::FromStr as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::GeoPoint;
+use super::values::{for_each_list, for_each_object};
 use crate::error::{Classified, ErrorKind};
 
 /// The most bytes of a payload, written as JSON.
@@ -50,6 +52,12 @@ pub enum FieldType {
     Datetime,
     /// Any other text.
     Keyword,
+    /// Null.
+    Null,
+    /// Lists, beside the types of their elements.
+    List,
+    /// Places: objects with the numbers `lat` and `lon`.
+    Geo,
 }
 
 /// Which types of values each field of a collection was seen to hold, by the path of the field.
@@ -158,6 +166,12 @@ impl FieldTypes {
                 types.0.entry(path.to_owned()).or_default().insert(field_type);
             }
         });
+        for_each_list(payload, &mut |path, _| types.insert(path, FieldType::List));
+        for_each_object(payload, &mut |path, object| {
+            if GeoPoint::of(object).is_some() {
+                types.insert(path, FieldType::Geo);
+            }
+        });
         types
     }
 
@@ -210,10 +224,11 @@ impl FieldTypes {
 }
 
 impl FieldType {
-    /// Returns the type of a value, or nothing for null and for what has values below it.
+    /// Returns the type of a value, or nothing for what has values below it.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+            Value::Array(_) | Value::Object(_) => None,
+            Value::Null => Some(Self::Null),
             Value::Boolean(_) => Some(Self::Boolean),
             Value::Integer(_) => Some(Self::Integer),
             Value::Float(_) => Some(Self::Float),
@@ -472,13 +487,19 @@ mod tests {
         let mut types = infer(json!({"a": 1, "b": {"c": ["x", true, null]}, "d": null}));
         let list: Vec<(&str, Vec<FieldType>)> =
             types.iter().map(|(path, held)| (path, held.iter().copied().collect())).collect();
-        let both = vec![FieldType::Boolean, FieldType::Keyword];
-        assert_eq!(list, [("a", vec![FieldType::Integer]), ("b.c", both)]);
+        let all = vec![FieldType::Boolean, FieldType::Keyword, FieldType::Null, FieldType::List];
+        let expected =
+            [("a", vec![FieldType::Integer]), ("b.c", all), ("d", vec![FieldType::Null])];
+        assert_eq!(list, expected);
         assert!(types.has_below("b") && !types.has_below("a") && !types.has_below("b.c"));
         assert!(!types.merge(&infer(json!({"a": 2}))));
         assert!(types.merge(&infer(json!({"a": 2.5, "d": "2026-01-01"}))));
         let held = BTreeSet::from([FieldType::Integer, FieldType::Float]);
         assert_eq!(types.get("a"), Some(&held));
-        assert_eq!(types.get("d"), Some(&BTreeSet::from([FieldType::Datetime])));
+        let held = BTreeSet::from([FieldType::Datetime, FieldType::Null]);
+        assert_eq!(types.get("d"), Some(&held));
+        let places = infer(json!({"p": [{"lat": 1, "lon": 2.5}], "q": {"lat": 99, "lon": 0}}));
+        let held = BTreeSet::from([FieldType::List, FieldType::Geo]);
+        assert_eq!((places.get("p"), places.get("q")), (Some(&held), None));
     }
 }

@@ -4,5 +4,7 @@
 //! and returns the best of them, higher scores first. It writes only into the folder it was given,
 //! and everything in it can be rebuilt from the tables.
 
+mod collect;
 pub mod dense;
 pub mod lexical;
+pub mod sparse;

@@ -8,7 +8,9 @@ mod prepared;
 mod result;
 mod source;
 
-pub use prepare::{PrepareContext, PreparedSource, VectorTarget, prepare};
+pub use prepare::{
+    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, prepare,
+};
 pub use prepared::Prepared;
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};
 pub use source::{ContentHash, PartSource, Source, SourceContent, Version};

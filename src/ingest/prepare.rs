@@ -9,8 +9,10 @@ use crate::decode::{Content, Hint, Limits, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DenseVector, Metric, Vector};
+use crate::vector::{Form, Metric, Vector, VectorError};
 
+/// The most entries of a sparse vector that is stored: a row of the tables holds no more.
+pub const SPARSE_STORED_MAX: usize = 7_168;
 /// The most bytes of the text of a part that comes cut already: a longer one is a document, not a
 /// passage, and a row of the tables would not hold it.
 const PART_TEXT_BYTES_MAX: usize = 48 << 10;
@@ -24,12 +26,35 @@ const PART_OVERHEAD_BYTES: usize = 256;
 /// A named vector of the collection that is prepared for.
 #[derive(Debug, Clone)]
 pub struct VectorTarget {
-    /// How many components.
-    pub dimension: usize,
-    /// How two are compared.
-    pub metric: Metric,
+    /// What its vectors are like.
+    pub form: TargetForm,
     /// What embeds texts; none: vectors are given.
     pub embedder: Option<EmbedderHandle>,
+}
+
+impl VectorTarget {
+    /// Returns about how many bytes the vector of a text takes at most.
+    fn bytes(&self, text: &str) -> usize {
+        match self.form {
+            TargetForm::Dense { dimension, .. } => dimension * size_of::<f32>(),
+            // Seldom more entries than letters.
+            TargetForm::Sparse => text.len().min(SPARSE_STORED_MAX) * size_of::<(u32, f32)>(),
+        }
+    }
+}
+
+/// What the vectors of a name are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetForm {
+    /// Dense, of so many components, compared by a metric.
+    Dense {
+        /// How many components.
+        dimension: usize,
+        /// How two are compared.
+        metric: Metric,
+    },
+    /// Sparse, compared by inner product.
+    Sparse,
 }
 
 /// What preparing has to know of a collection.
@@ -94,11 +119,12 @@ pub fn prepare(
 
 /// Refuses what cannot be stored in one batch, before anybody embeds it.
 fn fitting(source: PreparedSource, context: &PrepareContext) -> Result<PreparedSource, ItemError> {
-    let embedded = context.vectors.values().filter(|target| target.embedder.is_some());
-    let embedded: usize = embedded.map(|target| target.dimension * size_of::<f32>()).sum();
+    let embedding: Vec<&VectorTarget> =
+        context.vectors.values().filter(|target| target.embedder.is_some()).collect();
     let bytes_of = |part: &Part| {
-        let given = part.vectors.values().map(|vector| vector.dimension() * size_of::<f32>());
-        part.text.len() + given.sum::<usize>() + embedded + PART_OVERHEAD_BYTES
+        let given: usize = part.vectors.values().map(Vector::bytes).sum();
+        let embedded: usize = embedding.iter().map(|target| target.bytes(&part.text)).sum();
+        part.text.len() + given + embedded + PART_OVERHEAD_BYTES
     };
     for document in &source.documents {
         let bytes = document.parts.iter().map(bytes_of).sum();
@@ -279,7 +305,12 @@ fn cut_text(
             "vector `{name}` has no embedder, so the document has to come as parts with vectors"
         )));
     }
-    let embedder = context.vectors.values().find_map(|target| target.embedder.as_ref());
+    // A dense model reads only so many tokens; a sparse one counts whatever it is given.
+    let is_sparse = |target: &&VectorTarget| target.form == TargetForm::Sparse;
+    let mut embedding: Vec<&VectorTarget> =
+        context.vectors.values().filter(|target| target.embedder.is_some()).collect();
+    embedding.sort_by_key(is_sparse);
+    let embedder = embedding.first().and_then(|target| target.embedder.as_ref());
     let usual = ChunkOptions::default();
     let reads = embedder.map_or(usual.tokens_max, |embedder| {
         let special = embedder.tokenizer().special_tokens();
@@ -348,19 +379,51 @@ fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemE
     Ok(Part { span, text: part.text.clone(), vectors })
 }
 
-fn checked(
-    name: &str,
-    vector: &DenseVector,
-    target: &VectorTarget,
-) -> Result<DenseVector, ItemError> {
-    let named = |error: crate::vector::VectorError| ItemError {
+fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector, ItemError> {
+    let named = |error: VectorError| ItemError {
         kind: error.kind(),
         message: format!("vector `{name}`: {error}"),
     };
-    vector.require_dimension(target.dimension).map_err(named)?;
-    match target.metric {
-        Metric::Cosine => vector.clone().normalized().map_err(named),
-        Metric::Dot | Metric::Euclidean => Ok(vector.clone()),
+    match (vector, target.form) {
+        (Vector::Dense(vector), TargetForm::Dense { dimension, metric }) => {
+            vector.require_dimension(dimension).map_err(named)?;
+            let vector = match metric {
+                Metric::Cosine => vector.clone().normalized().map_err(named)?,
+                Metric::Dot | Metric::Euclidean => vector.clone(),
+            };
+            Ok(vector.into())
+        }
+        (Vector::Sparse(vector), TargetForm::Sparse) => {
+            let actual = vector.indices().len();
+            if actual > SPARSE_STORED_MAX {
+                return Err(invalid(&format!(
+                    "vector `{name}`: a stored sparse vector has at most {SPARSE_STORED_MAX} \
+                     entries, got {actual}"
+                )));
+            }
+            Ok(vector.clone().into())
+        }
+        (vector, form) => {
+            let expected = match form {
+                TargetForm::Dense { .. } => Form::Dense,
+                TargetForm::Sparse => Form::Sparse,
+            };
+            Err(named(VectorError::FormMismatch { expected, actual: vector.form() }))
+        }
+    }
+}
+
+/// Returns what is stored of the vector that a model made, and what is said of the rest.
+fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
+    match vector {
+        Vector::Sparse(vector) if vector.indices().len() > SPARSE_STORED_MAX => {
+            let warning = format!(
+                "vector `{name}`: kept the {SPARSE_STORED_MAX} strongest of {} entries",
+                vector.indices().len()
+            );
+            (vector.strongest(SPARSE_STORED_MAX).into(), Some(warning))
+        }
+        vector => (vector, None),
     }
 }
 
@@ -384,17 +447,19 @@ fn embed_all(
         Ok(embedded) => {
             let mut embeddings = embedded.embeddings.into_iter();
             for source in all.iter_mut().flatten() {
-                let mut tokens = 0;
+                let (mut tokens, mut warnings) = (0, Vec::new());
                 for part in source.documents.iter_mut().flat_map(|document| &mut document.parts) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
                         // A model that knows no word of a part leaves it to the other legs.
-                        if let Some(Vector::Dense(vector)) = embedding.vector {
-                            part.vectors.insert(name.to_owned(), vector);
-                        }
+                        let Some(vector) = embedding.vector else { continue };
+                        let (vector, warning) = fitted(name, vector);
+                        part.vectors.insert(name.to_owned(), vector);
+                        warnings.extend(warning);
                     }
                 }
                 source.tokens += tokens;
+                source.warnings.extend(warnings);
             }
         }
         Err(error) => {

@@ -1,4 +1,5 @@
 use crate::document::{DocumentId, Part, Payload};
+use crate::vector::Vector;
 
 use super::{ContentHash, Version};
 
@@ -24,7 +25,7 @@ impl Prepared {
     /// Returns about how many bytes of memory the document takes.
     pub fn bytes(&self) -> usize {
         let part = |part: &Part| {
-            let vectors: usize = part.vectors.values().map(|vector| vector.dimension() * 4).sum();
+            let vectors: usize = part.vectors.values().map(Vector::bytes).sum();
             part.text.len() + vectors + 128
         };
         self.parts.iter().map(part).sum::<usize>() + 1_024

@@ -30,6 +30,8 @@ pub struct Stored {
     pub parts: u32,
     /// Whether it took the place of an older version.
     pub is_replaced: bool,
+    /// Whether the same request had been done before, so that nothing was done now.
+    pub is_repeat: bool,
     /// The tokens that were embedded.
     pub tokens: u64,
     /// What was left out, and why.

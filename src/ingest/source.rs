@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::document::{DocumentId, Payload, Span};
-use crate::vector::DenseVector;
+use crate::vector::Vector;
 
 /// Something to store, as it comes from outside.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub enum SourceContent {
         media_type: Option<String>,
     },
     /// One part with these vectors and no text.
-    Vectors(BTreeMap<String, DenseVector>),
+    Vectors(BTreeMap<String, Vector>),
     /// Parts that are cut already.
     Parts(Vec<PartSource>),
 }
@@ -40,7 +40,7 @@ pub struct PartSource {
     /// Its text; it is embedded for the vector names that have an embedder.
     pub text: String,
     /// Its vectors, for names that have no embedder.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
     /// Where it stands; none: the whole document.
     pub span: Option<Span>,
 }
@@ -81,8 +81,8 @@ impl SourceContent {
 
     /// Returns about how many bytes of memory the content takes.
     pub fn bytes(&self) -> usize {
-        let vectors = |vectors: &BTreeMap<String, DenseVector>| -> usize {
-            vectors.values().map(|vector| vector.dimension() * 4).sum()
+        let vectors = |vectors: &BTreeMap<String, Vector>| -> usize {
+            vectors.values().map(Vector::bytes).sum()
         };
         match self {
             Self::Text(text) => text.len(),
@@ -115,6 +115,16 @@ impl Version {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// Returns the version of something that was changed after it had this one.
+    #[must_use]
+    pub fn changed(self, by: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        add_bytes(&mut hasher, b"changed");
+        hasher.update(&self.0);
+        add_bytes(&mut hasher, by);
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// Returns the version of a record of a file.
     pub fn of_record(text: &str, payload: &Payload) -> Self {
         let mut hasher = blake3::Hasher::new();
@@ -131,11 +141,19 @@ fn add_bytes(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(bytes);
 }
 
-fn add_vectors(hasher: &mut blake3::Hasher, vectors: &BTreeMap<String, DenseVector>) {
+fn add_vectors(hasher: &mut blake3::Hasher, vectors: &BTreeMap<String, Vector>) {
     hasher.update(&(vectors.len() as u64).to_le_bytes());
     for (name, vector) in vectors {
         add_bytes(hasher, name.as_bytes());
-        let bytes: Vec<u8> = vector.as_slice().iter().flat_map(|v| v.to_le_bytes()).collect();
+        let values = match vector {
+            Vector::Dense(vector) => vector.as_slice(),
+            Vector::Sparse(vector) => {
+                let indices = vector.indices().iter().flat_map(|index| index.to_le_bytes());
+                add_bytes(hasher, &indices.collect::<Vec<u8>>());
+                vector.values()
+            }
+        };
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         add_bytes(hasher, &bytes);
     }
 }

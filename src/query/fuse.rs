@@ -38,6 +38,8 @@ pub struct Fused {
     pub score: f32,
     /// The rank (from 1) and score in each leg, in the order of the rankings.
     pub legs: Vec<Option<(u32, Score)>>,
+    /// What each leg adds to the joined score, in the same order.
+    pub contributions: Vec<f32>,
 }
 
 /// Why answers cannot be joined in the way that was asked for.
@@ -137,6 +139,7 @@ fn single(ranking: &Ranking) -> Vec<Fused> {
         slot: candidate.slot,
         score: candidate.score.0,
         legs: vec![Some((rank, candidate.score))],
+        contributions: vec![candidate.score.0],
     };
     (1..).zip(&ranking.candidates).map(one).collect()
 }
@@ -151,12 +154,13 @@ fn scaled_scores(ranking: &Ranking) -> Vec<f64> {
     scaled_from(ranking, lowest)
 }
 
-/// From what chance gives (nothing, for words) to the best hit, times the trust in the leg.
+/// From what chance gives (nothing, for words and sparse vectors) to the best hit, times the trust
+/// in the leg.
 fn calibrated_scores(ranking: &Ranking) -> Vec<f64> {
     match (&ranking.leg, ranking.chance) {
-        (Leg::Lexical, _) => scaled_from(ranking, 0.0),
-        (Leg::Dense(_), None) => scaled_scores(ranking),
-        (Leg::Dense(_), Some(chance)) => {
+        (Leg::Lexical | Leg::Sparse(_), _) => scaled_from(ranking, 0.0),
+        (Leg::Dense(_) | Leg::Prefetch(_), None) => scaled_scores(ranking),
+        (Leg::Dense(_) | Leg::Prefetch(_), Some(chance)) => {
             let trust = chance.trust(best(ranking));
             scaled_from(ranking, chance.mean()).into_iter().map(|score| trust * score).collect()
         }
@@ -197,6 +201,7 @@ fn sum(rankings: &[Ranking], contributions: &[Vec<f64>], weights: &[f64]) -> Vec
                     slot: candidate.slot,
                     score: 0.0,
                     legs: vec![None; rankings.len()],
+                    contributions: vec![0.0; rankings.len()],
                 },
             });
             entry.score += contribution;
@@ -206,17 +211,18 @@ fn sum(rankings: &[Ranking], contributions: &[Vec<f64>], weights: &[f64]) -> Vec
             }
             let rank = u32::try_from(place + 1).unwrap_or(u32::MAX);
             entry.fused.legs[leg] = Some((rank, candidate.score));
+            entry.fused.contributions[leg] = narrowed(contribution);
         }
     }
     let mut all: Vec<(f64, Fused)> =
         joined.into_values().map(|entry| (entry.score, entry.fused)).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.key.cmp(&b.1.key)));
-    let narrow = |(score, fused): (f64, Fused)| {
-        #[expect(clippy::cast_possible_truncation, reason = "a score is single precision")]
-        let score = score as f32;
-        Fused { score, ..fused }
-    };
-    all.into_iter().map(narrow).collect()
+    all.into_iter().map(|(score, fused)| Fused { score: narrowed(score), ..fused }).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a score is single precision")]
+fn narrowed(score: f64) -> f32 {
+    score as f32
 }
 
 #[cfg(test)]

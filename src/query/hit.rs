@@ -2,18 +2,30 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::document::{DocumentId, Payload, Span};
-use crate::vector::DenseVector;
+use crate::document::{DocumentId, Payload, Span, Value};
+use crate::vector::Vector;
 
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answer {
-    /// Best first; equal scores in the order in which the passages were stored.
+    /// Best first, equal scores in the order in which the passages were stored; empty if groups were
+    /// asked for.
     pub hits: Vec<Hit>,
+    /// The groups, if they were asked for: the one with the best hit first.
+    pub groups: Vec<HitGroup>,
     /// How long each stage took, in their order.
     pub timings: Vec<StageTiming>,
     /// What could not be done, and why.
     pub warnings: Vec<String>,
+}
+
+/// The best hits with one value of the field that was grouped by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HitGroup {
+    /// The value.
+    pub value: Value,
+    /// Best first.
+    pub hits: Vec<Hit>,
 }
 
 /// A passage that answers a question.
@@ -34,7 +46,7 @@ pub struct Hit {
     /// The document's payload, if asked for.
     pub payload: Option<Payload>,
     /// The passage's vectors by name, if asked for.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
     /// What each leg that found the document said of it.
     pub legs: Vec<LegScore>,
 }
@@ -42,12 +54,14 @@ pub struct Hit {
 /// What one leg said of a hit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LegScore {
-    /// The leg: `lexical` or `dense:NAME`.
+    /// The leg: `lexical`, `dense:NAME`, `sparse:NAME` or `prefetch:NUMBER`.
     pub leg: String,
     /// The rank in that leg, from 1.
     pub rank: u32,
-    /// The score in that leg: BM25, or the metric's.
+    /// The score in that leg: BM25, the metric's, or the inner product.
     pub score: f32,
+    /// What it adds to the joined score; of a single leg, all of it.
+    pub contribution: f32,
 }
 
 /// The passage around the words that matched.

@@ -4,16 +4,28 @@
 //! ranking. Only `collection` reads and computes.
 
 mod chance;
+mod diversify;
+mod explain;
 mod fuse;
+mod group;
 mod hit;
+mod order;
 mod plan;
+mod recommend;
 mod request;
 
 pub use chance::{CHANCE_SAMPLE, Chance};
+pub use diversify::{Diversity, diversify};
+pub use explain::{Explanation, LegExplanation, Verdict};
 pub use fuse::{Candidate, FuseError, Fused, Ranking, collapse, fuse};
-pub use hit::{Answer, Hit, LegScore, Snippet, StageTiming, Stages};
-pub use plan::{DenseLeg, Plan, PlanError, Question, Shape, VectorShape, plan};
+pub use group::{GroupBy, Groups};
+pub use hit::{Answer, Hit, HitGroup, LegScore, Snippet, StageTiming, Stages};
+pub use order::{Direction, OrderBy, OrderKey, order_key};
+pub use plan::{
+    Plan, PlanError, Question, Shape, SparseShape, VectorLeg, VectorShape, fitting, plan,
+};
+pub use recommend::{Example, Recommend, Strategy, average, best_score};
 pub use request::{
-    EF_MAX, Fusion, Grouping, LIMIT_DEFAULT, LIMIT_MAX, Leg, Mode, QUESTION_BYTES_MAX,
-    SearchRequest, WINDOW_MAX, WordSyntax,
+    BATCH_MAX, EF_MAX, Fusion, Grouping, LIMIT_DEFAULT, LIMIT_MAX, Leg, Mode, PREFETCH_DEPTH_MAX,
+    PREFETCH_MAX, QUESTION_BYTES_MAX, SearchRequest, WINDOW_MAX, WordSyntax,
 };

@@ -1,15 +1,19 @@
 use std::collections::BTreeMap;
 
-use super::request::{EF_MAX, LIMIT_MAX, QUESTION_BYTES_MAX, WINDOW_MAX};
+use super::request::{
+    EF_MAX, LIMIT_MAX, PREFETCH_DEPTH_MAX, PREFETCH_MAX, QUESTION_BYTES_MAX, WINDOW_MAX,
+};
 use super::{Leg, Mode, SearchRequest};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DenseVector, Metric, VectorError};
+use crate::vector::{DenseVector, Form, Metric, Vector, VectorError};
 
 /// What a plan has to know of a collection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
-    /// Its vectors by name.
+    /// Its dense vectors by name.
     pub vectors: BTreeMap<String, VectorShape>,
+    /// Its sparse vectors by name.
+    pub sparse: BTreeMap<String, SparseShape>,
     /// Whether its texts are indexed by words.
     pub has_words: bool,
 }
@@ -25,11 +29,18 @@ pub struct VectorShape {
     pub has_embedder: bool,
 }
 
+/// What a plan has to know of a named sparse vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SparseShape {
+    /// Whether texts are embedded into it by this program.
+    pub has_embedder: bool,
+}
+
 /// The steps that answer a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// The dense legs, by vector name.
-    pub dense: Vec<DenseLeg>,
+    /// The legs among vectors: the dense ones by name, then the sparse ones.
+    pub vectors: Vec<VectorLeg>,
     /// The words of the lexical leg, if it runs.
     pub lexical: Option<String>,
     /// Whether the request demands every planned leg; else one that fails is left out with a warning.
@@ -40,18 +51,20 @@ pub struct Plan {
 
 /// A search among the vectors of one name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DenseLeg {
+pub struct VectorLeg {
     /// The vector name.
     pub name: String,
+    /// Whether the vectors are dense or sparse.
+    pub form: Form,
     /// What is searched for.
     pub question: Question,
 }
 
-/// What a dense leg searches for.
+/// What a leg among vectors searches for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// This vector, ready for the index.
-    Given(DenseVector),
+    Given(Vector),
     /// The embedding of this text.
     Embed(String),
 }
@@ -73,6 +86,20 @@ pub enum PlanError {
         minimum: usize,
         /// The most it may be.
         maximum: usize,
+    },
+    /// Searches within searches without end.
+    #[error("searches are nested at most {PREFETCH_DEPTH_MAX} deep")]
+    TooDeep,
+    /// Two things that exclude each other.
+    #[error("{0}")]
+    Combination(&'static str),
+    /// A share that is none.
+    #[error("{name} is {actual}, expected 0 to 1")]
+    Share {
+        /// What the number says.
+        name: &'static str,
+        /// What it is.
+        actual: f32,
     },
     /// A threshold that compares with nothing.
     #[error("score_threshold is {0}, expected a finite number")]
@@ -108,6 +135,9 @@ pub enum PlanError {
     /// A text that could be embedded in several ways.
     #[error("several vectors have an embedder ({0}): name one of them in `using`")]
     Ambiguous(String),
+    /// Examples that could be compared in several ways.
+    #[error("examples are compared by one vector, and the collection has {0}: name it")]
+    Several(String),
     /// A lexical search without words.
     #[error("a {mode} search needs a text")]
     NoText {
@@ -134,26 +164,30 @@ impl Classified for PlanError {
 /// [`PlanError`] (invalid input) if the request is wrong for every collection or for this one.
 pub fn plan(request: &SearchRequest, shape: &Shape) -> Result<Plan, PlanError> {
     check_numbers(request)?;
+    check_combination(request)?;
     let text = request.text.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    if !request.has_question() && !request.prefetch.is_empty() {
+        return Ok(Plan::default());
+    }
     if text.is_none() && request.vectors.is_empty() {
         return Err(match request.mode {
             Mode::Lexical => PlanError::NoText { mode: "lexical" },
             Mode::Automatic | Mode::Hybrid | Mode::Semantic => PlanError::Empty,
         });
     }
-    let dense = match request.mode {
+    let vectors = match request.mode {
         Mode::Lexical => Vec::new(),
-        Mode::Automatic | Mode::Hybrid | Mode::Semantic => dense_legs(request, text, shape)?,
+        Mode::Automatic | Mode::Hybrid | Mode::Semantic => vector_legs(request, text, shape)?,
     };
     let lexical = lexical_leg(request.mode, text, shape)?;
     match request.mode {
-        Mode::Semantic | Mode::Hybrid if dense.is_empty() => return Err(PlanError::NoneEmbeds),
-        Mode::Automatic if dense.is_empty() && lexical.is_none() => return Err(PlanError::NoLeg),
+        Mode::Semantic | Mode::Hybrid if vectors.is_empty() => return Err(PlanError::NoneEmbeds),
+        Mode::Automatic if vectors.is_empty() && lexical.is_none() => return Err(PlanError::NoLeg),
         Mode::Automatic | Mode::Semantic | Mode::Hybrid | Mode::Lexical => {}
     }
     // Weights name legs, so leaving one of them out would change what was asked for.
     let is_strict = request.mode != Mode::Automatic || !request.fusion.weights().is_empty();
-    Ok(Plan { dense, lexical, is_strict, warnings: Vec::new() })
+    Ok(Plan { vectors, lexical, is_strict, warnings: Vec::new() })
 }
 
 fn check_numbers(request: &SearchRequest) -> Result<(), PlanError> {
@@ -169,24 +203,58 @@ fn check_numbers(request: &SearchRequest) -> Result<(), PlanError> {
     within("ef", request.ef.unwrap_or(1), 1, EF_MAX)?;
     let text_bytes = request.text.as_ref().map_or(0, String::len);
     within("the length of the text in bytes", text_bytes, 0, QUESTION_BYTES_MAX)?;
+    within("the number of prefetches", request.prefetch.len(), 0, PREFETCH_MAX)?;
+    if let Some(group) = &request.group_by {
+        within("the size of groups", group.size, 1, LIMIT_MAX)?;
+        let hits = group.size.saturating_mul(request.limit);
+        within("limit * the size of groups", hits, 1, WINDOW_MAX)?;
+    }
+    if let Some(diversity) = &request.diversity {
+        within("candidates", diversity.candidates.unwrap_or(1), 1, LIMIT_MAX)?;
+        if !(0.0..=1.0).contains(&diversity.relevance) {
+            return Err(PlanError::Share { name: "relevance", actual: diversity.relevance });
+        }
+    }
+    if depth(request) > PREFETCH_DEPTH_MAX {
+        return Err(PlanError::TooDeep);
+    }
     match request.score_threshold {
         Some(threshold) if !threshold.is_finite() => Err(PlanError::Threshold(threshold)),
         Some(_) | None => Ok(()),
     }
 }
 
-fn dense_legs(
+fn check_combination(request: &SearchRequest) -> Result<(), PlanError> {
+    let refused = |reason| Err(PlanError::Combination(reason));
+    if request.group_by.is_some() && request.diversity.is_some() {
+        return refused("an answer is grouped or diversified, not both");
+    }
+    if request.group_by.is_some() && request.offset > 0 {
+        return refused("groups have no offset: ask for more of them");
+    }
+    let is_plain = |inner: &SearchRequest| inner.group_by.is_none() && inner.diversity.is_none();
+    if !request.prefetch.iter().all(is_plain) {
+        return refused("a prefetch is neither grouped nor diversified: the search is");
+    }
+    Ok(())
+}
+
+fn depth(request: &SearchRequest) -> usize {
+    1 + request.prefetch.iter().map(depth).max().unwrap_or(0)
+}
+
+fn vector_legs(
     request: &SearchRequest,
     text: Option<&str>,
     shape: &Shape,
-) -> Result<Vec<DenseLeg>, PlanError> {
+) -> Result<Vec<VectorLeg>, PlanError> {
     let mut legs = Vec::new();
     for (name, vector) in &request.vectors {
-        let question = Question::Given(fitting(name, vector, vector_shape(shape, name)?)?);
-        legs.push(DenseLeg { name: name.clone(), question });
+        let (vector, form) = (fitting(name, vector, shape)?, shape.form(name)?);
+        legs.push(VectorLeg { name: name.clone(), form, question: Question::Given(vector) });
     }
     if let Some(name) = &request.using
-        && !vector_shape(shape, name)?.has_embedder
+        && !shape.has_embedder(name)?
         && text.is_some()
     {
         return Err(PlanError::NoEmbedder { name: name.clone() });
@@ -194,53 +262,109 @@ fn dense_legs(
     // Vectors that were given stand for the text, unless the request says what to embed it for.
     if let Some(text) = text
         && (legs.is_empty() || request.using.is_some())
-        && let Some(name) = embedded_name(request, shape)?
-        && !request.vectors.contains_key(name)
     {
-        legs.push(DenseLeg { name: name.to_owned(), question: Question::Embed(text.to_owned()) });
+        for (name, form) in embedded_names(request, shape)? {
+            if !request.vectors.contains_key(name) {
+                let (name, question) = (name.to_owned(), Question::Embed(text.to_owned()));
+                legs.push(VectorLeg { name, form, question });
+            }
+        }
     }
+    legs.sort_by_key(|leg| leg.form == Form::Sparse);
     Ok(legs)
 }
 
-/// Returns the vector with the dimension checked, and of length one where only directions count.
-fn fitting(
-    name: &str,
-    vector: &DenseVector,
-    shape: &VectorShape,
-) -> Result<DenseVector, PlanError> {
+/// Returns the vector with form and dimension checked, and of length one where only directions
+/// count.
+///
+/// # Errors
+/// [`PlanError`] (invalid input) naming the vector and both sides.
+pub fn fitting(name: &str, vector: &Vector, shape: &Shape) -> Result<Vector, PlanError> {
     let wrong = |source| PlanError::Vector { name: name.to_owned(), source };
-    vector.require_dimension(shape.dimension).map_err(wrong)?;
-    match shape.metric {
-        Metric::Cosine => vector.clone().normalized().map_err(wrong),
-        Metric::Dot | Metric::Euclidean => Ok(vector.clone()),
+    match (shape.vectors.get(name), vector) {
+        (Some(shape), Vector::Dense(vector)) => fitting_dense(vector, shape).map_err(wrong),
+        (None, Vector::Sparse(vector)) if shape.sparse.contains_key(name) => {
+            Ok(vector.clone().into())
+        }
+        (_, vector) => {
+            let (expected, actual) = (shape.form(name)?, vector.form());
+            Err(wrong(VectorError::FormMismatch { expected, actual }))
+        }
     }
 }
 
-fn vector_shape<'a>(shape: &'a Shape, name: &str) -> Result<&'a VectorShape, PlanError> {
-    shape.vectors.get(name).ok_or_else(|| PlanError::UnknownVector {
-        name: name.to_owned(),
-        known: shape.vectors.keys().cloned().collect::<Vec<_>>().join(", "),
-    })
+fn fitting_dense(vector: &DenseVector, shape: &VectorShape) -> Result<Vector, VectorError> {
+    vector.require_dimension(shape.dimension)?;
+    match shape.metric {
+        Metric::Cosine => vector.clone().normalized().map(Vector::from),
+        Metric::Dot | Metric::Euclidean => Ok(vector.clone().into()),
+    }
 }
 
-fn embedded_name<'a>(
+impl Shape {
+    /// Returns whether the vectors of a name are dense or sparse.
+    ///
+    /// # Errors
+    /// [`PlanError::UnknownVector`] (invalid input) naming those there are.
+    pub fn form(&self, name: &str) -> Result<Form, PlanError> {
+        if self.vectors.contains_key(name) {
+            Ok(Form::Dense)
+        } else if self.sparse.contains_key(name) {
+            Ok(Form::Sparse)
+        } else {
+            let mut known: Vec<&str> =
+                self.vectors.keys().chain(self.sparse.keys()).map(String::as_str).collect();
+            known.sort_unstable();
+            Err(PlanError::UnknownVector { name: name.to_owned(), known: known.join(", ") })
+        }
+    }
+
+    /// Returns the name of the only vector.
+    ///
+    /// # Errors
+    /// [`PlanError::Several`] (invalid input) if there are several or none.
+    pub fn only_vector(&self) -> Result<&str, PlanError> {
+        let mut names: Vec<&str> =
+            self.vectors.keys().chain(self.sparse.keys()).map(String::as_str).collect();
+        names.sort_unstable();
+        match names[..] {
+            [only] => Ok(only),
+            _ => Err(PlanError::Several(names.join(", "))),
+        }
+    }
+
+    fn has_embedder(&self, name: &str) -> Result<bool, PlanError> {
+        Ok(match self.form(name)? {
+            Form::Dense => self.vectors.get(name).is_some_and(|shape| shape.has_embedder),
+            Form::Sparse => self.sparse.get(name).is_some_and(|shape| shape.has_embedder),
+        })
+    }
+}
+
+/// Returns the vectors that a text is embedded for: the one that the request names, or else the one
+/// of each form that has an embedder.
+fn embedded_names<'a>(
     request: &'a SearchRequest,
     shape: &'a Shape,
-) -> Result<Option<&'a str>, PlanError> {
+) -> Result<Vec<(&'a str, Form)>, PlanError> {
     if let Some(name) = &request.using {
-        return Ok(Some(name));
+        return Ok(vec![(name, shape.form(name)?)]);
     }
-    let embedding: Vec<&str> = shape
-        .vectors
-        .iter()
-        .filter(|(_, vector)| vector.has_embedder)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    match embedding[..] {
-        [] => Ok(None),
-        [only] => Ok(Some(only)),
-        _ => Err(PlanError::Ambiguous(embedding.join(", "))),
+    let dense = shape.vectors.iter().filter(|(_, vector)| vector.has_embedder);
+    let sparse = shape.sparse.iter().filter(|(_, vector)| vector.has_embedder);
+    let forms = [
+        (Form::Dense, dense.map(|(name, _)| name.as_str()).collect::<Vec<_>>()),
+        (Form::Sparse, sparse.map(|(name, _)| name.as_str()).collect()),
+    ];
+    let mut names = Vec::new();
+    for (form, embedding) in &forms {
+        match embedding[..] {
+            [] => {}
+            [only] => names.push((only, *form)),
+            _ => return Err(PlanError::Ambiguous(embedding.join(", "))),
+        }
     }
+    Ok(names)
 }
 
 fn lexical_leg(mode: Mode, text: Option<&str>, shape: &Shape) -> Result<Option<String>, PlanError> {
@@ -258,7 +382,17 @@ impl Plan {
     /// Returns the legs in the order in which their rankings are joined.
     pub fn legs(&self) -> Vec<Leg> {
         let words = self.lexical.iter().map(|_| Leg::Lexical);
-        words.chain(self.dense.iter().map(|leg| Leg::Dense(leg.name.clone()))).collect()
+        words.chain(self.vectors.iter().map(VectorLeg::leg)).collect()
+    }
+}
+
+impl VectorLeg {
+    /// Returns the leg.
+    pub fn leg(&self) -> Leg {
+        match self.form {
+            Form::Dense => Leg::Dense(self.name.clone()),
+            Form::Sparse => Leg::Sparse(self.name.clone()),
+        }
     }
 }
 
@@ -272,7 +406,8 @@ mod tests {
             let metric = Metric::Cosine;
             (name.to_owned(), VectorShape { dimension: 2, metric, has_embedder })
         };
-        Shape { vectors: vectors.iter().map(vector).collect(), has_words }
+        let sparse = BTreeMap::new();
+        Shape { vectors: vectors.iter().map(vector).collect(), sparse, has_words }
     }
 
     fn ask(text: &str, mode: Mode) -> SearchRequest {
@@ -283,8 +418,8 @@ mod tests {
         plan(request, shape).unwrap().legs().iter().map(ToString::to_string).collect()
     }
 
-    fn vector(components: &[f32]) -> DenseVector {
-        DenseVector::new(components.to_vec()).unwrap()
+    fn vector(components: &[f32]) -> Vector {
+        DenseVector::new(components.to_vec()).unwrap().into()
     }
 
     #[test]
@@ -344,7 +479,7 @@ mod tests {
         request.vectors.insert("image".into(), vector(&[3.0, 4.0]));
         let planned = plan(&request, &both).unwrap();
         assert_eq!(legs(&request, &both), ["lexical", "dense:image"]);
-        assert_eq!(planned.dense[0].question, Question::Given(vector(&[0.6, 0.8])));
+        assert_eq!(planned.vectors[0].question, Question::Given(vector(&[0.6, 0.8])));
         request.using = Some("text".into());
         assert_eq!(legs(&request, &both), ["lexical", "dense:image", "dense:text"]);
 
@@ -377,6 +512,45 @@ mod tests {
         ] {
             assert_eq!(plan(&request, &both).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_text_is_embedded_once_for_each_form() {
+        let mut both = shape(&[("text", true)], true);
+        for (name, has_embedder) in [("terms", true), ("given", false)] {
+            both.sparse.insert(name.into(), SparseShape { has_embedder });
+        }
+        let cat = ask("cat", Mode::Automatic);
+        assert_eq!(legs(&cat, &both), ["lexical", "dense:text", "sparse:terms"]);
+        let terms = SearchRequest { using: Some("terms".into()), ..cat.clone() };
+        assert_eq!(legs(&terms, &both), ["lexical", "sparse:terms"]);
+        let mut given = ask("cat", Mode::Semantic);
+        let sparse = crate::vector::SparseVector::new(vec![3], vec![1.0]).unwrap();
+        given.vectors.insert("given".into(), sparse.clone().into());
+        assert_eq!(legs(&given, &both), ["sparse:given"]);
+        given.vectors.insert("text".into(), sparse.into());
+        let error = plan(&given, &both).unwrap_err().to_string();
+        assert_eq!(error, "vector `text`: expected a dense vector, got a sparse one");
+        both.sparse.insert("more".into(), SparseShape { has_embedder: true });
+        assert_eq!(plan(&cat, &both).unwrap_err(), PlanError::Ambiguous("more, terms".into()));
+    }
+
+    #[test]
+    fn searches_within_searches_are_bounded() {
+        let both = shape(&[("text", true)], true);
+        let mut nested = ask("cat", Mode::Automatic);
+        for _ in 0..PREFETCH_DEPTH_MAX {
+            nested = SearchRequest { prefetch: vec![nested], ..SearchRequest::default() };
+        }
+        assert_eq!(plan(&nested, &both), Err(PlanError::TooDeep));
+        let inner = nested.prefetch.remove(0);
+        assert_eq!(plan(&inner, &both).unwrap().legs(), []);
+        let many = SearchRequest {
+            prefetch: vec![ask("cat", Mode::Automatic); PREFETCH_MAX + 1],
+            ..SearchRequest::default()
+        };
+        let error = plan(&many, &both).unwrap_err().to_string();
+        assert_eq!(error, "the number of prefetches is 17, expected 0 to 16");
     }
 
     #[test]

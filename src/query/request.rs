@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::{Diversity, GroupBy, Recommend};
 use crate::document::Filter;
-use crate::vector::DenseVector;
+use crate::vector::Vector;
 
 /// The most hits of one answer.
 pub const LIMIT_MAX: usize = 1_000;
@@ -14,6 +15,12 @@ pub const WINDOW_MAX: usize = 10_000;
 pub const QUESTION_BYTES_MAX: usize = 32_768;
 /// The broadest search of a graph.
 pub const EF_MAX: usize = 4_096;
+/// The most searches that one search begins with.
+pub const PREFETCH_MAX: usize = 16;
+/// How deep searches begin with searches.
+pub const PREFETCH_DEPTH_MAX: usize = 4;
+/// The most searches of one batch.
+pub const BATCH_MAX: usize = 256;
 
 /// A question to a collection.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +28,12 @@ pub struct SearchRequest {
     /// The question: embedded for the dense legs, read as words by the lexical one.
     pub text: Option<String>,
     /// Questions given as vectors, by vector name.
-    pub vectors: BTreeMap<String, DenseVector>,
+    pub vectors: BTreeMap<String, Vector>,
+    /// More like some documents or vectors, and less like others.
+    pub recommend: Option<Recommend>,
+    /// Searches that this one begins with. Without a question of its own their answers are joined;
+    /// with one, it is asked only of what they found.
+    pub prefetch: Vec<SearchRequest>,
     /// Which legs run.
     pub mode: Mode,
     /// How their answers are joined.
@@ -36,6 +48,10 @@ pub struct SearchRequest {
     pub score_threshold: Option<f32>,
     /// Whether a document appears once or with each of its passages.
     pub grouping: Grouping,
+    /// Makes the answer groups by the values of a field; `limit` then counts groups.
+    pub group_by: Option<GroupBy>,
+    /// Trades relevance for hits that are unlike one another.
+    pub diversity: Option<Diversity>,
     /// Whether hits carry the payload.
     pub with_payload: bool,
     /// Whether hits carry the passage, and a snippet of it where words were asked for.
@@ -57,6 +73,8 @@ impl Default for SearchRequest {
         Self {
             text: None,
             vectors: BTreeMap::new(),
+            recommend: None,
+            prefetch: Vec::new(),
             mode: Mode::default(),
             fusion: Fusion::default(),
             filter: None,
@@ -64,6 +82,8 @@ impl Default for SearchRequest {
             offset: 0,
             score_threshold: None,
             grouping: Grouping::default(),
+            group_by: None,
+            diversity: None,
             with_payload: true,
             with_text: true,
             with_vectors: false,
@@ -81,9 +101,9 @@ pub enum Mode {
     /// Every leg that can run.
     #[default]
     Automatic,
-    /// Dense vectors and words; refused where one of the two cannot run.
+    /// Vectors and words; refused where one of the two cannot run.
     Hybrid,
-    /// Dense vectors only.
+    /// Vectors only.
     Semantic,
     /// Words only.
     Lexical,
@@ -135,6 +155,14 @@ pub enum Fusion {
     },
 }
 
+impl SearchRequest {
+    /// Returns whether the request asks something itself, beside the searches it begins with.
+    pub fn has_question(&self) -> bool {
+        let has_text = self.text.as_ref().is_some_and(|text| !text.trim().is_empty());
+        has_text || !self.vectors.is_empty() || self.recommend.is_some()
+    }
+}
+
 impl Fusion {
     /// Returns the weights that were given, by leg name.
     pub fn weights(&self) -> &BTreeMap<String, f32> {
@@ -159,6 +187,10 @@ pub enum Leg {
     Lexical,
     /// The dense vectors of this name.
     Dense(String),
+    /// The sparse vectors of this name, by inner product.
+    Sparse(String),
+    /// A search that the search begins with, numbered from 1.
+    Prefetch(usize),
 }
 
 impl fmt::Display for Leg {
@@ -166,6 +198,8 @@ impl fmt::Display for Leg {
         match self {
             Self::Lexical => formatter.write_str("lexical"),
             Self::Dense(name) => write!(formatter, "dense:{name}"),
+            Self::Sparse(name) => write!(formatter, "sparse:{name}"),
+            Self::Prefetch(number) => write!(formatter, "prefetch:{number}"),
         }
     }
 }

@@ -68,14 +68,14 @@ impl Core {
         metadata: &MetadataMap,
         work: impl Fn(&Shared, &Cancellation) -> Result<T, Status> + Send + Sync + 'static,
     ) -> Result<T, Status> {
-        let longest = self.options.request_time_max;
-        let deadline = Instant::now() + time_allowed(metadata, longest.max(MODEL_WAIT_MAX));
+        let unasked = self.options.request_time_max;
+        let deadline = Instant::now() + time_allowed(metadata, unasked.max(MODEL_WAIT_MAX));
         let work = Arc::new(work);
         loop {
             let mut ended = self.models.ended();
             let (shared, again) = (Arc::clone(&self.0), Arc::clone(&work));
             // Waiting for a model takes from the caller's time, not from that of the computation.
-            let by = deadline.min(Instant::now() + longest);
+            let by = deadline.min(Instant::now() + time_allowed(metadata, unasked));
             let answer = self.pool.answer_by(by, move |cancel| again(&shared, cancel)).await;
             let is_early = matches!(&answer, Err(status) if status.code() == Code::Unavailable);
             if !is_early || !self.models.is_loading() && !ended.has_changed().unwrap_or(false) {
@@ -107,8 +107,7 @@ impl Shared {
     /// Asks for the models that embed texts of the collection, so that none is left out only because
     /// it is not in memory yet. One that cannot be loaded is no error here: who needs it says so.
     pub(super) fn want_models(&self, collection: &Collection) -> Result<(), Status> {
-        for vector in collection.settings().vectors.values() {
-            let Some(bound) = &vector.embedder else { continue };
+        for bound in collection.settings().embedders() {
             if let Err(error) = self.models.get(&bound.name)
                 && self.models.readiness(&bound.name) == Readiness::Loading
             {

@@ -173,18 +173,21 @@ pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, Status>) -> Result<T
 /// Timers tick in milliseconds, and the transport ends what is late with a less telling status.
 const TRAVEL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
+/// The longest deadline that is kept to.
+const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
+
 /// Returns the time that a request may take: what its header `grpc-timeout` says, a little less so
-/// that the answer arrives before the caller gives up, and at most `longest`.
-pub(super) fn time_allowed(metadata: &MetadataMap, longest: Duration) -> Duration {
+/// that the answer arrives before the caller gives up; `unasked` where it says nothing.
+pub(super) fn time_allowed(metadata: &MetadataMap, unasked: Duration) -> Duration {
     let Some(asked) = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()) else {
-        return longest;
+        return unasked;
     };
     match parse_timeout(asked) {
         Some(asked) => {
             let travel = (asked / 20).clamp(TRAVEL.0, TRAVEL.1);
-            asked.saturating_sub(travel).min(longest)
+            asked.saturating_sub(travel).min(TIME_MAX)
         }
-        None => longest,
+        None => unasked,
     }
 }
 
@@ -305,15 +308,16 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_in_every_unit_and_capped() {
-        let longest = Duration::from_secs(60);
-        assert_eq!(time_allowed(&MetadataMap::new(), longest), longest);
-        assert_eq!(time_allowed(&with_timeout("10S"), longest), Duration::from_millis(9_950));
-        assert_eq!(time_allowed(&with_timeout("100m"), longest), Duration::from_millis(95));
-        assert_eq!(time_allowed(&with_timeout("10m"), longest), Duration::from_millis(8));
-        assert_eq!(time_allowed(&with_timeout("100u"), longest), Duration::ZERO);
-        assert_eq!(time_allowed(&with_timeout("5H"), longest), longest);
+        let unasked = Duration::from_secs(60);
+        assert_eq!(time_allowed(&MetadataMap::new(), unasked), unasked);
+        assert_eq!(time_allowed(&with_timeout("10S"), unasked), Duration::from_millis(9_950));
+        assert_eq!(time_allowed(&with_timeout("100m"), unasked), Duration::from_millis(95));
+        assert_eq!(time_allowed(&with_timeout("10m"), unasked), Duration::from_millis(8));
+        assert_eq!(time_allowed(&with_timeout("100u"), unasked), Duration::ZERO);
+        assert_eq!(time_allowed(&with_timeout("5M"), unasked), Duration::from_millis(299_950));
+        assert_eq!(time_allowed(&with_timeout("99999999H"), unasked), TIME_MAX);
         for wrong in ["", "S", "5", "-5S", "123456789S", "5x"] {
-            assert_eq!(time_allowed(&with_timeout(wrong), longest), longest, "{wrong}");
+            assert_eq!(time_allowed(&with_timeout(wrong), unasked), unasked, "{wrong}");
         }
     }
 }

@@ -72,18 +72,29 @@ pub(super) fn code(kind: ErrorKind) -> Code {
 
 /// Returns the name of a kind's code as it is written in item results, as `INVALID_ARGUMENT`.
 pub(super) fn code_name(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::InvalidInput => "INVALID_ARGUMENT",
-        ErrorKind::NotFound => "NOT_FOUND",
-        ErrorKind::AlreadyExists => "ALREADY_EXISTS",
-        ErrorKind::Conflict => "FAILED_PRECONDITION",
-        ErrorKind::Unsupported => "UNIMPLEMENTED",
-        ErrorKind::Overloaded => "RESOURCE_EXHAUSTED",
-        ErrorKind::Unavailable => "UNAVAILABLE",
-        ErrorKind::TimedOut => "DEADLINE_EXCEEDED",
-        ErrorKind::Cancelled => "CANCELLED",
-        ErrorKind::Corrupt => "DATA_LOSS",
-        ErrorKind::Internal => "INTERNAL",
+    status_name(code(kind))
+}
+
+/// Returns the name of a code, as `INVALID_ARGUMENT`.
+pub(super) fn status_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simile_proto::v1::admin_server::AdminServer;
+use simile_proto::v1::cluster_server::ClusterServer;
 use simile_proto::v1::collections_server::CollectionsServer;
 use simile_proto::v1::documents_server::DocumentsServer;
 use simile_proto::v1::embedding_server::EmbeddingServer;
@@ -22,8 +23,8 @@ use super::core::{Core, Shared};
 use super::models::{Models, Readiness};
 use super::pool::{Pool, PoolOptions};
 use super::services::{
-    AdminService, CollectionsService, DocumentsService, EmbeddingService, JobsService,
-    SearchService,
+    AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
+    JobsService, SearchService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::embed::{Catalogue, EmbedError, ManifestError};
@@ -140,6 +141,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
         &options.data,
         CollectionsOptions {
             cache_bytes_max: options.cache_bytes_max,
+            clock: Arc::clone(&options.clock),
             memory_bytes_max: options.memory_bytes_max,
             build_threads: options.build_threads,
             ..CollectionsOptions::default()
@@ -176,6 +178,8 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
     for name in SERVICES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
+    // Before anybody can ask, so that it is never unknown.
+    reporter.set_service_status(EMBEDDING, embedding_status(core)).await;
     tokio::spawn(report_embedding(core.clone(), reporter));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -201,37 +205,43 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
         .add_service(limited!(SearchServer::new(SearchService(core.clone()))))
         .add_service(limited!(DocumentsServer::new(DocumentsService(core.clone()))))
         .add_service(limited!(CollectionsServer::new(CollectionsService(core.clone()))))
+        .add_service(limited!(ClusterServer::new(ClusterService(core.clone()))))
         .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
         .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
         .add_service(limited!(AdminServer::new(AdminService(core.clone())))))
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
     "simile.v1.Jobs",
+    "simile.v1.Cluster",
     "simile.v1.Admin",
 ];
 
+/// The service whose health is that of the default embedder.
+const EMBEDDING: &str = "simile.v1.Embedding";
+
 /// Embedding is healthy once the default embedder is in memory; all else is served without it.
+fn embedding_status(core: &Core) -> ServingStatus {
+    match core.models.readiness(core.models.default_name()) {
+        Readiness::Ready => ServingStatus::Serving,
+        Readiness::Idle | Readiness::Loading | Readiness::Failed(_) => ServingStatus::NotServing,
+    }
+}
+
 async fn report_embedding(core: Core, reporter: HealthReporter) {
     let mut ended = core.models.ended();
     loop {
-        let status = match core.models.readiness(core.models.default_name()) {
-            Readiness::Ready => ServingStatus::Serving,
-            Readiness::Idle | Readiness::Loading | Readiness::Failed(_) => {
-                ServingStatus::NotServing
-            }
-        };
-        reporter.set_service_status("simile.v1.Embedding", status).await;
+        reporter.set_service_status(EMBEDDING, embedding_status(&core)).await;
         tokio::select! {
             changed = ended.changed() => if changed.is_err() { return },
             () = core.stopped() => break,
         }
     }
-    for name in SERVICES.into_iter().chain(["", "simile.v1.Embedding"]) {
+    for name in SERVICES.into_iter().chain(["", EMBEDDING]) {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
     }
 }

@@ -66,6 +66,14 @@ impl Vector {
             Self::Dense(_) => None,
         }
     }
+
+    /// Returns about how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(vector) => vector.dimension() * 4,
+            Self::Sparse(vector) => vector.indices().len() * 8,
+        }
+    }
 }
 
 impl From<DenseVector> for Vector {
@@ -116,6 +124,14 @@ pub enum VectorError {
     /// A sparse vector that names an index twice.
     #[error("index {0} stands twice in a sparse vector")]
     DuplicateIndex(u32),
+    /// A vector of the other form than the one that is asked for.
+    #[error("expected a {} vector, got a {} one", expected.name(), actual.name())]
+    FormMismatch {
+        /// The form that is asked for.
+        expected: Form,
+        /// The form that was given.
+        actual: Form,
+    },
     /// A sparse vector of too many entries.
     #[error("a sparse vector has at most {SPARSE_ENTRIES_MAX} entries, got {0}")]
     TooManyEntries(usize),

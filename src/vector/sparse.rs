@@ -46,6 +46,28 @@ impl SparseVector {
         &self.values
     }
 
+    /// Returns the vector without its entries of value 0.
+    #[must_use]
+    pub fn nonzero(&self) -> Self {
+        let entries = self.indices.iter().zip(&self.values).filter(|&(_, &value)| value != 0.0);
+        let (indices, values) = entries.map(|(&index, &value)| (index, value)).unzip();
+        Self { indices, values }
+    }
+
+    /// Returns the vector with its entries of greatest magnitude, `entries_max` of them at most; of
+    /// equal ones those with the lower index.
+    #[must_use]
+    pub fn strongest(&self, entries_max: usize) -> Self {
+        let mut order: Vec<usize> = (0..self.indices.len()).collect();
+        order.sort_by(|&a, &b| self.values[b].abs().total_cmp(&self.values[a].abs()));
+        order.truncate(entries_max);
+        order.sort_unstable();
+        Self {
+            indices: order.iter().map(|&at| self.indices[at]).collect(),
+            values: order.iter().map(|&at| self.values[at]).collect(),
+        }
+    }
+
     /// Returns the inner product, walking both lists once.
     pub fn dot(&self, other: &Self) -> f32 {
         let (mut left, mut right, mut sum) = (0, 0, 0.0f64);
@@ -80,6 +102,15 @@ mod tests {
         );
         assert!(SparseVector::new(vec![2], vec![]).is_err());
         assert!(SparseVector::new(vec![2], vec![f32::NAN]).is_err());
+    }
+
+    #[test]
+    fn the_strongest_entries_are_kept_in_the_order_of_their_indices() {
+        let vector = SparseVector::new(vec![1, 4, 7, 9], vec![0.5, -2.0, 0.5, 0.0]).unwrap();
+        let strongest = vector.strongest(2);
+        assert_eq!((strongest.indices(), strongest.values()), (&[1, 4][..], &[0.5, -2.0][..]));
+        assert_eq!(vector.strongest(9), vector);
+        assert_eq!(vector.nonzero().indices(), [1, 4, 7]);
     }
 
     #[test]

@@ -140,7 +140,13 @@ impl Engine {
         work: impl FnOnce() -> sled::Result<T>,
     ) -> Result<T, StorageError> {
         match contained(work) {
-            Ok(result) => result.map_err(|error| classify(error, operation, &self.folder)),
+            Ok(result) => result.map_err(|error| match (error, self.read_only.get()) {
+                // The engine repeats the error that ended its writing.
+                (sled::Error::Io(_), Some(reason @ ReadOnlyReason::WriteFailed(_))) => {
+                    StorageError::ReadOnly { folder: self.folder.clone(), reason: reason.clone() }
+                }
+                (error, _) => classify(error, operation, &self.folder),
+            }),
             Err(panic) => {
                 self.stop_writing(ReadOnlyReason::EngineFailed(panic.clone()));
                 Err(StorageError::CorruptDatabase {

@@ -126,8 +126,8 @@ pub enum ReadOnlyReason {
     /// would succeed and lie (<https://lwn.net/Articles/752063/>); it is never tried.
     #[error("a sync failed, and what was written since the last one may be lost: {0}")]
     SyncFailed(String),
-    /// A write failed part of the way.
-    #[error("a write failed: {0}")]
+    /// A write failed part of the way. The engine reads nothing more then, either.
+    #[error("a write failed, and nothing is read until it is opened anew: {0}")]
     WriteFailed(String),
     /// The engine found its own state broken.
     #[error("the engine stopped: {0}")]

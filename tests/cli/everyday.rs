@@ -24,6 +24,7 @@ fn files_go_in_and_answers_come_out() {
     patterns_and_standard_input_are_read(&program);
     questions_are_answered_in_every_mode(&program);
     texts_become_vectors(&program);
+    answers_are_shaped_and_fields_changed(&program);
     documents_are_fetched_counted_and_deleted(&program);
     house_is_kept(&program);
     let (code, log) = serving.stop("TERM");
@@ -145,6 +146,47 @@ fn texts_become_vectors(program: &Program) {
     assert!((length - 1.0).abs() < 1e-5, "{length}");
     let texts = ["embed", "The cat chases the mouse", "The kitten hunts rodents"];
     assert!(program.run(&texts).done().stdout.contains("0.622"));
+}
+
+fn answers_are_shaped_and_fields_changed(program: &Program) {
+    let run = |arguments: &[&str]| {
+        let arguments = [arguments, &["-c", "notes", "--json"]].concat();
+        program.run(&arguments).done()
+    };
+    let listed = |arguments: &[&str]| -> Vec<String> {
+        let documents = run(arguments).json()["documents"].as_array().unwrap().clone();
+        documents.iter().map(|document| document["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (old, new) = ("notes/records.jsonl#r1", "notes/records.jsonl#r2");
+    let by_year = ["list", "--order-by", "year", "--descending", "--filter", "year!=1999"];
+    assert_eq!(listed(&by_year), [new, old]);
+    assert_eq!(listed(&["list", "--sample=3", "-n", "2"]).len(), 2);
+    let before = run(&["get", old]).json()["documents"][0]["sequence"].clone();
+    let updated = run(&["update", old, "--set", "stars=5", "--set", "kind=tower"]).json();
+    assert_eq!(updated["updated"], 1, "{updated}");
+    let stale = before.to_string();
+    let stale = ["update", old, "-c", "notes", "--set", "stars=1", "--if-sequence", &stale];
+    let refused = program.run(&stale);
+    assert!(refused.stderr.contains("is expected at sequence"), "{}", refused.stderr);
+    assert_ne!(refused.code, 0);
+    let counted = run(&["count", "--by", "kind"]).json();
+    assert_eq!(counted["values"][0], serde_json::json!({ "value": "tower", "documents": 1 }));
+    let groups = run(&["search", "lighthouse", "--group-by", "kind"]).json();
+    assert_eq!(groups["groups"][0]["hits"][0]["id"], old, "{groups}");
+    // More like the lighthouse: not the lighthouse itself.
+    let like = ids(&run(&["search", "--like", old]));
+    assert!(!like.is_empty() && !like.contains(&old.to_owned()), "{like:?}");
+    let varied = ids(&run(&["search", "lighthouse", "--mmr=0.3"]));
+    assert_eq!(varied[0], old);
+    let told = run(&["search", "lighthouse", "--explain", old]).json();
+    assert_eq!((&told["verdict"], &told["rank"]), (&"shown".into(), &1.into()), "{told}");
+    let told = run(&["search", "lighthouse", "--filter", "stars=5", "--explain", new]).json();
+    assert_eq!(told["verdict"], "filtered");
+    assert_eq!(told["conditions"][0], serde_json::json!(["stars = 5", false]));
+    assert_eq!(
+        run(&["update", "--filter", "stars=5", "--unset", "stars", "--yes"]).json()["updated"],
+        1
+    );
 }
 
 fn documents_are_fetched_counted_and_deleted(program: &Program) {

@@ -1,6 +1,8 @@
 //! Ctrl-C in the middle of an ingest.
 
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::program::{Program, end_of, signal};
 
@@ -8,6 +10,8 @@ use super::program::{Program, end_of, signal};
 const FILES: usize = 70;
 /// How often is asked whether something was stored before the test gives up.
 const LOOKS_MAX: usize = 3_000;
+/// How long a test waits until its pipe is read before it gives up.
+const READING_WAITED_FOR: Duration = Duration::from_secs(300);
 
 #[test]
 fn after_ctrl_c_the_same_command_goes_on_where_it_stopped() {
@@ -51,21 +55,24 @@ fn after_ctrl_c_the_same_command_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn ctrl_c_ends_a_command_that_starts_its_own_server() {
+fn ctrl_c_ends_a_command_that_starts_its_own_server_and_waits_for_a_pipe() {
     let program = Program::without_models();
     program.run(&["collection", "create", "notes", "--vector", "v=3"]).done();
-    let mut child = program
-        .command(&["ingest", "-", "-c", "notes", "--json"])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Standard input stays open. The note of the data directory's lock says that the server is up.
-    let held = || program.run(&["collection", "list"]).code == 5;
-    assert!((0..LOOKS_MAX).any(|_| held()), "the server did not start");
-    let stdin = child.stdin.take();
+    let pipe = program.folder().join("pipe.txt");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let child = program.command(&["ingest", "pipe.txt", "-c", "notes", "--json"]).spawn().unwrap();
+    // Opening a pipe to write waits for who reads it.
+    let (tell, opened) = mpsc::channel();
+    std::thread::spawn(move || {
+        let writer = fs_err::OpenOptions::new().write(true).open(pipe);
+        // The test may have given up.
+        drop(tell.send(writer.unwrap()));
+    });
+    let writer = opened.recv_timeout(READING_WAITED_FOR).expect("the pipe is read");
     signal(&child, "INT");
     let left = end_of(child);
     assert_eq!(left.code, 130, "{}", left.stderr);
-    drop(stdin);
+    assert_eq!(left.json()["interrupted"], true);
+    drop(writer);
     program.run(&["collection", "list"]).done();
 }

@@ -1,5 +1,6 @@
 //! Does the program do what its help says, as a person or a script runs it?
 
+mod cluster;
 mod demo;
 mod doctor;
 mod everyday;

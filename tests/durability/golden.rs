@@ -16,7 +16,7 @@ use simile::collection::Collection;
 use simile::document::{Payload, Value};
 use simile::query::{Mode, SearchRequest};
 
-use super::plain::{Model, Random, id, open, scratch, store};
+use super::plain::{Model, Random, components, id, open, scratch, store};
 
 /// What the collection said when it was written, beside the data.
 const EXPECTED: &str = "expected.json";
@@ -71,7 +71,7 @@ fn said(collection: &Collection) -> Json {
         page.into_iter()
             .map(|document| {
                 let parts = document.parts.iter().map(
-                    |part| json!({ "text": part.text, "vector": part.vectors["v"].as_slice() }),
+                    |part| json!({ "text": part.text, "vector": components(&part.vectors["v"]) }),
                 );
                 let parts: Vec<Json> = parts.collect();
                 let told = json!({

@@ -28,7 +28,7 @@ impl Server {
     pub(crate) fn start_as(data: &Path, mut command: Command) -> Self {
         let cache = data.with_extension("cache");
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--offline", "true", "--log", "info"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--offline", "--log", "info"])
             .arg("--data")
             .arg(data)
             .arg("--cache")
@@ -104,13 +104,14 @@ impl Versioned {
         let part = |part: usize| wire::Part {
             text: format!("version {} of {}, part {part}", self.version, self.id),
             vectors: HashMap::from([("v".to_owned(), self.vector(part))]),
-            span: None,
+            ..Default::default()
         };
         let parts = (0..self.parts()).map(part).collect();
         wire::Document {
             id: self.id.clone(),
             payload: HashMap::from([("version".to_owned(), version)]),
             content: Some(wire::document::Content::Parts(wire::PartList { parts })),
+            ..Default::default()
         }
     }
 
@@ -193,6 +194,7 @@ impl Client {
         let request = wire::DeleteDocumentsRequest {
             collection: collection.to_owned(),
             selection: Some(wire::delete_documents_request::Selection::Ids(ids)),
+            ..Default::default()
         };
         let deleted = DocumentsClient::new(self.0.clone()).delete(request).await;
         deleted.map(drop).map_err(|status| status.to_string())
@@ -203,26 +205,36 @@ impl Client {
         let mut stored = HashMap::new();
         let mut after = String::new();
         loop {
-            let request = wire::ScrollRequest {
-                collection: collection.to_owned(),
-                after,
-                limit: Some(500),
-                with_parts: true,
-                with_vectors: true,
-                ..Default::default()
-            };
-            let mut client =
-                DocumentsClient::new(self.0.clone()).max_decoding_message_size(64 << 20);
-            let page = client.scroll(request).await.unwrap().into_inner();
-            for document in &page.documents {
-                let version = Versioned::of(document).map(|versioned| versioned.version);
-                stored.insert(document.id.clone(), version);
-            }
-            if page.next_after.is_empty() {
+            let (page, next) = self.page(collection, &after).await.unwrap();
+            stored.extend(page);
+            if next.is_empty() {
                 return stored;
             }
-            after = page.next_after;
+            after = next;
         }
+    }
+
+    /// Returns a page of documents, the version being nothing for one that is torn, and what comes
+    /// before the next page.
+    pub(crate) async fn page(
+        &self,
+        collection: &str,
+        after: &str,
+    ) -> Result<(Vec<(String, Option<i64>)>, String), String> {
+        let request = wire::ScrollRequest {
+            collection: collection.to_owned(),
+            after: after.to_owned(),
+            limit: Some(500),
+            with_parts: true,
+            with_vectors: true,
+            ..Default::default()
+        };
+        let mut client = DocumentsClient::new(self.0.clone()).max_decoding_message_size(64 << 20);
+        let page = client.scroll(request).await.map_err(|status| status.to_string())?.into_inner();
+        let version = |stored| Versioned::of(stored).map(|versioned| versioned.version);
+        let documents = page.documents.iter();
+        let documents = documents.map(|stored| (stored.id.clone(), version(stored)));
+        Ok((documents.collect(), page.next_after))
     }
 
     /// Expects that tables and indexes agree.

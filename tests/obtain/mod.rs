@@ -30,7 +30,8 @@ const CONFIG: &[u8] = b"{\"layers\": 1}";
 
 impl Place {
     fn new(hub: &str, sources: &str) -> Self {
-        let weights: Vec<u8> = (0..200_000u32).map(|number| (number * number >> 7) as u8).collect();
+        let weights: Vec<u8> =
+            (0..200_000u32).map(|number| (number.wrapping_mul(number) >> 7) as u8).collect();
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("models").join(NAME);
         fs_err::create_dir_all(&model).unwrap();

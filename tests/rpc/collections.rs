@@ -97,9 +97,13 @@ fn a_collection_counts_what_is_in_it_and_knows_the_types_of_its_fields() {
         .map(|(path, field)| (path.as_str(), field.types.iter().map(String::as_str).collect()))
         .collect();
     held.sort();
-    let mixed = vec!["integer", "float", "datetime", "keyword"];
-    let expected =
-        [("is_new", vec!["boolean"]), ("mixed", mixed), ("outer.inner", vec!["integer"])];
+    let mixed = vec!["integer", "float", "datetime", "keyword", "list"];
+    let expected = [
+        ("is_new", vec!["boolean"]),
+        ("mixed", mixed),
+        ("nothing", vec!["null"]),
+        ("outer.inner", vec!["integer"]),
+    ];
     assert_eq!(held, expected);
 }
 

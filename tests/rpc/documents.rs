@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use simile_proto::v1::delete_documents_request::Selection;
 use simile_proto::v1::upsert_result::Outcome;
 use simile_proto::v1::value::Kind;
@@ -34,7 +32,11 @@ fn get(server: &TestServer, wanted: &[&str], with_vectors: bool) -> Vec<wire::St
 
 fn delete(server: &TestServer, selection: Selection) -> wire::DeleteDocumentsResponse {
     let collection = "c".to_owned();
-    let request = wire::DeleteDocumentsRequest { collection, selection: Some(selection) };
+    let request = wire::DeleteDocumentsRequest {
+        collection,
+        selection: Some(selection),
+        ..Default::default()
+    };
     server.ask(server.documents().delete(request)).unwrap()
 }
 
@@ -119,7 +121,7 @@ fn documents_come_back_as_they_were_stored_in_the_order_they_are_asked_for() {
         "猫/1",
         vec![
             wire::Part { span: Some(span.clone()), ..part("first", &[3.0, 4.0]) },
-            wire::Part { text: "no vector".to_owned(), vectors: HashMap::new(), span: None },
+            wire::Part { text: "no vector".to_owned(), ..Default::default() },
         ],
     );
     document.payload = fields([
@@ -212,6 +214,7 @@ fn scrolling_meets_every_document_once_in_the_order_of_ids_while_others_are_writ
             limit: Some(5),
             with_parts: true,
             with_vectors: false,
+            ..Default::default()
         };
         let page = server.ask(server.documents().scroll(request)).unwrap();
         assert!(page.documents.len() <= 5);

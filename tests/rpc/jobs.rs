@@ -93,7 +93,7 @@ fn a_stream_is_a_job_that_is_listed_watched_and_counted() {
     assert_eq!((listed.len(), &listed[0]), (1, last));
     assert_eq!(listed[0].id, job);
     // Who comes late is told how it ended.
-    assert_eq!(until_ended(&server, watch(&server, &job)), [last.clone()]);
+    assert_eq!(until_ended(&server, watch(&server, &job)), std::slice::from_ref(last));
 }
 
 #[test]

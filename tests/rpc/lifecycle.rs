@@ -66,6 +66,25 @@ fn answers(server: &TestServer) -> Answers {
     all
 }
 
+/// Scores may differ in their last bits, for rows stand elsewhere in the blocks they are compared in.
+fn assert_same(now: &Answers, before: &Answers, when: &str) {
+    let rest = |hit: &wire::Hit| {
+        let mut hit = hit.clone();
+        hit.score = 0.0;
+        for leg in &mut hit.legs {
+            leg.score = 0.0;
+        }
+        hit
+    };
+    assert_eq!(now.hits.len(), before.hits.len(), "{when}");
+    for (hit, was) in now.hits.iter().zip(&before.hits) {
+        let is_near = (hit.score - was.score).abs() < 1e-5;
+        assert!(is_near && rest(hit) == rest(was), "{when}: {hit:?} was {was:?}");
+    }
+    assert_eq!((&now.counts, now.sequence), (&before.counts, before.sequence), "{when}");
+    assert_eq!(now.documents, before.documents, "{when}");
+}
+
 #[test]
 fn after_a_restart_every_answer_is_what_it_was() {
     let mut server = TestServer::without_model(|_| {});
@@ -83,13 +102,14 @@ fn after_a_restart_every_answer_is_what_it_was() {
         selection: Some(wire::delete_documents_request::Selection::Ids(super::messages::ids([
             "d03", "d61",
         ]))),
+        ..Default::default()
     };
     server.ask(server.documents().delete(delete)).unwrap();
     let before = answers(&server);
     server.restart();
-    assert!(answers(&server) == before, "the answers differ after the first restart");
+    assert_same(&answers(&server), &before, "after the first restart");
     server.restart();
-    assert!(answers(&server) == before, "the answers differ after the second restart");
+    assert_same(&answers(&server), &before, "after the second restart");
     let verify = wire::VerifyRequest { collection: "c".to_owned() };
     let verified = server.ask(server.admin().verify(verify)).unwrap();
     assert_eq!((verified.problems, verified.documents), (Vec::<String>::new(), 78));

@@ -68,7 +68,7 @@ pub(super) fn texts(name: &str) -> wire::CreateCollectionRequest {
 }
 
 pub(super) fn document(id: &str, content: Content) -> wire::Document {
-    wire::Document { id: id.to_owned(), payload: HashMap::new(), content: Some(content) }
+    wire::Document { id: id.to_owned(), content: Some(content), ..wire::Document::default() }
 }
 
 pub(super) fn text_document(id: &str, text: &str) -> wire::Document {
@@ -81,7 +81,7 @@ pub(super) fn file(id: &str, name: &str, bytes: &[u8]) -> wire::Document {
 }
 
 pub(super) fn part(text: &str, v: &[f32]) -> wire::Part {
-    wire::Part { text: text.to_owned(), vectors: named("v", v), span: None }
+    wire::Part { text: text.to_owned(), vectors: named("v", v), ..wire::Part::default() }
 }
 
 pub(super) fn parts(id: &str, parts: Vec<wire::Part>) -> wire::Document {

@@ -2,6 +2,7 @@
 //! and what it says to wrong requests.
 
 mod admin;
+mod cluster;
 mod collections;
 mod documents;
 mod exchange;
@@ -10,6 +11,7 @@ mod jobs;
 mod lifecycle;
 mod limits;
 mod messages;
+mod model;
 mod plain;
 mod search;
 mod server;

@@ -123,6 +123,11 @@ fn holds(filter: &wire::Filter, id: &str, payload: &HashMap<String, wire::Value>
         FilterKind::All(list) => list.filters.iter().all(|filter| holds(filter, id, payload)),
         FilterKind::Any(list) => list.filters.iter().any(|filter| holds(filter, id, payload)),
         FilterKind::Not(filter) => !holds(filter, id, payload),
+        FilterKind::AtLeast(of) => {
+            let holding = of.filters.iter().filter(|filter| holds(filter, id, payload));
+            holding.count() >= of.count as usize
+        }
+        FilterKind::Nested(_) => panic!("not asked here"),
         FilterKind::Ids(list) => list.ids.iter().any(|listed| listed == id),
         FilterKind::Field(field) => {
             let mut values = Vec::new();
@@ -281,6 +286,7 @@ fn random_filters_mean_the_same_documents_to_every_method_as_to_a_plain_loop() {
             let request = wire::DeleteDocumentsRequest {
                 collection: "c".to_owned(),
                 selection: Some(Selection::Filter(filter.clone())),
+                ..Default::default()
             };
             let deleted = server.ask(server.documents().delete(request)).unwrap().deleted;
             assert_eq!(deleted, gone.len() as u64, "{context}");

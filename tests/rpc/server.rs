@@ -10,6 +10,7 @@ use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, WorkerOptions};
 use simile::server::{Server, ServerOptions};
 use simile_proto::v1::admin_client::AdminClient;
+use simile_proto::v1::cluster_client::ClusterClient;
 use simile_proto::v1::collections_client::CollectionsClient;
 use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
@@ -142,6 +143,10 @@ impl TestServer {
 
     pub(super) fn admin(&self) -> AdminClient<Channel> {
         AdminClient::new(self.channel())
+    }
+
+    pub(super) fn clusters(&self) -> ClusterClient<Channel> {
+        ClusterClient::new(self.channel()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(super) fn collections(&self) -> CollectionsClient<Channel> {

@@ -161,7 +161,8 @@ fn documents() -> Result<Vec<wire::Document>, CliError> {
                 .iter()
                 .map(|(field, json)| Ok((field.clone(), value::to_wire(json)?)))
                 .collect::<Result<_, CliError>>()?;
-            documents.push(wire::Document { id, payload, content: Some(Content::Text(text)) });
+            let content = Some(Content::Text(text));
+            documents.push(wire::Document { id, payload, content, ..Default::default() });
         }
     }
     Ok(documents)
@@ -179,7 +180,8 @@ fn file(text: &Text) -> wire::Document {
         .filter_map(|(field, json)| Some((field.to_owned(), value::to_wire(&json).ok()?)))
         .collect();
     let file = wire::File { name: text.name.into(), bytes: text.bytes.to_vec(), media_type: None };
-    wire::Document { id: text.name.into(), payload, content: Some(Content::File(file)) }
+    let content = Some(Content::File(file));
+    wire::Document { id: text.name.into(), payload, content, ..Default::default() }
 }
 
 /// How near the example sentences are to one another, in both languages.

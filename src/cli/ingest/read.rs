@@ -164,6 +164,7 @@ impl Reader {
             id: content.file.id,
             payload,
             content: Some(wire::document::Content::File(file)),
+            ..Default::default()
         };
         wire::UpsertRequest { document: Some(document), ..Default::default() }
     }

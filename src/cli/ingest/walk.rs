@@ -84,7 +84,8 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn add(&mut self, given: &str) -> Result<(), CliError> {
         let path = Path::new(given);
-        match fs_err::metadata(path) {
+        // Said without the path, which stands beside the reason.
+        match path.metadata() {
             Ok(metadata) if metadata.is_dir() => self.folder(path, path, None),
             Ok(metadata) => self.push(path, path, metadata.len(), true),
             Err(_) if given.contains(['*', '?', '[', '{']) => self.pattern(given)?,

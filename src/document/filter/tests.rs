@@ -1,5 +1,8 @@
+use std::cmp::Ordering;
+
 use super::*;
 use crate::document::payload_from_json;
+use crate::document::{Payload, parse_datetime};
 use serde_json::json;
 
 fn field(path: &str, condition: Condition) -> Filter {

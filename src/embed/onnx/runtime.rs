@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -293,7 +294,7 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
     if let Some(found) = plain.into_iter().find(|path| path.is_file()) {
         return Some(found);
     }
-    let mut versions: Vec<PathBuf> = fs_err::read_dir(folder)
+    let versions: Vec<PathBuf> = fs_err::read_dir(folder)
         .ok()?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
@@ -303,21 +304,35 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
             name.starts_with("so.") || name.ends_with("dylib")
         })
         .collect();
-    versions.sort();
-    versions.pop()
+    // By number: 1.32 is newer than 1.9.
+    versions.into_iter().max_by_key(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.split('.').filter_map(|part| part.parse().ok()).collect::<Vec<u32>>()
+    })
 }
 
 fn open(library: &Path) -> Result<Runtime, RuntimeError> {
     let unusable = |reason: String| RuntimeError::Unusable { library: library.to_owned(), reason };
     // A relative path would be looked for beside the program.
     let absolute = std::path::absolute(library).map_err(|error| unusable(error.to_string()))?;
-    let environment = ort::init_from(absolute).map_err(|error| unusable(error.to_string()))?;
+    let environment = ort::init_from(absolute).map_err(|error| unusable(reason_of(&error)))?;
     let environment =
         environment.with_name("simile").build().map_err(|error| unusable(error.to_string()))?;
     drop(ENVIRONMENT.set(environment));
     let real = fs_err::canonicalize(library).unwrap_or_else(|_| library.to_owned());
     let version = version(&real, ort::info());
     Ok(Runtime { library: library.to_owned(), version })
+}
+
+/// Returns why a library cannot be loaded, in the words of the system where it says anything.
+fn reason_of(error: &ort::LoadDynamicError) -> String {
+    let said = match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => error.source().map(ToString::to_string),
+        ort::LoadDynamicError::MissingApi { .. }
+        | ort::LoadDynamicError::InvalidVersionString
+        | ort::LoadDynamicError::BadVersion { .. } => None,
+    };
+    said.unwrap_or_else(|| error.to_string())
 }
 
 /// Returns the version in the name of the library (`libonnxruntime.so.1.32.0`), which is where its

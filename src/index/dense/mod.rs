@@ -7,7 +7,6 @@
 
 mod build;
 mod collapse;
-mod collect;
 mod error;
 mod form;
 mod graph;
@@ -25,8 +24,14 @@ mod space;
 mod store;
 mod walk;
 
+use super::collect;
+
 pub use error::DenseError;
 pub use options::{
     BuildJob, DenseOptions, DenseStatistics, Discarded, Quantisation, SearchOptions,
 };
+pub(super) use plan::{SegmentSize, merge_plan};
 pub use store::DenseIndex;
+
+#[cfg(test)]
+mod tests;

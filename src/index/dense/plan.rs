@@ -25,6 +25,12 @@ const WALKED_PER_CANDIDATE: f64 = 16.0;
 const MATCHES_FACTOR: f64 = 2.0;
 /// Leaving out afterwards pays while at least this share matches.
 const SHARE_MIN: f64 = 0.35;
+/// Where matches are so many times rarer around the query than in the whole, the walk is repeated
+/// among the matches only.
+const RARER: usize = 4;
+/// The nearest matches of such a query are far from it, in several directions: finding them takes so
+/// many times the candidates.
+const RARE_FACTOR: usize = 4;
 /// However wide a walk, it keeps no more candidates.
 const EF_MAX: usize = 16_384;
 
@@ -49,6 +55,19 @@ pub(super) fn search_plan(count: usize, matches: usize, limit: usize, ef: usize)
     }
 }
 
+/// Returns how to search again after a walk with `wide` candidates kept so few matches that the
+/// nearest `ef` are not among them: around the query they are rarer than in the whole.
+pub(super) fn search_again(wide: usize, matched: usize, ef: usize) -> Option<SearchPlan> {
+    // One in ten fewer is what chance does.
+    if 10 * matched >= 9 * ef {
+        None
+    } else if matched * RARER < ef {
+        Some(SearchPlan::WalkMatches { ef: ef.saturating_mul(RARE_FACTOR) })
+    } else {
+        Some(SearchPlan::Walk { ef: wide.saturating_mul(ef) / matched })
+    }
+}
+
 /// Returns how many candidates hold about `ef` matches.
 fn widen(ef: usize, share: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small, positive")]
@@ -58,11 +77,11 @@ fn widen(ef: usize, share: f64) -> usize {
 
 /// A segment as far as merging is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentSize {
+pub(in crate::index) struct SegmentSize {
     /// How many slots it has, deleted ones included.
-    pub(super) slots: usize,
+    pub(in crate::index) slots: usize,
     /// How many of them are live.
-    pub(super) live: usize,
+    pub(in crate::index) live: usize,
 }
 
 /// So many segments of like size become one; like sizes differ by no more than this factor.
@@ -75,7 +94,11 @@ const DEAD_SHARE_MAX: f64 = 0.3;
 /// Segments fall into tiers by size, each tier [`FAN_IN`] times the one below, beginning at
 /// `smallest`; a tier that holds so many segments is merged, the smallest tier first. So a slot is
 /// rewritten once a tier. What no longer has any live slot is always due.
-pub(super) fn merge_plan(segments: &[SegmentSize], smallest: usize, largest: usize) -> Vec<usize> {
+pub(in crate::index) fn merge_plan(
+    segments: &[SegmentSize],
+    smallest: usize,
+    largest: usize,
+) -> Vec<usize> {
     let decayed: Vec<usize> = (0..segments.len())
         .filter(|&index| {
             let SegmentSize { slots, live } = segments[index];
@@ -138,6 +161,15 @@ mod tests {
         assert_eq!(search_plan(1_000_000, 1_000_000, 500, 64), SearchPlan::Walk { ef: 500 });
         assert_eq!(search_plan(1_000_000, 1_000_000, 50_000, 64), SearchPlan::Scan);
         assert_eq!(search_plan(100_000, 90_000, 90_000, 64), SearchPlan::Scan);
+    }
+
+    #[test]
+    fn a_walk_that_met_few_matches_is_repeated() {
+        assert_eq!(search_again(128, 64, 64), None);
+        assert_eq!(search_again(128, 58, 64), None);
+        assert_eq!(search_again(128, 32, 64), Some(SearchPlan::Walk { ef: 256 }));
+        assert_eq!(search_again(128, 15, 64), Some(SearchPlan::WalkMatches { ef: 256 }));
+        assert_eq!(search_again(128, 0, 64), Some(SearchPlan::WalkMatches { ef: 256 }));
     }
 
     fn sizes(live: &[usize]) -> Vec<SegmentSize> {

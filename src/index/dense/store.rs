@@ -61,7 +61,8 @@ impl DenseIndex {
         let mut segments = Vec::new();
         let mut kept = Vec::new();
         for &number in &manifest.segments {
-            let opened = Segment::open(&manifest::path(folder, number), &options);
+            let opened = Segment::open(&manifest::path(folder, number), &options)
+                .and_then(|segment| disjoint(segment, &state.sealed));
             if let Some(segment) = kept_or_discarded(opened, &mut discarded)? {
                 kept.push(number);
                 state.sealed |= segment.slots();
@@ -491,6 +492,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn is_whole(segment: &Segment) -> Result<(), DenseError> {
     fs_err::metadata(segment.path())?;
     segment.verify_all()
+}
+
+/// Returns the segment if it shares no slot with others: a file that was put in the place of another
+/// is whole, but would have its slots found twice.
+fn disjoint(segment: Segment, others: &SlotSet) -> Result<Segment, DenseError> {
+    if segment.slots().is_disjoint(others) {
+        return Ok(segment);
+    }
+    let shared = segment.slots().intersection_len(others);
+    let reason = format!("{shared} of its slots are in another segment, too");
+    Err(DenseError::Corrupt { file: segment.path().to_owned(), reason })
 }
 
 /// Returns what is whole, and notes what is not.

@@ -24,7 +24,7 @@ use crate::fail;
 
 /// The format of what lies in the folder: the schema and the analysis of texts. An index of another
 /// format is built anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// A segment of which more than this is dead is merged for that reason alone.
 const DEAD_RATIO_MAX: f32 = 0.3;
 

@@ -8,13 +8,13 @@ use super::folder::{Committed, Folder, contain};
 use super::plan::{plan, visible};
 use super::ranking::rank;
 use super::schema::{Fields, PendingPart};
-use super::selection::select;
+use super::selection::{DocumentOf, select};
 use super::snippet::Highlighter;
 use super::tail::{Tail, TailSegment};
 use super::view::View;
 use super::{LexicalError, LexicalOptions, LexicalPart, LexicalQuery, LexicalStatistics, Snippet};
 use crate::cancel::Cancellation;
-use crate::document::{FieldTypes, Filter, Payload, Sequence, Slot, SlotSet};
+use crate::document::{FieldTypes, Filter, FilterError, Payload, Sequence, Slot, SlotSet};
 use crate::fail;
 use crate::vector::Score;
 
@@ -154,7 +154,7 @@ impl LexicalIndex {
     /// Returns the slots that the index holds.
     pub fn slots(&self) -> SlotSet {
         let state = self.state();
-        &state.committed.slots - state.tail.masked() | state.tail.slots()
+        (&state.committed.slots - state.tail.masked()) | state.tail.slots()
     }
 
     /// Returns the fingerprint of every part that the index holds, by slot: what
@@ -270,7 +270,29 @@ impl LexicalIndex {
         fields: &FieldTypes,
         live: &SlotSet,
     ) -> Result<SlotSet, LexicalError> {
+        self.evaluate_with(filter, fields, live, &|_| {
+            let reason = "this filter needs the payloads of documents".to_owned();
+            Err(LexicalError::Filter(FilterError::Malformed(reason)))
+        })
+    }
+
+    /// As [`Self::evaluate`], for filters of all kinds: where terms do not tell whether one and the
+    /// same element satisfies several conditions, or whether a place lies within a circle, the
+    /// documents that may be meant are asked for.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`], and what `document_of` says.
+    pub fn evaluate_with(
+        &self,
+        filter: &Filter,
+        fields: &FieldTypes,
+        live: &SlotSet,
+        document_of: DocumentOf<'_>,
+    ) -> Result<SlotSet, LexicalError> {
         filter.check(fields)?;
+        let live_only = |slot: Slot| {
+            if live.contains(slot.0) { document_of(slot) } else { Ok(None) }
+        };
         let (committed, masked, pending) = {
             let state = self.state();
             let pending: Vec<Arc<PendingPart>> = state.tail.live().cloned().collect();
@@ -280,7 +302,7 @@ impl LexicalIndex {
             let view = View::of_folder(&committed, masked, self.fields)?;
             let mut slots = SlotSet::new();
             for leaf in &view.leaves {
-                slots |= select(leaf, view.fields, filter)?;
+                slots |= select(leaf, view.fields, filter, &live_only)?;
             }
             let is_meant = |part: &&Arc<PendingPart>| filter.matches(&part.payload, &part.document);
             slots.extend(pending.iter().filter(is_meant).map(|part| part.slot.0));

@@ -10,7 +10,8 @@ use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 use crate::document::words::terms;
 use crate::document::{
-    Bound, FILTER_PREFIX_BYTES_MAX, Payload, Range, Scalar, Value, for_each_leaf, parse_datetime,
+    Bound, FILTER_PREFIX_BYTES_MAX, Payload, Range, Scalar, Value, for_each_leaf, for_each_list,
+    parse_datetime,
 };
 
 /// Between path and value; no character of a field name.
@@ -31,6 +32,24 @@ const TIME_DIGITS: usize = 16;
 /// Returns the term of documents whose field holds a value.
 pub(super) fn exists_key(path: &str) -> String {
     format!("{path}{SEPARATOR}e")
+}
+
+/// Returns the term of documents whose field holds null.
+pub(super) fn null_key(path: &str) -> String {
+    format!("{path}{SEPARATOR}z")
+}
+
+/// Returns ranges of terms that together are those of documents whose field holds a list with so many
+/// elements.
+pub(super) fn length_keys(path: &str, range: &Range) -> Vec<RangeInclusive<String>> {
+    keys_within(LENGTHS, path, range)
+}
+
+/// Returns the beginnings of the terms of all values of a field, each value having one of them.
+pub(super) fn all_values_keys(path: &str) -> [String; 4] {
+    let finest = NUMBERS.mark(NUMBERS.digits);
+    ["b".to_owned(), "t".to_owned(), "u".to_owned(), format!("{}{finest}", NUMBERS.tag)]
+        .map(|beginning| format!("{path}{SEPARATOR}{beginning}"))
 }
 
 /// Returns the term of documents whose field holds this value, or nothing if none can.
@@ -56,6 +75,10 @@ pub(super) fn prefix_keys(path: &str, prefix: &str) -> [String; 2] {
 pub(super) fn range_keys(path: &str, range: &Range) -> Vec<RangeInclusive<String>> {
     let Some(bound) = range.lower.as_ref().or(range.upper.as_ref()) else { return Vec::new() };
     let Some((scale, _)) = Scale::of(&bound.value) else { return Vec::new() };
+    keys_within(scale, path, range)
+}
+
+fn keys_within(scale: Scale, path: &str, range: &Range) -> Vec<RangeInclusive<String>> {
     let (Some(lower), Some(upper)) =
         (least_key(range.lower.as_ref()), scale.greatest_key(range.upper.as_ref()))
     else {
@@ -86,6 +109,8 @@ struct Scale {
 }
 
 const NUMBERS: Scale = Scale { tag: 'n', digits: NUMBER_DIGITS };
+/// The lengths of lists are numbers under a tag of their own.
+const LENGTHS: Scale = Scale { tag: 'l', digits: NUMBER_DIGITS };
 const TIMES: Scale = Scale { tag: 'd', digits: TIME_DIGITS };
 
 impl Scale {
@@ -113,9 +138,14 @@ impl Scale {
         std::iter::once(self.digits).chain(coarser)
     }
 
+    /// The letter that tells precisions apart.
+    fn mark(self, precision: usize) -> char {
+        char::from(b'a' + u8::try_from(precision).unwrap_or(u8::MAX - b'a'))
+    }
+
     fn term(self, path: &str, key: u128, precision: usize) -> String {
         let shown = key >> (4 * (self.digits - precision));
-        let mark = char::from(b'a' + u8::try_from(precision).unwrap_or(u8::MAX - b'a'));
+        let mark = self.mark(precision);
         format!("{path}{SEPARATOR}{}{mark}{shown:0precision$x}", self.tag)
     }
 
@@ -199,7 +229,9 @@ impl Tokenizer for KeyTokenizer {
 
     fn token_stream<'a>(&'a mut self, payload: &'a str) -> ListedTokens {
         let mut tokens = Vec::new();
-        for_each_leaf(&parse(payload), &mut |path, value| push_keys(path, value, &mut tokens));
+        let payload = parse(payload);
+        for_each_leaf(&payload, &mut |path, value| push_keys(path, value, &mut tokens));
+        for_each_list(&payload, &mut |path, length| push_length(path, length, &mut tokens));
         tokens.sort_unstable();
         tokens.dedup();
         ListedTokens::new(tokens.into_iter().map(|token| (0, token)).collect())
@@ -233,7 +265,8 @@ fn parse(payload: &str) -> Payload {
 
 fn push_keys(path: &str, value: &Value, keys: &mut Vec<String>) {
     let scalar = match value {
-        Value::Null | Value::Array(_) | Value::Object(_) => return,
+        Value::Null => return keys.push(null_key(path)),
+        Value::Array(_) | Value::Object(_) => return,
         Value::Boolean(value) => Scalar::Boolean(*value),
         Value::Integer(integer) => Scalar::Integer(*integer),
         Value::Float(float) => Scalar::Float(*float),
@@ -249,6 +282,11 @@ fn push_keys(path: &str, value: &Value, keys: &mut Vec<String>) {
     for (end, _) in path.match_indices('.') {
         keys.push(exists_key(&path[..end]));
     }
+}
+
+fn push_length(path: &str, length: usize, keys: &mut Vec<String>) {
+    let key = integer_key(i64::try_from(length).unwrap_or(i64::MAX));
+    keys.extend(LENGTHS.precisions().map(|precision| LENGTHS.term(path, key, precision)));
 }
 
 fn push_scalar(path: &str, scalar: &Scalar, keys: &mut Vec<String>) {

@@ -26,6 +26,7 @@ use std::ops::Range;
 
 pub use error::{LexicalError, QueryError};
 pub use index::LexicalIndex;
+pub use selection::DocumentOf;
 pub use snippet::Highlighter;
 
 use crate::document::{DocumentId, Payload, Slot};

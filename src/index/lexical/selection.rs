@@ -1,6 +1,8 @@
 //! Which documents does a filter mean?
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use tantivy::postings::Postings as _;
@@ -9,19 +11,30 @@ use tantivy::{DocSet as _, TERMINATED};
 
 use super::LexicalError;
 use super::folder::failed;
-use super::keys::{ELEMENT_POSITIONS, exists_key, prefix_keys, range_keys, value_key, word_key};
+use super::keys::{
+    ELEMENT_POSITIONS, all_values_keys, exists_key, length_keys, null_key, prefix_keys, range_keys,
+    value_key, word_key,
+};
 use super::schema::Fields;
 use super::view::Leaf;
 use crate::document::words::{term_groups, terms};
-use crate::document::{Condition, Filter, SlotSet};
+use crate::document::{
+    Bound, Condition, DocumentId, Filter, GeoBox, Payload, Range, Scalar, Slot, SlotSet,
+};
+
+/// Gives the document of a slot, for conditions that no set of terms can answer; none for a slot that
+/// is not live.
+pub type DocumentOf<'a> =
+    &'a dyn Fn(Slot) -> Result<Option<Arc<(DocumentId, Payload)>>, LexicalError>;
 
 /// Returns the slots in the leaf whose documents the filter means.
 pub(super) fn select(
     leaf: &Leaf,
     fields: Fields,
     filter: &Filter,
+    document_of: DocumentOf<'_>,
 ) -> Result<SlotSet, LexicalError> {
-    let selection = Selection { leaf, fields };
+    let selection = Selection { leaf, fields, document_of };
     let documents = selection.documents(filter)?;
     let mut slots: Vec<u32> = documents.iter().filter_map(|document| leaf.slot(document)).collect();
     slots.sort_unstable();
@@ -32,6 +45,7 @@ pub(super) fn select(
 struct Selection<'a> {
     leaf: &'a Leaf,
     fields: Fields,
+    document_of: DocumentOf<'a>,
 }
 
 impl Selection<'_> {
@@ -54,13 +68,123 @@ impl Selection<'_> {
                 }
                 Ok(documents)
             }
+            Filter::AtLeast(least, filters) => {
+                let each = filters.iter().map(|filter| self.documents(filter));
+                self.at_least(*least, each)
+            }
+            Filter::Nested { path, filter: inner } => {
+                let candidates = self.candidates(&inner.below(path))?;
+                self.verified(candidates, filter)
+            }
             Filter::Not(filter) => Ok(self.all() - self.documents(filter)?),
             Filter::Ids(ids) => {
                 let ids = ids.iter().map(|id| id.as_str().to_owned());
                 self.with_any(self.fields.document, ids)
             }
+            Filter::Field { condition: Condition::GeoBox(_) | Condition::GeoRadius(_), .. } => {
+                let candidates = self.candidates(filter)?;
+                self.verified(candidates, filter)
+            }
             Filter::Field { path, condition } => self.satisfying(&path.0, condition),
         }
+    }
+
+    /// Returns documents among which are all that the filter means: where no terms tell whether it
+    /// holds of one and the same element, those of which it holds somewhere.
+    fn candidates(&self, filter: &Filter) -> Result<RoaringBitmap, LexicalError> {
+        match filter {
+            Filter::All(filters) => {
+                let mut documents = self.all();
+                for filter in filters {
+                    documents &= self.candidates(filter)?;
+                }
+                Ok(documents)
+            }
+            Filter::Any(filters) => {
+                let mut documents = RoaringBitmap::new();
+                for filter in filters {
+                    documents |= self.candidates(filter)?;
+                }
+                Ok(documents)
+            }
+            Filter::AtLeast(least, filters) => {
+                let each = filters.iter().map(|filter| self.candidates(filter));
+                self.at_least(*least, each)
+            }
+            // Another element than the one that does not satisfy it may.
+            Filter::Not(_) => Ok(self.all()),
+            Filter::Nested { path, filter } => self.candidates(&filter.below(path)),
+            Filter::Ids(_) => self.documents(filter),
+            Filter::Field { path, condition } => match condition {
+                Condition::GeoBox(area) => self.around(&path.0, area),
+                Condition::GeoRadius(circle) => self.around(&path.0, &circle.bounds()),
+                Condition::Equals(_)
+                | Condition::In(_)
+                | Condition::Except(_)
+                | Condition::Range(_)
+                | Condition::Exists
+                | Condition::Null
+                | Condition::Length(_)
+                | Condition::Text(_)
+                | Condition::Phrase(_)
+                | Condition::Prefix(_) => self.satisfying(&path.0, condition),
+            },
+        }
+    }
+
+    /// Returns those of the documents that the filter means, by their payloads.
+    fn verified(
+        &self,
+        candidates: RoaringBitmap,
+        filter: &Filter,
+    ) -> Result<RoaringBitmap, LexicalError> {
+        let mut documents = RoaringBitmap::new();
+        for candidate in candidates {
+            let Some(slot) = self.leaf.slot(candidate) else { continue };
+            if let Some(document) = (self.document_of)(Slot(slot))?
+                && filter.matches(&document.1, &document.0)
+            {
+                documents.insert(candidate);
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Returns documents with a latitude and a longitude within the box.
+    fn around(&self, path: &str, area: &GeoBox) -> Result<RoaringBitmap, LexicalError> {
+        let degrees = |name: &str, from: f64, to: f64| {
+            let bound = |value| Some(Bound { value: Scalar::Float(value), is_inclusive: true });
+            let range = Range { lower: bound(from), upper: bound(to) };
+            self.within(&range_keys(&format!("{path}.{name}"), &range))
+        };
+        let latitudes = degrees("lat", area.south, area.north)?;
+        let longitudes = if area.west <= area.east {
+            degrees("lon", area.west, area.east)?
+        } else {
+            degrees("lon", area.west, 180.0)? | degrees("lon", -180.0, area.east)?
+        };
+        Ok(latitudes & longitudes)
+    }
+
+    /// Returns the documents that are in at least so many of the sets.
+    fn at_least(
+        &self,
+        least: usize,
+        sets: impl Iterator<Item = Result<RoaringBitmap, LexicalError>>,
+    ) -> Result<RoaringBitmap, LexicalError> {
+        // At place n: the documents in at least n + 1 of the sets so far.
+        let mut levels = vec![RoaringBitmap::new(); least];
+        for set in sets {
+            let set = set?;
+            for level in (1..least).rev() {
+                let risen = &levels[level - 1] & &set;
+                levels[level] |= risen;
+            }
+            if let Some(lowest) = levels.first_mut() {
+                *lowest |= set;
+            }
+        }
+        Ok(levels.pop().unwrap_or_else(|| self.all()))
     }
 
     fn satisfying(&self, path: &str, condition: &Condition) -> Result<RoaringBitmap, LexicalError> {
@@ -70,7 +194,13 @@ impl Selection<'_> {
             Condition::In(values) => {
                 self.with_any(keys, values.iter().filter_map(|value| value_key(path, value)))
             }
+            Condition::Except(values) => self.other_than(path, values),
             Condition::Range(range) => self.within(&range_keys(path, range)),
+            Condition::Null => self.with_any(keys, [null_key(path)]),
+            Condition::Length(range) => self.within(&length_keys(path, range)),
+            // Terms give candidates only, see `documents`.
+            Condition::GeoBox(area) => self.around(path, area),
+            Condition::GeoRadius(circle) => self.around(path, &circle.bounds()),
             Condition::Exists => self.with_any(keys, [exists_key(path)]),
             Condition::Prefix(prefix) => self.beginning(&prefix_keys(path, prefix)),
             Condition::Text(text) => self.with_words(path, &term_groups(text)),
@@ -117,6 +247,24 @@ impl Selection<'_> {
         for beginning in beginnings {
             let is_within = |key: &[u8]| key.starts_with(beginning.as_bytes());
             self.insert_from(beginning, &is_within, &mut documents)?;
+        }
+        Ok(documents)
+    }
+
+    /// The documents whose field holds a value that is none of these.
+    fn other_than(&self, path: &str, values: &[Scalar]) -> Result<RoaringBitmap, LexicalError> {
+        let unwanted: BTreeSet<String> =
+            values.iter().filter_map(|value| value_key(path, value)).collect();
+        let mut documents = RoaringBitmap::new();
+        for beginning in all_values_keys(path) {
+            // Between the unwanted terms lie the others.
+            let mut start = beginning.clone();
+            for term in unwanted.iter().filter(|term| term.starts_with(&beginning)) {
+                self.insert_from(&start, &|key| key < term.as_bytes(), &mut documents)?;
+                start = format!("{term}\0");
+            }
+            let is_within = |key: &[u8]| key.starts_with(beginning.as_bytes());
+            self.insert_from(&start, &is_within, &mut documents)?;
         }
         Ok(documents)
     }

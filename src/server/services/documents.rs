@@ -7,19 +7,25 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::status;
 use super::super::translate::{
-    WireError, at_most, document_id, document_ids, filter, optional_filter, stored_document_to_wire,
+    WireError, at_most, change, cursor, cursor_to_wire, document_id, document_ids, filter,
+    optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
 };
 use super::upsert::upsert;
-use crate::document::DocumentId;
+use crate::collection::StoredDocument;
+use crate::document::{DocumentId, FieldPath, Filter, Value};
+use crate::query::{Direction, OrderBy};
 
 /// The most documents that are read in one request.
 const GET_MAX: usize = 1_000;
-/// The most ids that are deleted in one request.
-const DELETE_MAX: usize = 10_000;
+/// The most ids that are deleted or changed in one request.
+const SELECTED_MAX: usize = 10_000;
 /// The most contents that are compared in one request.
 const COMPARE_MAX: usize = 10_000;
 /// The documents of a page where the request does not say, and the most of one.
 const PAGE: (u32, u32) = (100, 1_000);
+
+/// The values of a facet where the request does not say.
+const FACET_VALUES: usize = 10;
 
 /// Writing and reading documents by id.
 #[derive(Debug)]
@@ -75,24 +81,49 @@ impl Documents for DocumentsService {
         request: Request<wire::DeleteDocumentsRequest>,
     ) -> Result<Response<wire::DeleteDocumentsResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let missing = WireError::Missing("the selection: ids or a filter");
-        let selection = match message.selection.ok_or(missing)? {
-            Selection::Ids(list) => {
-                at_most("ids", list.ids.len(), DELETE_MAX)?;
-                Ok(document_ids(list.ids)?)
-            }
-            Selection::Filter(given) => Err(filter(given)?),
+        let selection = match message.selection {
+            Some(Selection::Ids(list)) => Selected::ids(list)?,
+            Some(Selection::Filter(given)) => Selected::Filter(filter(given)?),
+            None => return Err(WireError::Missing(SELECTION))?,
         };
+        selection.check(message.expected_sequence)?;
+        let terms = terms(message.expected_sequence, None, message.idempotency_key);
         let delete = self.0.answer(&metadata, move |shared, _| {
             let collection = shared.collection(&message.collection)?;
             let deleted = match selection {
-                Ok(ids) => collection.delete(ids),
-                Err(filter) => collection.delete_where(&filter),
+                Selected::Ids(ids) => collection.delete_on(ids, &terms),
+                Selected::Filter(filter) => collection.delete_where(&filter),
             };
             let (deleted, sequence) = deleted.map_err(|error| status::of(&error))?;
             Ok(wire::DeleteDocumentsResponse { deleted, sequence: sequence.0 })
         });
         Ok(Response::new(delete.await?))
+    }
+
+    async fn update(
+        &self,
+        request: Request<wire::UpdateDocumentsRequest>,
+    ) -> Result<Response<wire::UpdateDocumentsResponse>, Status> {
+        use simile_proto::v1::update_documents_request::Selection;
+        let (metadata, _, message) = request.into_parts();
+        let selection = match message.selection {
+            Some(Selection::Ids(list)) => Selected::ids(list)?,
+            Some(Selection::Filter(given)) => Selected::Filter(filter(given)?),
+            None => return Err(WireError::Missing(SELECTION))?,
+        };
+        selection.check(message.expected_sequence)?;
+        let change = change(message.change, message.expires_unix_ms.is_some())?;
+        let (expected, expires) = (message.expected_sequence, message.expires_unix_ms);
+        let terms = terms(expected, expires, message.idempotency_key);
+        let update = self.0.answer(&metadata, move |shared, _| {
+            let collection = shared.collection(&message.collection)?;
+            let updated = match selection {
+                Selected::Ids(ids) => collection.update(ids, change, &terms),
+                Selected::Filter(filter) => collection.update_where(&filter, change, &terms),
+            };
+            updated.map(updated_to_wire).map_err(|error| status::of(&error))
+        });
+        Ok(Response::new(update.await?))
     }
 
     async fn scroll(
@@ -111,21 +142,57 @@ impl Documents for DocumentsService {
             })?;
         }
         let filter = optional_filter(message.filter)?;
-        let after = if message.after.is_empty() { None } else { Some(document_id(message.after)?) };
-        let (with_parts, with_vectors) =
-            (message.with_parts || message.with_vectors, message.with_vectors);
-        let scroll = self.0.answer(&metadata, move |shared, _| {
+        let page = page(message.after, message.order_by, message.sample)?;
+        let with = (message.with_parts || message.with_vectors, message.with_vectors);
+        let limit = limit as usize;
+        let scroll = self.0.answer(&metadata, move |shared, cancel| {
             let collection = shared.collection(&message.collection)?;
-            let (documents, has_more) = collection
-                .scroll(filter.as_ref(), after.as_ref(), limit as usize, with_parts, with_vectors)
-                .map_err(|error| status::of(&error))?;
-            let last = documents.last().map(|document| document.id.to_string());
+            let filter = filter.as_ref();
+            let page = match page {
+                Page::ById(after) => {
+                    collection.scroll(filter, after.as_ref(), limit, with.0, with.1).map(by_id)
+                }
+                Page::Ordered(order, after) => collection
+                    .scroll_ordered(filter, &order, after.as_ref(), limit, with, cancel)
+                    .map(|page| (page.documents, page.next.as_ref().map(cursor_to_wire))),
+                Page::Drawn(seed) => {
+                    // Nobody said which: another one each time.
+                    let seed = seed.unwrap_or_else(|| (shared.options.clock)());
+                    let drawn = collection.draw(filter, seed, limit, with.0, with.1);
+                    drawn.map(|documents| (documents, None))
+                }
+            };
+            let (documents, next_after) = page.map_err(|error| status::of(&error))?;
             Ok(wire::ScrollResponse {
-                next_after: last.filter(|_| has_more).unwrap_or_default(),
+                next_after: next_after.unwrap_or_default(),
                 documents: documents.into_iter().map(stored_document_to_wire).collect(),
             })
         });
         Ok(Response::new(scroll.await?))
+    }
+
+    async fn facet(
+        &self,
+        request: Request<wire::FacetRequest>,
+    ) -> Result<Response<wire::FacetResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        if message.path.is_empty() {
+            return Err(WireError::Missing("the path of the field"))?;
+        }
+        let filter = optional_filter(message.filter)?;
+        let limit = message.limit.map_or(FACET_VALUES, |limit| limit as usize);
+        let facet = self.0.answer(&metadata, move |shared, cancel| {
+            let collection = shared.collection(&message.collection)?;
+            let counted =
+                collection.facet(&FieldPath(message.path), filter.as_ref(), limit, cancel);
+            let counted = counted.map_err(|error| status::of(&error))?;
+            let values = counted.into_iter().map(|counted| wire::FacetValue {
+                value: Some(value_to_wire(counted.value)),
+                documents: counted.documents,
+            });
+            Ok(wire::FacetResponse { values: values.collect() })
+        });
+        Ok(Response::new(facet.await?))
     }
 
     async fn count(
@@ -141,6 +208,76 @@ impl Documents for DocumentsService {
         });
         Ok(Response::new(count.await?))
     }
+}
+
+/// The documents that a mutation is about.
+enum Selected {
+    Ids(Vec<DocumentId>),
+    Filter(Filter),
+}
+
+/// What is missing where there are none.
+const SELECTION: &str = "the selection: ids or a filter";
+
+impl Selected {
+    fn ids(list: wire::DocumentIds) -> Result<Self, WireError> {
+        at_most("ids", list.ids.len(), SELECTED_MAX)?;
+        Ok(Self::Ids(document_ids(list.ids)?))
+    }
+
+    /// A state can be expected of one document only.
+    fn check(&self, expected_sequence: Option<u64>) -> Result<(), Status> {
+        let count = match self {
+            Self::Ids(ids) => ids.len().to_string(),
+            Self::Filter(_) => "a filter".to_owned(),
+        };
+        if expected_sequence.is_none() || count == "1" {
+            return Ok(());
+        }
+        let message = format!("expected_sequence goes with exactly one id, got {count}");
+        Err(Status::invalid_argument(message))
+    }
+}
+
+/// Which documents a page has.
+enum Page {
+    ById(Option<DocumentId>),
+    Ordered(OrderBy, Option<(Value, DocumentId)>),
+    Drawn(Option<u64>),
+}
+
+fn page(
+    after: String,
+    order: Option<wire::OrderBy>,
+    sample: Option<wire::Sample>,
+) -> Result<Page, Status> {
+    let after = Some(after).filter(|after| !after.is_empty());
+    match (order, sample) {
+        (Some(_), Some(_)) => {
+            Err(Status::invalid_argument("a page is ordered or drawn at random, not both"))
+        }
+        (None, None) => Ok(Page::ById(after.map(document_id).transpose()?)),
+        (Some(order), None) => {
+            if order.path.is_empty() {
+                return Err(WireError::Missing("the path that is ordered by").into());
+            }
+            let direction =
+                if order.descending { Direction::Descending } else { Direction::Ascending };
+            let order = OrderBy { path: FieldPath(order.path), direction };
+            Ok(Page::Ordered(order, after.as_deref().map(cursor).transpose()?))
+        }
+        (None, Some(_)) if after.is_some() => {
+            Err(Status::invalid_argument("there is no page after a random one"))
+        }
+        (None, Some(sample)) => Ok(Page::Drawn(sample.seed)),
+    }
+}
+
+fn by_id(
+    (documents, has_more): (Vec<StoredDocument>, bool),
+) -> (Vec<StoredDocument>, Option<String>) {
+    let last = documents.last().map(|document| document.id.to_string());
+    (documents, last.filter(|_| has_more))
 }
 
 fn content_hash(content: wire::ContentHash) -> Result<(DocumentId, [u8; 32]), Status> {

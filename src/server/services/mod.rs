@@ -2,6 +2,7 @@
 //! pool, and translates the answer.
 
 mod admin;
+mod cluster;
 mod collections;
 mod documents;
 mod embedding;
@@ -10,6 +11,7 @@ mod search;
 mod upsert;
 
 pub(super) use admin::AdminService;
+pub(super) use cluster::ClusterService;
 pub(super) use collections::CollectionsService;
 pub(super) use documents::DocumentsService;
 pub(super) use embedding::EmbeddingService;

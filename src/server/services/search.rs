@@ -4,9 +4,12 @@ use tonic::{Request, Response, Status};
 
 use super::super::core::{Core, Shared};
 use super::super::status;
-use super::super::translate::{answer_to_wire, search_request};
+use super::super::translate::{
+    WireError, answer_to_wire, at_most, batch_result_to_wire, document_id, explanation_to_wire,
+    search_request,
+};
 use crate::cancel::Cancellation;
-use crate::query::{Mode, SearchRequest};
+use crate::query::{BATCH_MAX, Mode, SearchRequest};
 
 /// Asking a collection.
 #[derive(Debug)]
@@ -31,9 +34,71 @@ impl Search for SearchService {
         };
         Ok(Response::new(self.0.answer_with_models(&metadata, search).await?))
     }
+
+    async fn search_batch(
+        &self,
+        request: Request<wire::SearchBatchRequest>,
+    ) -> Result<Response<wire::SearchBatchResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        if message.searches.is_empty() {
+            return Err(WireError::Missing("the searches of the batch"))?;
+        }
+        at_most("searches", message.searches.len(), BATCH_MAX)?;
+        let name = message.collection;
+        let read = |search: wire::SearchRequest| {
+            if !search.collection.is_empty() && search.collection != name {
+                let message = format!(
+                    "a batch asks one collection: it names `{name}`, and this search `{}`",
+                    search.collection
+                );
+                return Err(Status::invalid_argument(message));
+            }
+            search_request(search).map_err(Status::from)
+        };
+        let questions: Vec<Result<SearchRequest, Status>> =
+            message.searches.into_iter().map(read).collect();
+        let search = move |shared: &Shared, cancel: &Cancellation| {
+            let collection = shared.collection(&name)?;
+            let good: Vec<SearchRequest> = questions.iter().flatten().cloned().collect();
+            if good.iter().any(embeds) {
+                shared.want_models(&collection)?;
+            }
+            let mut answers = collection.search_all(&good, cancel).into_iter();
+            cancel.check().map_err(status::interrupted)?;
+            let results = questions.iter().filter_map(|question| match question {
+                Ok(_) => {
+                    let answer = answers.next()?.map_err(|error| status::of(&error));
+                    Some(batch_result_to_wire(answer))
+                }
+                Err(refused) => Some(batch_result_to_wire(Err(refused.clone()))),
+            });
+            Ok(wire::SearchBatchResponse { results: results.collect() })
+        };
+        Ok(Response::new(self.0.answer_with_models(&metadata, search).await?))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<wire::ExplainRequest>,
+    ) -> Result<Response<wire::ExplainResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let mut search = message.search.ok_or(WireError::Missing("the search to explain"))?;
+        let collection = std::mem::take(&mut search.collection);
+        let (question, id) = (search_request(search)?, document_id(message.id)?);
+        let explain = move |shared: &Shared, cancel: &Cancellation| {
+            let collection = shared.collection(&collection)?;
+            if embeds(&question) {
+                shared.want_models(&collection)?;
+            }
+            let explanation = collection.explain(&question, &id, cancel);
+            explanation.map(explanation_to_wire).map_err(|error| status::of(&error))
+        };
+        Ok(Response::new(self.0.answer_with_models(&metadata, explain).await?))
+    }
 }
 
-/// Returns whether the question may have to be embedded.
+/// Returns whether the question, or one within it, may have to be embedded.
 fn embeds(question: &SearchRequest) -> bool {
-    question.text.is_some() && question.mode != Mode::Lexical
+    let is_embedded = question.text.is_some() && question.mode != Mode::Lexical;
+    is_embedded || question.prefetch.iter().any(embeds)
 }

@@ -16,11 +16,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::pool::time_allowed;
 use super::super::status;
-use super::super::translate::{item_error_to_wire, item_result_to_wire, source};
+use super::super::translate::{item_error_to_wire, item_result_to_wire, upsert as upsert_of};
 use crate::cancel::{Cancellation, Interrupted};
-use crate::collection::{Collection, JobHandle, JobKind};
+use crate::collection::{Collection, JobHandle, JobKind, Upsert as OneUpsert};
 use crate::error::ErrorKind;
-use crate::ingest::{ItemError, Source};
+use crate::ingest::ItemError;
 
 /// Batches of one stream that are worked on at once: one is embedded while one is committed.
 const BATCHES_MAX: usize = 2;
@@ -43,7 +43,7 @@ type Done = Result<Vec<wire::UpsertResult>, Status>;
 /// Documents that were read together: each is to be stored, or refused already.
 #[derive(Debug, Default)]
 struct Batch {
-    items: Vec<Result<Source, wire::UpsertResult>>,
+    items: Vec<Result<OneUpsert, wire::UpsertResult>>,
     ids: HashSet<String>,
     bytes: usize,
 }
@@ -290,11 +290,11 @@ impl Batch {
             self.items.push(Err(refused(id, ErrorKind::InvalidInput, error)));
             return;
         }
-        match source(document) {
-            Ok(source) => {
-                self.bytes += source.content.bytes();
+        match upsert_of(document) {
+            Ok(upsert) => {
+                self.bytes += upsert.source.content.bytes();
                 self.ids.insert(id);
-                self.items.push(Ok(source));
+                self.items.push(Ok(upsert));
             }
             Err(error) => {
                 let message = status::chain(&error);
@@ -319,18 +319,18 @@ fn repeats(recent: &VecDeque<HashSet<String>>, message: &wire::UpsertRequest) ->
 
 /// Stores a batch; results are in the order of its items.
 fn store(collection: &Collection, batch: Batch, cancel: &Cancellation) -> Done {
-    let mut sources = Vec::with_capacity(batch.items.len());
+    let mut upserts = Vec::with_capacity(batch.items.len());
     let mut results: Vec<Option<wire::UpsertResult>> = Vec::with_capacity(batch.items.len());
     for item in batch.items {
         match item {
-            Ok(source) => {
-                sources.push(source);
+            Ok(upsert) => {
+                upserts.push(upsert);
                 results.push(None);
             }
             Err(refused) => results.push(Some(refused)),
         }
     }
-    let stored = collection.store(sources, cancel).map_err(|error| status::of(&error))?;
+    let stored = collection.store_on(upserts, cancel).map_err(|error| status::of(&error))?;
     let mut stored = stored.into_iter().map(item_result_to_wire);
     Ok(results.into_iter().filter_map(|refused| refused.or_else(|| stored.next())).collect())
 }

@@ -5,10 +5,11 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 use super::WireError;
 use crate::collection::{
     ChunkSettings, CollectionState, Info, JobKind, MemoryUse, NewCollection, NewVector,
-    NewVectorSource, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+    NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
 };
 use crate::document::FieldType;
 use crate::index::dense::Quantisation;
+use crate::index::sparse::SparseStatistics;
 use crate::vector::Metric;
 
 /// Returns what a new collection is to be like; `embedder` is the one that an empty name means, and
@@ -59,6 +60,7 @@ fn new_vector(config: wire::VectorConfig, embedder: &str) -> Result<NewVector, W
         }
         Some(Source::Embedder(name)) => NewVectorSource::Embedder(name),
         Some(Source::Dimension(dimension)) => NewVectorSource::Given(dimension as usize),
+        Some(Source::Sparse(_)) => NewVectorSource::GivenSparse,
         None => return Err(WireError::Missing("the embedder or the dimension of a vector")),
     };
     Ok(NewVector {
@@ -88,7 +90,7 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
             tokens_overlap: settings.chunk.tokens_overlap.map(small),
         }
     });
-    let vectors: HashMap<_, _> = info
+    let mut vectors: HashMap<_, _> = info
         .settings
         .iter()
         .flat_map(|settings| &settings.vectors)
@@ -97,6 +99,10 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
             (name.clone(), vector_info(settings, info.vectors.get(name).copied(), deleted))
         })
         .collect();
+    for (name, settings) in info.settings.iter().flat_map(|settings| &settings.sparse) {
+        let held = info.sparse.get(name).copied().unwrap_or_default();
+        vectors.insert(name.clone(), sparse_info(settings, held));
+    }
     let fields = info.fields.into_iter().map(|(path, types)| {
         let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
         (path, wire::FieldInfo { types })
@@ -133,6 +139,7 @@ pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Merge => "merge",
         JobKind::Verify => "verify",
         JobKind::Repair => "repair",
+        JobKind::Cluster => "cluster",
     }
 }
 
@@ -174,6 +181,25 @@ fn vector_info(
         hnsw_m: u32::try_from(settings.links_max).unwrap_or(u32::MAX),
         hnsw_ef_construction: u32::try_from(settings.ef_construction).unwrap_or(u32::MAX),
         quantisation: quantisation.into(),
+        ..Default::default()
+    }
+}
+
+fn sparse_info(settings: &SparseSettings, held: SparseStatistics) -> wire::VectorInfo {
+    let bound = settings.embedder.clone();
+    let (embedder, fingerprint) =
+        bound.map(|bound| (bound.name, bound.fingerprint)).unwrap_or_default();
+    wire::VectorInfo {
+        embedder,
+        fingerprint,
+        metric: wire::Metric::Dot.into(),
+        indexed: held.vectors.saturating_sub(held.head),
+        head: held.head,
+        segments: u32::try_from(held.chunks).unwrap_or(u32::MAX),
+        sparse: true,
+        entries: held.entries,
+        memory_bytes: held.bytes,
+        ..Default::default()
     }
 }
 
@@ -184,6 +210,9 @@ fn type_name(held: FieldType) -> &'static str {
         FieldType::Float => "float",
         FieldType::Datetime => "datetime",
         FieldType::Keyword => "keyword",
+        FieldType::Null => "null",
+        FieldType::List => "list",
+        FieldType::Geo => "geo",
     }
 }
 

@@ -4,11 +4,12 @@ use simile_proto::v1::document::Content;
 use simile_proto::v1::upsert_result;
 use simile_proto::v1::{self as wire};
 
+use super::terms::terms;
 use super::value::{
     document_id, payload, payload_to_wire, span, span_to_wire, vectors, vectors_to_wire,
 };
 use super::{WireError, at_most};
-use crate::collection::{StoredDocument, StoredPart};
+use crate::collection::{StoredDocument, StoredPart, Upsert};
 use crate::ingest::{
     ItemError, ItemResult, ItemTimings, Outcome, PartSource, Source, SourceContent, Stored,
 };
@@ -17,25 +18,30 @@ use crate::server::status;
 /// The most given parts of one document.
 const PARTS_MAX: usize = 10_000;
 
-/// Returns what is to be stored.
-pub(in crate::server) fn source(document: wire::Document) -> Result<Source, WireError> {
+/// Returns what is to be stored, and on which terms.
+pub(in crate::server) fn upsert(document: wire::Document) -> Result<Upsert, WireError> {
+    let terms =
+        terms(document.expected_sequence, document.expires_unix_ms, document.idempotency_key);
     let id = document_id(document.id)?;
     let content = match document.content.ok_or(WireError::Missing("the document's content"))? {
         Content::Text(text) => SourceContent::Text(text),
         Content::File(file) => {
             SourceContent::File { name: file.name, bytes: file.bytes, media_type: file.media_type }
         }
-        Content::Vectors(given) => SourceContent::Vectors(vectors(given.by_name)?),
+        Content::Vectors(given) => {
+            SourceContent::Vectors(vectors(given.by_name, given.sparse_by_name)?)
+        }
         Content::Parts(list) => {
             at_most("parts of a document", list.parts.len(), PARTS_MAX)?;
             SourceContent::Parts(list.parts.into_iter().map(part).collect::<Result<_, _>>()?)
         }
     };
-    Ok(Source { id, content, payload: payload(document.payload)? })
+    Ok(Upsert { source: Source { id, content, payload: payload(document.payload)? }, terms })
 }
 
 fn part(part: wire::Part) -> Result<PartSource, WireError> {
-    Ok(PartSource { text: part.text, vectors: vectors(part.vectors)?, span: span(part.span)? })
+    let vectors = vectors(part.vectors, part.sparse_vectors)?;
+    Ok(PartSource { text: part.text, vectors, span: span(part.span)? })
 }
 
 /// Returns what became of an item, as it travels.
@@ -65,6 +71,7 @@ fn stored_to_wire(stored: Stored) -> wire::Stored {
         records_unchanged: stored.records_unchanged,
         records_failed: stored.records_failed,
         records_removed: stored.records_removed,
+        repeated: stored.is_repeat,
     }
 }
 
@@ -84,15 +91,15 @@ pub(in crate::server) fn stage(name: &str, duration: Duration) -> wire::StageTim
 
 /// Returns a document as it travels.
 pub(in crate::server) fn stored_document_to_wire(document: StoredDocument) -> wire::StoredDocument {
-    let part = |part: StoredPart| wire::Part {
-        text: part.text,
-        vectors: vectors_to_wire(part.vectors),
-        span: span_to_wire(part.span),
+    let part = |part: StoredPart| {
+        let (vectors, sparse_vectors) = vectors_to_wire(part.vectors);
+        wire::Part { text: part.text, vectors, sparse_vectors, span: span_to_wire(part.span) }
     };
     wire::StoredDocument {
         id: document.id.to_string(),
         payload: payload_to_wire(document.payload),
         sequence: document.sequence.0,
+        expires_unix_ms: document.expires_unix_ms,
         parts: document.parts.into_iter().map(part).collect(),
     }
 }

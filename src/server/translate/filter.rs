@@ -4,8 +4,8 @@ use simile_proto::v1::{self as wire, filter::Kind, value};
 use super::WireError;
 use super::value::document_ids;
 use crate::document::{
-    Bound, Condition, FILTER_DEPTH_MAX, FieldPath, Filter, FilterError, Range, Scalar,
-    parse_datetime,
+    Bound, Condition, FILTER_DEPTH_MAX, FieldPath, Filter, FilterError, GeoBox, GeoPoint,
+    GeoRadius, Range, Scalar, parse_datetime,
 };
 
 /// Returns the filter, if there is one.
@@ -27,12 +27,25 @@ fn nested(given: wire::Filter, depth: usize) -> Result<Filter, WireError> {
     let list = |list: wire::FilterList| -> Result<Vec<Filter>, WireError> {
         list.filters.into_iter().map(|filter| nested(filter, depth + 1)).collect()
     };
-    match given.kind.ok_or_else(|| malformed("one of all, any, not, field and ids is missing"))? {
+    match given.kind.ok_or_else(|| {
+        malformed("one of all, any, not, field, ids, at_least and nested is missing")
+    })? {
         Kind::All(filters) => Ok(Filter::All(list(filters)?)),
         Kind::Any(filters) => Ok(Filter::Any(list(filters)?)),
         Kind::Not(filter) => Ok(Filter::Not(Box::new(nested(*filter, depth + 1)?))),
         Kind::Field(field) => field_condition(field),
         Kind::Ids(ids) => Ok(Filter::Ids(document_ids(ids.ids)?)),
+        Kind::AtLeast(filters) => {
+            let least = filters.count as usize;
+            Ok(Filter::AtLeast(least, list(wire::FilterList { filters: filters.filters })?))
+        }
+        Kind::Nested(inner) => {
+            let filter = inner.filter.ok_or_else(|| {
+                malformed(format!("what the elements of `{}` satisfy is missing", inner.path))
+            })?;
+            let filter = Box::new(nested(*filter, depth + 1)?);
+            Ok(Filter::Nested { path: FieldPath(inner.path), filter })
+        }
     }
 }
 
@@ -53,6 +66,25 @@ fn field_condition(field: wire::FieldCondition) -> Result<Filter, WireError> {
         WireCondition::Text(text) => Condition::Text(text),
         WireCondition::Phrase(text) => Condition::Phrase(text),
         WireCondition::Prefix(text) => Condition::Prefix(text),
+        WireCondition::Except(array) => Condition::Except(
+            array.values.into_iter().map(|value| scalar(value, &path)).collect::<Result<_, _>>()?,
+        ),
+        WireCondition::Null(true) => Condition::Null,
+        WireCondition::Null(false) => {
+            let null = Filter::Field { path, condition: Condition::Null };
+            return Ok(Filter::Not(Box::new(null)));
+        }
+        WireCondition::Length(bounds) => Condition::Length(range(bounds, &path)?),
+        WireCondition::GeoBox(area) => Condition::GeoBox(GeoBox {
+            south: area.south,
+            west: area.west,
+            north: area.north,
+            east: area.east,
+        }),
+        WireCondition::GeoRadius(circle) => Condition::GeoRadius(GeoRadius {
+            center: GeoPoint { latitude: circle.lat, longitude: circle.lon },
+            meters: circle.meters,
+        }),
     };
     Ok(Filter::Field { path, condition })
 }

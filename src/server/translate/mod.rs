@@ -1,22 +1,29 @@
 //! Wire types to those of the domain and back. Whatever comes from outside is checked here or by the
 //! constructors that are called here; nothing behind the server sees a wire type.
 
+mod cluster;
 mod collection;
 mod document;
 mod filter;
+mod question;
 mod search;
+mod terms;
 mod value;
 
+pub(super) use cluster::{cluster_request, clustering_to_wire};
 pub(super) use collection::{collection_to_wire, kind_name, new_collection};
 pub(super) use document::{
-    item_error_to_wire, item_result_to_wire, source, stage, stored_document_to_wire,
+    item_error_to_wire, item_result_to_wire, stage, stored_document_to_wire, upsert,
 };
 pub(super) use filter::{filter, optional_filter};
-pub(super) use search::{answer_to_wire, search_request};
-pub(super) use value::{document_id, document_ids};
+pub(super) use question::search_request;
+pub(super) use search::{answer_to_wire, batch_result_to_wire, explanation_to_wire};
+pub(super) use terms::{change, terms, updated_to_wire};
+pub(super) use value::{cursor, cursor_to_wire, document_id, document_ids, value_to_wire};
 
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::error::{Classified, ErrorKind};
+use crate::query::PlanError;
 use crate::vector::VectorError;
 
 /// Why a message does not mean anything.
@@ -63,6 +70,12 @@ pub(super) enum WireError {
         /// What is wrong.
         source: VectorError,
     },
+    /// A vector in two forms.
+    #[error("vector `{0}` is given as dense and as sparse")]
+    BothForms(String),
+    /// A place in an order that no page before gave.
+    #[error("`after` is no `next_after` of an ordered page")]
+    Cursor,
     /// A span that ends before it starts.
     #[error("a span goes from byte {start} to {end}, expected it to end after it starts")]
     Span {
@@ -80,6 +93,9 @@ pub(super) enum WireError {
     /// A filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A question.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
 }
 
 impl Classified for WireError {
@@ -90,10 +106,13 @@ impl Classified for WireError {
             | Self::OutOfRange { .. }
             | Self::UnknownChoice { .. }
             | Self::Vector { .. }
+            | Self::BothForms(_)
+            | Self::Cursor
             | Self::Span { .. } => ErrorKind::InvalidInput,
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Filter(error) => error.kind(),
+            Self::Plan(error) => error.kind(),
         }
     }
 }

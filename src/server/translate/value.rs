@@ -6,7 +6,7 @@ use super::WireError;
 use crate::document::{
     DocumentId, PAYLOAD_DEPTH_MAX, Payload, PayloadError, Span, Value, check_payload,
 };
-use crate::vector::{DenseVector, VectorError};
+use crate::vector::{DenseVector, SparseVector, Vector, VectorError};
 
 /// Returns the fields as a checked payload.
 pub(in crate::server) fn payload(
@@ -55,7 +55,8 @@ pub(in crate::server) fn payload_to_wire(payload: Payload) -> HashMap<String, wi
     payload.into_iter().map(|(name, value)| (name, value_to_wire(value))).collect()
 }
 
-fn value_to_wire(value: Value) -> wire::Value {
+/// Returns a value as it travels.
+pub(in crate::server) fn value_to_wire(value: Value) -> wire::Value {
     let kind = match value {
         Value::Null => Kind::Null(true),
         Value::Boolean(boolean) => Kind::Boolean(boolean),
@@ -68,6 +69,17 @@ fn value_to_wire(value: Value) -> wire::Value {
         Value::Object(fields) => Kind::Object(wire::Object { fields: payload_to_wire(fields) }),
     };
     wire::Value { kind: Some(kind) }
+}
+
+/// Returns the place in an order that a page before ended at.
+pub(in crate::server) fn cursor(text: &str) -> Result<(Value, DocumentId), WireError> {
+    serde_json::from_str(text).map_err(|_| WireError::Cursor)
+}
+
+/// Returns the place in an order as it travels.
+pub(in crate::server) fn cursor_to_wire(place: &(Value, DocumentId)) -> String {
+    // A scalar and a text, which JSON can always hold.
+    serde_json::to_string(place).unwrap_or_default()
 }
 
 /// Returns the text as a checked id.
@@ -89,24 +101,51 @@ pub(in crate::server) fn dense_vector(
         .map_err(|source: VectorError| WireError::Vector { name: name.to_owned(), source })
 }
 
-/// Returns named vectors, checked.
-pub(in crate::server) fn vectors(
-    vectors: HashMap<String, wire::DenseVector>,
-) -> Result<BTreeMap<String, DenseVector>, WireError> {
-    vectors
-        .into_iter()
-        .map(|(name, vector)| dense_vector(&name, vector).map(|vector| (name, vector)))
-        .collect()
+/// Returns the vector, checked; `name` is for the error.
+pub(in crate::server) fn sparse_vector(
+    name: &str,
+    vector: wire::SparseVector,
+) -> Result<SparseVector, WireError> {
+    SparseVector::new(vector.indices, vector.values)
+        .map_err(|source: VectorError| WireError::Vector { name: name.to_owned(), source })
 }
 
-/// Returns named vectors as they travel.
+/// Returns named vectors, checked.
+pub(in crate::server) fn vectors(
+    dense: HashMap<String, wire::DenseVector>,
+    sparse: HashMap<String, wire::SparseVector>,
+) -> Result<BTreeMap<String, Vector>, WireError> {
+    let mut vectors = BTreeMap::new();
+    for (name, vector) in dense {
+        let vector = dense_vector(&name, vector)?;
+        vectors.insert(name, Vector::from(vector));
+    }
+    for (name, vector) in sparse {
+        let vector = sparse_vector(&name, vector)?;
+        if vectors.insert(name.clone(), Vector::from(vector)).is_some() {
+            return Err(WireError::BothForms(name));
+        }
+    }
+    Ok(vectors)
+}
+
+/// Returns named vectors as they travel: the dense ones, and the sparse ones.
 pub(in crate::server) fn vectors_to_wire(
-    vectors: BTreeMap<String, DenseVector>,
-) -> HashMap<String, wire::DenseVector> {
-    vectors
-        .into_iter()
-        .map(|(name, vector)| (name, wire::DenseVector { components: vector.into_vec() }))
-        .collect()
+    vectors: BTreeMap<String, Vector>,
+) -> (HashMap<String, wire::DenseVector>, HashMap<String, wire::SparseVector>) {
+    let (mut dense, mut sparse) = (HashMap::new(), HashMap::new());
+    for (name, vector) in vectors {
+        match vector {
+            Vector::Dense(vector) => {
+                dense.insert(name, wire::DenseVector { components: vector.into_vec() });
+            }
+            Vector::Sparse(vector) => {
+                let (indices, values) = (vector.indices().to_vec(), vector.values().to_vec());
+                sparse.insert(name, wire::SparseVector { indices, values });
+            }
+        }
+    }
+    (dense, sparse)
 }
 
 /// Returns the span of a part; nothing stands for the whole document.
@@ -178,11 +217,25 @@ mod tests {
     #[test]
     fn a_vector_that_is_none_is_refused_by_name() {
         let wrong = wire::DenseVector { components: vec![1.0, f32::NAN] };
-        let error = vectors(HashMap::from([("image".to_owned(), wrong)])).unwrap_err();
+        let error =
+            vectors(HashMap::from([("image".to_owned(), wrong)]), HashMap::new()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "vector `image`: component 1 is NaN, expected a finite number"
         );
+    }
+
+    #[test]
+    fn a_vector_is_dense_or_sparse_and_comes_back_as_it_was() {
+        let dense = wire::DenseVector { components: vec![1.0, 2.0] };
+        let sparse = wire::SparseVector { indices: vec![3, 9], values: vec![0.5, -1.0] };
+        let dense = HashMap::from([("a".to_owned(), dense)]);
+        let sparse = HashMap::from([("b".to_owned(), sparse)]);
+        let both = vectors(dense.clone(), sparse.clone()).unwrap();
+        assert_eq!(vectors_to_wire(both), (dense.clone(), sparse));
+        let twice = HashMap::from([("a".to_owned(), wire::SparseVector::default())]);
+        let error = vectors(dense, twice).unwrap_err().to_string();
+        assert_eq!(error, "vector `a` is given as dense and as sparse");
     }
 
     #[test]

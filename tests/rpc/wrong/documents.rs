@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use simile_proto::v1::delete_documents_request::Selection;
 use simile_proto::v1::document::Content;
 use simile_proto::v1::value::Kind;
@@ -79,14 +77,14 @@ fn contents() -> Vec<Row> {
     let of_part = |part| parts("b", vec![part]);
     let vectors = |name: &str, components: &[f32]| {
         let by_name = named(name, components);
-        document("b", Content::Vectors(wire::Vectors { by_name }))
+        document("b", Content::Vectors(wire::Vectors { by_name, ..Default::default() }))
     };
     let span = wire::Span { byte_start: 9, byte_end: 3, page: None, heading: None };
     let backward = wire::Part { span: Some(span), ..part("text", &[1.0; 4]) };
     let heading = Some("h".repeat(4_097));
     let span = wire::Span { byte_start: 0, byte_end: 4, page: None, heading };
     let under = wire::Part { span: Some(span), ..part("text", &[1.0; 4]) };
-    let empty = wire::Part { text: " ".to_owned(), vectors: HashMap::new(), span: None };
+    let empty = wire::Part { text: " ".to_owned(), ..wire::Part::default() };
     let nothing = wire::Document { id: "b".to_owned(), ..wire::Document::default() };
     let many = vec![wire::Part { text: "x".to_owned(), ..wire::Part::default() }; 10_001];
     vec![
@@ -161,6 +159,7 @@ fn deletes() -> Vec<Row> {
     let delete = |collection: &str, selection| wire::DeleteDocumentsRequest {
         collection: collection.to_owned(),
         selection,
+        ..Default::default()
     };
     let ids = |id: &str, count| {
         Some(Selection::Ids(wire::DocumentIds { ids: vec![id.to_owned(); count] }))
@@ -176,7 +175,7 @@ fn deletes() -> Vec<Row> {
         row(
             delete("c", Some(Selection::Filter(wire::Filter { kind: None }))),
             WRONG,
-            "one of all, any, not, field and ids is missing",
+            "one of all, any, not, field, ids, at_least and nested is missing",
         ),
     ]
 }

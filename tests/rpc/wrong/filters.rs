@@ -26,7 +26,7 @@ fn everywhere(filter: &wire::Filter, says: &str) -> [Row; 4] {
     };
     let search = wire::SearchRequest { filter: given, ..ask_vector("c", &[1.0, 0.0, 0.0, 0.0]) };
     let selection = Some(Selection::Filter(filter.clone()));
-    let delete = wire::DeleteDocumentsRequest { collection, selection };
+    let delete = wire::DeleteDocumentsRequest { collection, selection, ..Default::default() };
     [
         row("Documents/Count", &count, code, says),
         row("Documents/Scroll", &scroll, code, says),
@@ -47,7 +47,7 @@ fn wrong() -> Vec<(wire::Filter, &'static str)> {
     vec![
         (
             filter(Kind::Any(wire::FilterList { filters: vec![wire::Filter { kind: None }] })),
-            "one of all, any, not, field and ids is missing",
+            "one of all, any, not, field, ids, at_least and nested is missing",
         ),
         (filter(Kind::Field(no_condition)), "field `year` has no condition"),
         (equals("month", integer(1)), "no document has a field `month`; known fields: name, year"),

@@ -4,6 +4,7 @@
 mod collections;
 mod documents;
 mod filters;
+mod model;
 mod others;
 mod search;
 
@@ -43,6 +44,7 @@ fn rows() -> Vec<Row> {
     let mut rows = collections::rows();
     rows.extend(documents::rows());
     rows.extend(filters::rows());
+    rows.extend(model::rows());
     rows.extend(search::rows());
     rows.extend(others::rows());
     rows

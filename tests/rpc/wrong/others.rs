@@ -1,3 +1,4 @@
+use simile_proto::v1::cluster_request::Method;
 use simile_proto::v1::{self as wire};
 use tonic::Code;
 
@@ -21,10 +22,20 @@ pub(super) fn rows() -> Vec<Row> {
         let wrong = Code::InvalidArgument;
         rows.extend([
             row(method, &named("none"), Code::NotFound, "there is no collection `none`"),
-            row(method, &named(""), wrong, "the name of the collection is missing"),
+            row(method, &named(""), wrong, "the name of"),
             row(method, &named("a b"), wrong, "1 to 64 of the letters .. got `a b`"),
         ]);
     }
+    let kmeans = |collection: &str| wire::ClusterRequest {
+        collection: collection.to_owned(),
+        method: Some(Method::Kmeans(wire::KMeansMethod::default())),
+        ..wire::ClusterRequest::default()
+    };
+    let method = "Cluster/Cluster";
+    rows.extend([
+        row(method, &kmeans("none"), Code::NotFound, "there is no collection `none`"),
+        row(method, &kmeans(""), Code::InvalidArgument, "the name of the collection is missing"),
+    ]);
     // Requests without a field are wrong only if they are none.
     for method in ["Collections/List", "Embedding/ListModels", "Jobs/List", "Admin/Info"] {
         let words = "failed to decode Protobuf message";

@@ -15,6 +15,7 @@ use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
 use super::super::Quantisation;
+use super::super::space::{BitSpace, CodeSpace};
 use crate::vector::Metric;
 
 #[cfg(target_endian = "big")]
@@ -154,18 +155,41 @@ impl Footer {
         if self.nodes > self.slots || self.sections.links.len() != self.layers.len() {
             return Err("the counts do not fit each other".to_owned());
         }
+        self.check_form()?;
         self.check_lengths(file_bytes)
+    }
+
+    /// Checks that the rows are as wide as their components need.
+    fn check_form(&self) -> Result<(), String> {
+        let is_projected = self.sections.basis.length > 0;
+        let fits = if is_projected {
+            (1..=self.dimension).contains(&self.components)
+        } else {
+            self.components == self.dimension
+        };
+        if !fits {
+            return Err(format!("{} components of {} remain", self.components, self.dimension));
+        }
+        let expected = match self.form {
+            RowForm::Floats => 0,
+            RowForm::Codes => CodeSpace::width(self.components),
+            RowForm::Bits => BitSpace::width(self.components),
+        };
+        if self.row_bytes == expected {
+            Ok(())
+        } else {
+            Err(format!("a row takes {} bytes, expected {expected}", self.row_bytes))
+        }
     }
 
     fn check_lengths(&self, file_bytes: usize) -> Result<(), String> {
         let sections = &self.sections;
         let basis_rows = if sections.basis.length == 0 { 0 } else { self.components };
-        let row_bytes = if self.form == RowForm::Floats { 0 } else { self.row_bytes };
         let blocks = self.nodes.div_ceil(block_rows(self.dimension));
         let mut expected = vec![
             ("mean", sections.mean, [self.dimension, 4]),
             ("basis", sections.basis, [basis_rows.saturating_mul(self.dimension), 4]),
-            ("rows", sections.rows, [self.nodes, row_bytes]),
+            ("rows", sections.rows, [self.nodes, self.row_bytes]),
             ("slots", sections.slots, [self.slots, 4]),
             ("nodes", sections.nodes, [self.slots, 4]),
             ("first slots", sections.first_slots, [self.nodes, 4]),

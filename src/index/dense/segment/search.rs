@@ -1,6 +1,6 @@
 use super::super::collect::Best;
 use super::super::form::search_keys;
-use super::super::plan::{SearchPlan, search_plan};
+use super::super::plan::{SearchPlan, search_again, search_plan};
 use super::super::space::{
     BitQuery, BitSpace, CodeQuery, CodeSpace, FloatQuery, FloatSpace, Space,
 };
@@ -60,11 +60,13 @@ struct Estimate {
 const DEVIATIONS: f32 = 3.0;
 /// Walking among matches starts at so many of them, spread over the segment, so that matches far
 /// from the query are found, too.
-const SEEDS: usize = 8;
+const SEEDS: usize = 128;
 /// A walk that finds too few matches is repeated with so many times the candidates.
 const WIDER: usize = 4;
 /// So few matches are compared exactly at once.
 const FEW: usize = 48;
+/// Bits say so much less than codes that so many times the candidates are kept.
+const BITS_FACTOR: usize = 3;
 /// How many rows of vectors are asked for ahead of the one that is compared.
 const VECTORS_AHEAD: usize = 3;
 /// How many rows are compared between two looks at the cancellation.
@@ -133,7 +135,10 @@ impl Segment {
         work: &mut Work,
         best: &mut Best,
     ) -> Result<(), DenseError> {
-        let SearchOptions { limit, ef, is_exact } = request.options;
+        let SearchOptions { limit, mut ef, is_exact } = request.options;
+        if self.footer.form == RowForm::Bits {
+            ef = ef.saturating_mul(BITS_FACTOR);
+        }
         let slots = self.footer.slots;
         let matches = match request.share {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
@@ -145,6 +150,9 @@ impl Segment {
             return self.scan(space, query, estimate, request, work, best);
         }
         let mut plan = search_plan(slots, matches, limit, ef);
+        work.candidates.clear();
+        // Not every slot matches, and the walk was not yet repeated for finding too few that do.
+        let mut may_be_rare = matches < slots;
         loop {
             request.cancel.check()?;
             match plan {
@@ -164,6 +172,18 @@ impl Segment {
             }
             work.candidates.clear();
             work.candidates.extend(work.scratch.pool.nearest());
+            if let SearchPlan::Walk { ef: wide } = plan
+                && std::mem::take(&mut may_be_rare)
+                && work.candidates.len() >= wide
+                && let Some(again) = search_again(
+                    wide,
+                    self.matching_among(&work.candidates, request.allowed),
+                    ef.max(limit),
+                )
+            {
+                plan = again;
+                continue;
+            }
             let found = self.rescore(estimate, request, &work.candidates, best)?;
             if found >= limit {
                 return Ok(());
@@ -192,6 +212,13 @@ impl Segment {
         }
     }
 
+    /// Returns how many of the candidates have a first slot that is allowed.
+    fn matching_among(&self, candidates: &[Candidate], allowed: &SlotSet) -> usize {
+        let first_slots = self.numbers(self.footer.sections.first_slots);
+        let slots = candidates.iter().filter_map(|near| first_slots.get(near.node as usize));
+        slots.filter(|&&slot| allowed.contains(slot)).count()
+    }
+
     fn walk_matches<S: Space>(
         &self,
         space: &S,
@@ -200,36 +227,50 @@ impl Segment {
         ef: usize,
         work: &mut Work,
     ) {
-        self.collect_matches(request.allowed, work);
+        let step = self.matches_at_most(request.allowed) / SEEDS;
+        let mut until_seed = step / 2;
         work.matching.begin(self.footer.nodes);
-        for &node in &work.nodes {
+        work.nodes.clear();
+        self.for_each_match(request.allowed, |_, node| {
             work.matching.insert(node);
-        }
+            if until_seed == 0 {
+                work.nodes.push(node);
+                until_seed = step;
+            }
+            until_seed = until_seed.saturating_sub(1);
+        });
         let links = self.links();
         work.entries.clear();
         work.entries.push(descend(space, query, &links, &mut work.scratch));
-        let step = (work.nodes.len() / SEEDS).max(1);
-        work.entries.extend(work.nodes.iter().skip(step / 2).step_by(step).take(SEEDS));
+        // What a walk among all nodes met before this one.
+        let met = work.candidates.iter().map(|near| near.node);
+        work.entries.extend(met.filter(|&node| work.matching.contains(node)));
+        work.entries.extend_from_slice(&work.nodes);
         let stragglers = self.footer.stragglers.iter();
         work.entries.extend(stragglers.filter(|&&node| work.matching.contains(node)));
         let (entries, matching) = (&work.entries, &work.matching);
         walk_matching(space, query, links.layers[0], entries, matching, ef, &mut work.scratch);
     }
 
-    /// Puts the allowed slots of the segment and their nodes into `work`, ascending by slot.
-    fn collect_matches(&self, allowed: &SlotSet, work: &mut Work) {
+    /// Calls with each allowed slot of the segment and its node, ascending by slot.
+    fn for_each_match(&self, allowed: &SlotSet, mut act: impl FnMut(u32, u32)) {
         let (numbers, nodes) = (self.slot_numbers(), self.nodes());
-        work.nodes.clear();
-        work.slots.clear();
         let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return };
-        let mut place = 0;
         let mut iterator = allowed.iter();
         iterator.advance_to(first);
-        for slot in iterator.take_while(|&slot| slot <= last) {
+        let slots = iterator.take_while(|&slot| slot <= last);
+        // Where no slot between the first and the last is missing, its place needs no search.
+        if (last - first) as usize + 1 == numbers.len() {
+            for slot in slots {
+                act(slot, nodes[(slot - first) as usize]);
+            }
+            return;
+        }
+        let mut place = 0;
+        for slot in slots {
             place = gallop(numbers, place, slot);
             if numbers.get(place) == Some(&slot) {
-                work.slots.push(slot);
-                work.nodes.push(nodes[place]);
+                act(slot, nodes[place]);
             }
         }
     }
@@ -244,7 +285,12 @@ impl Segment {
         work: &mut Work,
         best: &mut Best,
     ) -> Result<(), DenseError> {
-        self.collect_matches(request.allowed, work);
+        work.nodes.clear();
+        work.slots.clear();
+        self.for_each_match(request.allowed, |slot, node| {
+            work.slots.push(slot);
+            work.nodes.push(node);
+        });
         let limit = request.options.limit;
         let is_all = request.options.is_exact || work.nodes.len() <= FEW.max(limit);
         if !is_all {

@@ -197,12 +197,12 @@ fn an_index_of_another_format_is_refused_as_corrupt() {
     fixture.index.settle().unwrap();
     let meta = fixture.folder.path().join("meta.json");
     let text = fs_err::read_to_string(&meta).unwrap();
-    assert!(text.contains("\\\"format\\\":2"), "{text}");
-    fs_err::write(&meta, text.replace("\\\"format\\\":2", "\\\"format\\\":3")).unwrap();
+    assert!(text.contains("\\\"format\\\":3"), "{text}");
+    fs_err::write(&meta, text.replace("\\\"format\\\":3", "\\\"format\\\":4")).unwrap();
     let error = LexicalIndex::open(fixture.folder.path(), &LexicalOptions::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the lexical index is damaged: expected format 2, got 3: built by another version"
+        "the lexical index is damaged: expected format 3, got 4: built by another version"
     );
     fixture.sequence += 1;
 }

@@ -12,10 +12,11 @@ use crate::ingest::{Outcome, PartSource, Source, SourceContent};
 use crate::query::SearchRequest;
 use crate::vector::{DenseVector, Metric};
 
+mod cluster;
 mod crash;
 mod damage;
 
-struct NoEmbedders;
+pub(super) struct NoEmbedders;
 
 impl Embedders for NoEmbedders {
     fn get(&self, name: &str) -> Result<EmbedderHandle, EmbedError> {
@@ -53,7 +54,7 @@ fn id(number: u64) -> DocumentId {
 fn source(number: u64, parts: &[f32], group: i64) -> Source {
     let part = |&x: &f32| PartSource {
         text: format!("part of {number} at {x}"),
-        vectors: BTreeMap::from([("v".to_owned(), DenseVector::new(vec![x, 1.0]).unwrap())]),
+        vectors: BTreeMap::from([("v".to_owned(), DenseVector::new(vec![x, 1.0]).unwrap().into())]),
         span: None,
     };
     Source {
@@ -93,7 +94,7 @@ fn check(collection: &Collection, model: &Model, x: f32, context: &str) {
             continue;
         }
         let request = SearchRequest {
-            vectors: BTreeMap::from([("v".into(), DenseVector::new(vec![x, 1.0]).unwrap())]),
+            vectors: BTreeMap::from([("v".into(), DenseVector::new(vec![x, 1.0]).unwrap().into())]),
             filter: filter.map(group_is),
             limit: 5,
             ..SearchRequest::default()

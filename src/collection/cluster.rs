@@ -1,0 +1,389 @@
+use super::engine::damaged;
+use super::error::Error;
+use super::open::Collection;
+use super::records::VECTORS;
+use super::settings::VECTOR_NAME_DEFAULT;
+use super::view::View;
+use crate::cancel::Cancellation;
+use crate::cluster::{
+    ClusterError, EXACT_MAX, Grouped, MapOptions, Method, NeighbourGraph, Points, Summary, Term,
+    Work, distinctive_terms, group, map, silhouette, summarize, trustworthiness,
+};
+use crate::document::words::{Writing, fold, words};
+use crate::document::{DocumentId, Filter, Slot, SlotSet};
+use crate::error::Classified;
+use crate::index::dense::SearchOptions;
+use crate::vector::{Metric, Score};
+
+/// The most components of all vectors that are clustered: 4 GiB.
+const COMPONENTS_MAX: usize = 1 << 30;
+/// The breadth of the search for neighbours, by how many are wanted, and at least.
+const EF_OF_NEIGHBOUR: usize = 4;
+const EF_MIN: usize = 96;
+/// Passages that are looked at for each neighbouring document, where documents have several.
+const PASSAGES_OF_DOCUMENT: usize = 4;
+/// Neighbours that a map is drawn from, and that its trustworthiness is about.
+const MAP_NEIGHBOURS: usize = 15;
+/// How many points are looked at for figures that all points would take long for.
+const FIGURE_SAMPLE: usize = 1_000;
+/// Texts of a cluster that its terms are taken from, and the characters of each.
+const TEXTS_OF_CLUSTER: usize = 64;
+const TEXT_CHARS: usize = 4_000;
+const TERMS_OF_CLUSTER: usize = 6;
+/// The characters of an item's text that are shown.
+const EXCERPT_CHARS: usize = 200;
+
+/// What is to be clustered, and how.
+#[derive(Debug, Clone)]
+pub struct ClusterRequest {
+    /// The vector name; may be left out where there is one, or one of the default name.
+    pub vector: Option<String>,
+    /// Only these documents.
+    pub filter: Option<Filter>,
+    /// The method.
+    pub method: Method,
+    /// Whether each item gets a place on a map.
+    pub with_map: bool,
+    /// Whether each item gets the beginning of its text.
+    pub with_text: bool,
+}
+
+/// What belongs together in a collection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clustering {
+    /// The vector name.
+    pub vector: String,
+    /// The clusters, largest first.
+    pub clusters: Vec<Cluster>,
+    /// The documents: those of the first cluster first, and in it the medoid first and then by their
+    /// distance from it; noise last.
+    pub items: Vec<ClusterItem>,
+    /// How many documents belong to no cluster.
+    pub noise: u64,
+    /// How many documents could not be clustered, since they have no such vector or one of length
+    /// zero.
+    pub left_out: u64,
+    /// The mean silhouette of a sample, if there are two clusters.
+    pub silhouette: Option<f64>,
+    /// How far neighbours are neighbours on the map too, of a sample.
+    pub trustworthiness: Option<f64>,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// How many documents it has.
+    pub size: u64,
+    /// How alike they are, at most 1; see [`Summary::cohesion`].
+    pub cohesion: f64,
+    /// The document to keep, for duplicates.
+    pub keeper: Option<DocumentId>,
+    /// Words that tell it from the other clusters, best first.
+    pub terms: Vec<Term>,
+}
+
+/// A document and its cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterItem {
+    /// The document.
+    pub id: DocumentId,
+    /// The number of its cluster; none for noise.
+    pub cluster: Option<u32>,
+    /// How far it is from the medoid of its cluster (Euclidean, of vectors of length one unless the
+    /// metric is Euclidean); 0 for noise.
+    pub distance: f32,
+    /// How firmly it belongs there, 0 to 1, if the method says so.
+    pub probability: Option<f64>,
+    /// How much it is an outlier, 0 to 1, if the method says so.
+    pub outlier_score: Option<f64>,
+    /// Its place on the map.
+    pub place: Option<[f32; 2]>,
+    /// The beginning of its text.
+    pub text: Option<String>,
+}
+
+/// The vectors of documents, and the first slot of each.
+struct Vectors {
+    points: Points,
+    starts: Vec<u32>,
+    left_out: u64,
+    has_many_parts: bool,
+}
+
+impl Collection {
+    /// Finds what belongs together among documents. The vector of a document of several parts is
+    /// their mean. `progress` is told what is done, and how many of how many steps of it are.
+    ///
+    /// # Errors
+    /// Invalid input for a vector name, filter or method that does not fit, or no vectors; cancelled.
+    pub fn cluster(
+        &self,
+        request: &ClusterRequest,
+        progress: &(dyn Fn(&'static str, usize, usize) + Sync),
+        cancel: &Cancellation,
+    ) -> Result<Clustering, Error> {
+        let work = Work { seed: 0, progress, cancel };
+        let (name, number, metric) = self.clustered_vector(request.vector.as_deref())?;
+        let view = self.view();
+        let allowed = self.allowed(&view, request.filter.as_ref())?;
+        let vectors = self.points(&view, &allowed, number, metric, &work)?;
+        let points = &vectors.points;
+        let mut width = request.method.neighbours(points.count());
+        if request.with_map {
+            width = width.max(MAP_NEIGHBOURS);
+        }
+        let graph = match width {
+            0 => None,
+            _ => Some(self.graph(name, metric, &view, &allowed, &vectors, width, &work)?),
+        };
+        let is_unit = metric != Metric::Euclidean;
+        let found = group(points, graph.as_ref(), &request.method, is_unit, &work)?;
+        let summaries = summarize(points, &found.partition, is_unit, &work)?;
+        let silhouette = silhouette(points, found.partition.labels(), FIGURE_SAMPLE, &work)?;
+        let layout = match &graph {
+            Some(graph) if request.with_map => {
+                Some(map(points, graph, &MapOptions::default(), &work)?)
+            }
+            Some(_) | None => None,
+        };
+        let trustworthiness = match &layout {
+            Some(layout) if points.count() > 2 * MAP_NEIGHBOURS + 1 => {
+                let (k, sample) = (MAP_NEIGHBOURS, FIGURE_SAMPLE);
+                Some(trustworthiness(points, layout, k, sample, &work)?)
+            }
+            Some(_) | None => None,
+        };
+        let terms = self.terms(&vectors, &summaries, &work)?;
+        let place = |row: u32| layout.as_ref().map(|layout| layout.0[row as usize]);
+        let items = self.items(&vectors, &found, &summaries, place, request.with_text, &work)?;
+        let mut clusters = Vec::with_capacity(summaries.len());
+        for (number, (summary, terms)) in summaries.iter().zip(terms).enumerate() {
+            let keeper = found.keepers.as_ref().map(|keepers| keepers[number]);
+            let keeper = keeper.map(|row| self.id_at(vectors.starts[row as usize])).transpose()?;
+            let (size, cohesion) = (summary.members.len() as u64, summary.cohesion);
+            clusters.push(Cluster { size, cohesion, keeper, terms });
+        }
+        cancel.check()?;
+        Ok(Clustering {
+            vector: name.to_owned(),
+            clusters,
+            items,
+            noise: found.partition.noise() as u64,
+            left_out: vectors.left_out,
+            silhouette,
+            trustworthiness,
+        })
+    }
+
+    fn clustered_vector(&self, asked: Option<&str>) -> Result<(&str, u16, Metric), Error> {
+        let vectors = &self.engine.settings.vectors;
+        let only = (vectors.len() == 1).then(|| vectors.keys().next()).flatten();
+        let name = asked.or(only.map(String::as_str)).unwrap_or(VECTOR_NAME_DEFAULT);
+        let found = vectors.get_key_value(name).ok_or_else(|| {
+            let names: Vec<&str> = vectors.keys().map(String::as_str).collect();
+            Error::Settings(format!("there is no vector `{name}`, but {}", names.join(", ")))
+        })?;
+        Ok((found.0, found.1.number, found.1.metric))
+    }
+
+    /// Reads the vectors of the documents, a row each.
+    fn points(
+        &self,
+        view: &View,
+        allowed: &SlotSet,
+        number: u16,
+        metric: Metric,
+        work: &Work<'_>,
+    ) -> Result<Vectors, Error> {
+        let (mut values, mut starts, mut dimension) = (Vec::new(), Vec::<u32>::new(), 0);
+        let mut row = Vec::new();
+        let mut last = None;
+        let mut has_many_parts = false;
+        let mut keep = |row: &mut Vec<f32>, start: Option<u32>| {
+            let has_direction =
+                metric == Metric::Euclidean || row.iter().any(|&value| value != 0.0);
+            if let Some(start) = start.filter(|_| !row.is_empty() && has_direction) {
+                values.extend_from_slice(row);
+                starts.push(start);
+            }
+            row.clear();
+            values.len()
+        };
+        let (mut parts, mut read) = (0.0f32, 0usize);
+        let total = usize::try_from(allowed.len()).unwrap_or(usize::MAX);
+        for record in self.engine.database.range(&VECTORS, (number, 0)..=(number, u32::MAX)) {
+            let ((_, slot), record) = record?;
+            if !allowed.contains(slot) {
+                continue;
+            }
+            if read.is_multiple_of(4_096) {
+                cancelled(work, "reading vectors", read, total)?;
+            }
+            read += 1;
+            let start = Some(view.start_of(Slot(slot)).0);
+            let components = record.components();
+            dimension = components.len();
+            if start == last {
+                // The mean of the parts so far and this one.
+                parts += 1.0;
+                has_many_parts = true;
+                row.iter_mut()
+                    .zip(components)
+                    .for_each(|(mean, value)| *mean += (value - *mean) / parts);
+                continue;
+            }
+            let kept = keep(&mut row, last);
+            if kept + dimension > COMPONENTS_MAX {
+                let (limit, actual) = (COMPONENTS_MAX, kept + dimension);
+                return Err(Error::TooMuch { what: "components to cluster", limit, actual });
+            }
+            (row, last, parts) = (components, start, 1.0);
+        }
+        keep(&mut row, last);
+        let documents = (allowed & &view.starts).len();
+        let left_out = documents.saturating_sub(starts.len() as u64);
+        if starts.is_empty() {
+            return Err(ClusterError::Empty.into());
+        }
+        let mut points = Points::new(values, dimension)?;
+        if metric != Metric::Euclidean {
+            points = points.normalized()?;
+        }
+        Ok(Vectors { points, starts, left_out, has_many_parts })
+    }
+
+    /// Returns the graph of nearest neighbours: exact for few, from the index for many.
+    #[expect(clippy::too_many_arguments, reason = "what the one caller has at hand")]
+    fn graph(
+        &self,
+        name: &str,
+        metric: Metric,
+        view: &View,
+        allowed: &SlotSet,
+        vectors: &Vectors,
+        width: usize,
+        work: &Work<'_>,
+    ) -> Result<NeighbourGraph, Error> {
+        let points = &vectors.points;
+        let index = self.engine.dense.get(name).filter(|_| {
+            // By inner product the index finds long vectors, not near ones.
+            points.count() > EXACT_MAX && metric != Metric::Dot
+        });
+        let Some(index) = index else {
+            return Ok(NeighbourGraph::exact(points, width, work)?);
+        };
+        let times = if vectors.has_many_parts { PASSAGES_OF_DOCUMENT } else { 1 };
+        let search = |row: usize, limit: usize| {
+            let limit = limit * times;
+            let ef = (limit * EF_OF_NEIGHBOUR).max(EF_MIN);
+            let options = SearchOptions { limit, ef, is_exact: false };
+            let hits = index.search(points.row(row), allowed, &options, work.cancel);
+            let hits: Vec<(Slot, Score)> = hits.map_err(|error| ClusterError::Neighbours {
+                row,
+                kind: error.kind(),
+                reason: error.to_string(),
+            })?;
+            let near = |(slot, _): (Slot, Score)| {
+                let start = view.start_of(slot).0;
+                let other = vectors.starts.binary_search(&start).ok()?;
+                Some((u32::try_from(other).ok()?, points.distance(row, other)))
+            };
+            Ok(hits.into_iter().filter_map(near).collect())
+        };
+        Ok(NeighbourGraph::searched(points.count(), width, work, search)?)
+    }
+
+    fn items(
+        &self,
+        vectors: &Vectors,
+        found: &Grouped,
+        summaries: &[Summary],
+        place: impl Fn(u32) -> Option<[f32; 2]>,
+        with_text: bool,
+        work: &Work<'_>,
+    ) -> Result<Vec<ClusterItem>, Error> {
+        let points = &vectors.points;
+        let labels = found.partition.labels();
+        let noise = (0..).zip(labels).filter(|row| row.1.is_none()).map(|row| (row.0, None));
+        let members = summaries.iter().flat_map(|summary| {
+            let medoid = summary.members.first().copied();
+            summary.members.iter().map(move |&row| (row, medoid))
+        });
+        let mut items = Vec::with_capacity(points.count());
+        for (row, medoid) in members.chain(noise) {
+            if items.len().is_multiple_of(4_096) {
+                cancelled(work, "reading documents", items.len(), points.count())?;
+            }
+            let at = row as usize;
+            let start = vectors.starts[at];
+            let text = if with_text { self.text_at(start, EXCERPT_CHARS)? } else { None };
+            items.push(ClusterItem {
+                id: self.id_at(start)?,
+                cluster: labels[at],
+                distance: medoid.map_or(0.0, |medoid| points.distance(at, medoid as usize)),
+                probability: found.probabilities.as_ref().map(|all| all[at]),
+                outlier_score: found.outlier_scores.as_ref().map(|all| all[at]),
+                place: place(row),
+                text,
+            });
+        }
+        Ok(items)
+    }
+
+    /// Returns the words that tell each cluster from the others, from the texts nearest its medoid.
+    fn terms(
+        &self,
+        vectors: &Vectors,
+        summaries: &[Summary],
+        work: &Work<'_>,
+    ) -> Result<Vec<Vec<Term>>, Error> {
+        let mut texts: Vec<(u32, Vec<String>)> = Vec::new();
+        for (number, summary) in (0..).zip(summaries) {
+            cancelled(work, "finding words", number as usize, summaries.len())?;
+            for &row in summary.members.iter().take(TEXTS_OF_CLUSTER) {
+                if let Some(text) = self.text_at(vectors.starts[row as usize], TEXT_CHARS)? {
+                    texts.push((number, terms_of(&text)));
+                }
+            }
+        }
+        let labelled = texts.iter().map(|(number, terms)| (*number, terms.as_slice()));
+        Ok(distinctive_terms(summaries.len(), labelled, TERMS_OF_CLUSTER))
+    }
+
+    fn id_at(&self, start: u32) -> Result<DocumentId, Error> {
+        let body = self.engine.body(Slot(start))?;
+        Ok(body.ok_or_else(|| damaged("body", start, "missing"))?.id)
+    }
+
+    /// Returns the beginning of the text of a document's first part, if it has any.
+    fn text_at(&self, start: u32, chars_max: usize) -> Result<Option<String>, Error> {
+        let part = self.engine.part(Slot(start))?;
+        let text = part.ok_or_else(|| damaged("part", start, "missing"))?.text;
+        let end = text.char_indices().nth(chars_max).map_or(text.len(), |(at, _)| at);
+        Ok((end > 0).then(|| text[..end].to_owned()))
+    }
+}
+
+/// Returns what may stand for a text: its words of three letters and more, and pairs of letters where
+/// words are not told apart.
+fn terms_of(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    for word in words(text) {
+        let folded = fold(word.text);
+        let letters: Vec<char> = folded.chars().collect();
+        match word.writing {
+            Writing::Spaced => {
+                let is_name = letters.len() > 2 && letters.iter().any(|one| one.is_alphabetic());
+                terms.extend(is_name.then_some(folded));
+            }
+            Writing::Unspaced => terms.extend(letters.windows(2).map(|pair| pair.iter().collect())),
+        }
+    }
+    terms
+}
+
+fn cancelled(work: &Work<'_>, what: &'static str, done: usize, total: usize) -> Result<(), Error> {
+    work.cancel.check()?;
+    (work.progress)(what, done, total);
+    Ok(())
+}

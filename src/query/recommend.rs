@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+
+use crate::document::DocumentId;
+use crate::vector::{DenseVector, Score, SparseVector, Vector, VectorError};
+
+/// More like some documents or vectors, and less like others.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recommend {
+    /// What hits are to be like; at least one.
+    pub positive: Vec<Example>,
+    /// What they are not to be like.
+    pub negative: Vec<Example>,
+    /// How the examples are joined.
+    pub strategy: Strategy,
+    /// The vector name in which examples are compared; none: the only one there is.
+    pub vector: Option<String>,
+}
+
+/// An example. A document stands for the vectors of all its parts, and is not among the hits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Example {
+    /// A stored document.
+    Document(DocumentId),
+    /// A vector of its own.
+    Vector(Vector),
+}
+
+/// How examples become a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// One question: the mean of the positive examples, and as far beyond it as that of the negative
+    /// ones lies before it.
+    #[default]
+    Average,
+    /// Each stored vector is compared with every example, see [`best_score`].
+    BestScore,
+}
+
+/// Returns the vector that the average strategy asks for: `p + (p - n)`, where `p` and `n` are the
+/// means of the positive and of the negative examples; `p` alone without negative ones.
+///
+/// # Errors
+/// [`VectorError`] (invalid input) if the examples differ in form or dimension; a dense result may
+/// be of length zero, which is for the caller to refuse.
+pub fn average(positive: &[Vector], negative: &[Vector]) -> Result<Vector, VectorError> {
+    let plus = if negative.is_empty() { 1.0 } else { 2.0 } / positive.len().max(1) as f64;
+    let minus = -1.0 / negative.len().max(1) as f64;
+    let weighted = || {
+        let positive = positive.iter().map(|vector| (vector, plus));
+        positive.chain(negative.iter().map(|vector| (vector, minus)))
+    };
+    match positive.first() {
+        Some(Vector::Dense(first)) => {
+            let mut sum = vec![0.0_f64; first.dimension()];
+            for (vector, weight) in weighted() {
+                let vector = dense(vector)?;
+                vector.require_dimension(sum.len())?;
+                for (sum, &value) in sum.iter_mut().zip(vector.as_slice()) {
+                    *sum += weight * f64::from(value);
+                }
+            }
+            DenseVector::new(sum.into_iter().map(narrow).collect()).map(Vector::from)
+        }
+        Some(Vector::Sparse(_)) => {
+            let mut sum = BTreeMap::<u32, f64>::new();
+            for (vector, weight) in weighted() {
+                let vector = sparse(vector)?;
+                for (&index, &value) in vector.indices().iter().zip(vector.values()) {
+                    *sum.entry(index).or_default() += weight * f64::from(value);
+                }
+            }
+            let (indices, values) =
+                sum.into_iter().map(|(index, sum)| (index, narrow(sum))).unzip();
+            SparseVector::new(indices, values).map(Vector::from)
+        }
+        None => Err(VectorError::Dimension(0)),
+    }
+}
+
+/// Returns the score of something whose best score among the positive examples and among the
+/// negative ones (if there are any) are these: what is nearer to a positive one scores between 0
+/// and 1 by how near, what is nearer to a negative one between -1 and 0 by how far.
+pub fn best_score(positive: Score, negative: Option<Score>) -> Score {
+    match negative {
+        Some(negative) if negative >= positive => Score(-bounded(negative.0)),
+        Some(_) | None => Score(bounded(positive.0)),
+    }
+}
+
+/// Maps all numbers to 0..1 in their order.
+fn bounded(score: f32) -> f32 {
+    let score = f64::from(score);
+    narrow(0.5 + 0.5 * score / (1.0 + score.abs()))
+}
+
+fn dense(vector: &Vector) -> Result<&DenseVector, VectorError> {
+    let (expected, actual) = (crate::vector::Form::Dense, vector.form());
+    vector.as_dense().ok_or(VectorError::FormMismatch { expected, actual })
+}
+
+fn sparse(vector: &Vector) -> Result<&SparseVector, VectorError> {
+    let (expected, actual) = (crate::vector::Form::Sparse, vector.form());
+    vector.as_sparse().ok_or(VectorError::FormMismatch { expected, actual })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a component is single precision")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(components: &[f32]) -> Vector {
+        DenseVector::new(components.to_vec()).unwrap().into()
+    }
+
+    #[test]
+    fn the_average_lies_beyond_the_positive_mean_away_from_the_negative_one() {
+        let positive = [vector(&[1.0, 0.0]), vector(&[3.0, 2.0])];
+        assert_eq!(average(&positive, &[]).unwrap(), vector(&[2.0, 1.0]));
+        let away = average(&positive, &[vector(&[0.0, 1.0])]).unwrap();
+        assert_eq!(away, vector(&[4.0, 1.0]));
+        let sparse = |indices: &[u32], values: &[f32]| -> Vector {
+            SparseVector::new(indices.to_vec(), values.to_vec()).unwrap().into()
+        };
+        let joined = average(&[sparse(&[1, 5], &[1.0, 1.0])], &[sparse(&[5], &[3.0])]).unwrap();
+        assert_eq!(joined, sparse(&[1, 5], &[2.0, -1.0]));
+    }
+
+    #[test]
+    fn examples_that_differ_in_form_or_dimension_are_refused_with_both_sides() {
+        let error = average(&[vector(&[1.0])], &[vector(&[1.0, 2.0])]).unwrap_err();
+        assert_eq!(error.to_string(), "expected dimension 1, got 2");
+        let sparse = Vector::from(SparseVector::default());
+        let error = average(&[vector(&[1.0]), sparse], &[]).unwrap_err();
+        assert_eq!(error.to_string(), "expected a dense vector, got a sparse one");
+    }
+
+    #[test]
+    fn what_is_nearer_to_a_negative_example_stands_below_all_that_is_not() {
+        let score =
+            |positive, negative: Option<f32>| best_score(Score(positive), negative.map(Score));
+        assert!(score(0.9, None) > score(0.5, Some(0.4)));
+        assert!(score(-5.0, Some(-6.0)) > score(100.0, Some(101.0)));
+        assert!(score(0.2, Some(0.3)) > score(0.8, Some(0.9)));
+    }
+}
