@@ -72,7 +72,7 @@ fn recipes(folder: &Path) -> Vec<(&'static str, Recipe)> {
         average: average.clone(),
         ..Default::default()
     };
-    let glove = GloveOptions { dimension: 16, window: 5, ..GloveOptions::default() };
+    let glove = GloveOptions { dimension: 16, window: 5, epochs: 100, ..GloveOptions::default() };
     let topics = TopicOptions { topics: 6, sweeps: 100, ..TopicOptions::default() };
     let paragraphs = ParagraphOptions { dimension: 16, sample: 0.0, ..Default::default() };
     let vectors = folder.join("own/word2vec").join(WORDS_FILE);
