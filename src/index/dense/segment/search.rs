@@ -60,7 +60,7 @@ struct Estimate {
 const DEVIATIONS: f32 = 3.0;
 /// A walk starts at so many of the nearest nodes of the layer above: the one that descending ends at
 /// is often in another part of the graph than the nearest.
-const ENTRIES: usize = 16;
+const ENTRIES: usize = 6;
 /// Walking among matches starts at so many of them, spread over the segment, so that matches far
 /// from the query are found, too.
 const SEEDS: usize = 128;
