@@ -108,7 +108,7 @@ fn a_filter_that_does_not_fit_the_fields_says_why() {
     );
     assert_eq!(
         refused(field("people", Condition::Equals(text("Bo")))),
-        "field `people` holds [], and a comparison with a text does not apply to it"
+        "field `people` holds [List], and a comparison with a text does not apply to it"
     );
     let empty = Range { lower: None, upper: None };
     assert_eq!(
