@@ -122,7 +122,10 @@ impl Engine {
 
     /// Hands everything applied to the operating system. This is not durable yet.
     pub(crate) fn flush(&self) -> Result<(), StorageError> {
-        self.run("flush", |tree| tree.flush()).map(|_bytes| ())
+        let flushed = self.run("flush", |tree| tree.flush()).map(|_bytes| ());
+        flushed.inspect_err(|error| {
+            self.stop_writing(ReadOnlyReason::WriteFailed(described(error)));
+        })
     }
 
     fn run<T>(
