@@ -1,16 +1,20 @@
 //! Our counting methods beside scikit-learn's vectorizers, whose rows `tests/reference/sparse.py`
 //! recorded; each fitted, written, loaded from its folder and asked through the worker.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use simile::cancel::Cancellation;
+use simile::decode::Limits;
+use simile::document::{DocumentId, Payload};
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{
     Catalogue, CatalogueOptions, EmbedError, EmbedderHandle, Lane, Recipe, Role, Training,
     WorkerOptions,
 };
+use simile::ingest::{PrepareContext, Source, SourceContent, TargetForm, VectorTarget, prepare};
 use simile::vector::SparseVector;
 
 const TEXTS: &str = include_str!("fixtures/sparse/texts.json");
@@ -180,6 +184,29 @@ fn letters_find_what_is_misspelt_where_words_do_not() {
     );
     assert!(words <= 2, "{words} of 8 by whole words");
     assert_eq!((found("letters", &tf_idf), found("hashes", &hashed)), (8, 8));
+}
+
+#[test]
+fn texts_for_a_model_that_reads_everything_are_cut_into_passages_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = catalogue(folder.path()).load("hashed-words", &|_, _, _| {}).unwrap();
+    let target = VectorTarget { form: TargetForm::Sparse, embedder: Some(model.clone()) };
+    let context = PrepareContext {
+        vectors: BTreeMap::from([("words".to_owned(), target)]),
+        tokens_max: None,
+        tokens_overlap: None,
+        limits: Limits::default(),
+    };
+    let sentence = "The ferry leaves the harbour at noon and comes back with the tide. ";
+    let source = Source {
+        id: DocumentId::new("long").unwrap(),
+        content: SourceContent::Text(sentence.repeat(200)),
+        payload: Payload::new(),
+    };
+    let prepared = prepare(&[source], &context, &Cancellation::new()).remove(0).unwrap();
+    let parts = &prepared.documents[0].parts;
+    let longest = parts.iter().map(|part| model.tokenizer().token_ranges(&part.text).len()).max();
+    assert!(parts.len() > 5 && longest <= Some(254), "{} parts, {longest:?}", parts.len());
 }
 
 #[test]

@@ -209,25 +209,34 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Re
     result
 }
 
-/// Returns when the process is asked to end: Ctrl-C, or SIGTERM.
-pub(super) async fn stop_signal() {
-    let interrupt = async {
-        // Without a handler Ctrl-C ends the process, which is what is wanted then.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+/// Returns what ends when the process is asked to end: by Ctrl-C, or SIGTERM. It listens from the call
+/// on, so that nothing is missed before it is first awaited.
+#[cfg(unix)]
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    async fn received(signal: std::io::Result<Signal>) {
+        match signal {
             Ok(mut signal) => drop(signal.recv().await),
+            // Without a handler the signal ends the process, which is what is wanted then.
             Err(_) => std::future::pending().await,
         }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+    }
+    let interrupt = signal(SignalKind::interrupt());
+    let terminate = signal(SignalKind::terminate());
+    async {
+        tokio::select! {
+            () = received(interrupt) => {}
+            () = received(terminate) => {}
+        }
+    }
+}
+
+/// Returns what ends when the process is asked to end, by Ctrl-C.
+#[cfg(not(unix))]
+pub(super) async fn stop_signal() {
+    // Without a handler Ctrl-C ends the process, which is what is wanted then.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

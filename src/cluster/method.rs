@@ -14,7 +14,7 @@ const MIN_SAMPLES_DEFAULT_MAX: usize = 64;
 /// The fewest points for each of the clusters that are tried.
 const POINTS_OF_CLUSTER_MIN: usize = 4;
 /// From how many starts k-means takes the best, on sets that are small enough to afford it.
-const STARTS: usize = 4;
+const STARTS: usize = 10;
 
 /// What kind of clusters is looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -32,6 +32,8 @@ pub(super) struct Hdbscan {
     pub(super) min_size: usize,
     pub(super) min_samples: usize,
     pub(super) selection: String,
+    /// Whether the result does not depend on the order of the points.
+    pub(super) is_settled: bool,
     pub(super) labels: Vec<i64>,
     pub(super) probabilities: Vec<f64>,
     pub(super) outlier_scores: Vec<f64>,

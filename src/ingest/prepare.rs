@@ -23,6 +23,9 @@ const DOCUMENT_BYTES_MAX: usize = 56 << 20;
 /// What a part takes beside its text and its vectors: keys, checksums, the heading.
 const PART_OVERHEAD_BYTES: usize = 256;
 
+/// What reads more tokens than this reads all of any passage.
+const TOKENS_READ_MAX: usize = 8_192;
+
 /// A named vector of the collection that is prepared for.
 #[derive(Debug, Clone)]
 pub struct VectorTarget {
@@ -305,16 +308,17 @@ fn cut_text(
             "vector `{name}` has no embedder, so the document has to come as parts with vectors"
         )));
     }
-    // A dense model reads only so many tokens; a sparse one counts whatever it is given.
-    let is_sparse = |target: &&VectorTarget| target.form == TargetForm::Sparse;
-    let mut embedding: Vec<&VectorTarget> =
-        context.vectors.values().filter(|target| target.embedder.is_some()).collect();
-    embedding.sort_by_key(is_sparse);
-    let embedder = embedding.first().and_then(|target| target.embedder.as_ref());
+    // A passage is as long as every model reads. Those that count or average words read whatever they
+    // are given, and say nothing of how long a passage should be.
+    let embedders = context.vectors.values().filter_map(|target| target.embedder.as_ref());
+    let embedder = embedders.min_by_key(|embedder| embedder.specification().tokens_max);
     let usual = ChunkOptions::default();
     let reads = embedder.map_or(usual.tokens_max, |embedder| {
         let special = embedder.tokenizer().special_tokens();
-        embedder.specification().tokens_max.saturating_sub(special)
+        match embedder.specification().tokens_max {
+            most if most > TOKENS_READ_MAX => usual.tokens_max,
+            most => most.saturating_sub(special),
+        }
     });
     let tokens_max = context.tokens_max.unwrap_or(reads);
     let tokens_overlap = context.tokens_overlap.unwrap_or(tokens_max / 8);

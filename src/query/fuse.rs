@@ -281,9 +281,9 @@ mod tests {
         let noise = fuse(&Fusion::default(), &[words.clone(), vectors(0.6, 0.4)]).unwrap();
         assert_eq!(keys(&noise), [1, 2, 3]);
         assert_eq!(noise[2].score, 0.0);
-        let signal = fuse(&Fusion::default(), &[words, vectors(0.6, 0.1)]).unwrap();
+        let signal = fuse(&Fusion::default(), &[words, vectors(0.7, 0.1)]).unwrap();
         assert_eq!(keys(&signal), [2, 1, 3]);
-        assert!((signal[0].score - 0.65).abs() < 1e-6);
+        assert!((signal[0].score - 2.0 / 3.0).abs() < 1e-6);
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn a_collection_is_created_as_asked_listed_by_name_and_deleted_with_all_that_is_
     assert_eq!((shape.dimension, shape.metric()), (8_192, wire::Metric::Dot));
     assert_eq!((shape.hnsw_m, shape.hnsw_ef_construction), (8, 40));
     assert_eq!(shape.quantisation(), wire::Quantisation::None);
-    assert_eq!((colour.hnsw_m, colour.hnsw_ef_construction), (16, 100));
+    assert_eq!((colour.hnsw_m, colour.hnsw_ef_construction), (16, 200));
     assert_eq!(colour.quantisation(), wire::Quantisation::Int8);
     server.create(collection("a", 2));
     let names: Vec<String> = list(&server).into_iter().map(|found| found.name).collect();

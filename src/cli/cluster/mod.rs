@@ -14,6 +14,7 @@ use simile_proto::v1::cluster_response::Kind;
 use simile_proto::v1::{self as wire};
 
 use super::arguments::{Connection, Target};
+use super::collection::documents;
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::filter;
@@ -302,9 +303,9 @@ fn csv(found: &Found) -> Result<String, CliError> {
 fn text(found: &Found) -> String {
     let summary = &found.summary;
     let mut text = format!(
-        "{} clusters of {} documents, {} in none",
+        "{} clusters of {}, {} in none",
         summary.clusters.len(),
-        summary.items,
+        documents(summary.items),
         summary.noise
     );
     if summary.left_out > 0 {
@@ -317,7 +318,7 @@ fn text(found: &Found) -> String {
     let mut items = found.items.iter().peekable();
     for (number, cluster) in (0u32..).zip(&summary.clusters) {
         let terms: Vec<&str> = cluster.terms.iter().map(|term| term.text.as_str()).collect();
-        let title = styled(STRONG, format!("{number}  {} documents", cluster.size));
+        let title = styled(STRONG, format!("{number}  {}", documents(cluster.size)));
         _ = write!(text, "\n\n{title}  cohesion {:.3}  {}", cluster.cohesion, terms.join(", "));
         let mut shown = 0;
         while let Some(item) = items.next_if(|item| item.cluster == Some(number)) {
@@ -377,7 +378,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&text(&found())).to_string();
         let expected = "2 clusters of 4 documents, 1 in none\n\n\
             0  2 documents  cohesion 0.500  sea\n   0.000  a\n   0.250  b  keep\n\n\
-            1  1 documents  cohesion 0.500  bread\n   0.000  c, \"d\"";
+            1  1 document  cohesion 0.500  bread\n   0.000  c, \"d\"";
         assert_eq!(text, expected);
     }
 

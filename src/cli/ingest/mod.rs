@@ -9,6 +9,7 @@ mod tally;
 pub(super) mod walk;
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -22,7 +23,7 @@ use tonic::Code;
 use super::arguments::IngestArguments;
 use super::connection::Session;
 use super::exit::{CliError, Outcome};
-use super::output::{Output, Unit};
+use super::output::{Output, Progress, Unit};
 use super::serve::{self, Setting};
 use super::value;
 use read::{Reader, STDIN};
@@ -86,6 +87,9 @@ async fn run(
     set: HashMap<String, wire::Value>,
     output: &Output,
 ) -> Result<Outcome, CliError> {
+    // One for the whole run: a signal that comes before the exchange, or between two of its rounds,
+    // must not be lost.
+    let stopping = serve::stop_signal();
     let info = session.info().await?;
     let collection = arguments.target.collection.clone();
     ensure_collection(session, &collection, output).await?;
@@ -126,9 +130,11 @@ async fn run(
         // A pipe that nobody writes to is not waited for; the stream ends with its sender.
         reading.abort();
     };
-    let result = exchange(session, sending, news, &end_reading, total, &mut tally, output).await;
+    let progress = output.progress("reading", Unit::Bytes, Some(total));
+    let exchanged = exchange(session, sending, news, stopping, &end_reading, progress, &mut tally);
+    let exchanged = exchanged.await;
     end_reading();
-    let is_stopped = result?;
+    let is_stopped = exchanged?;
     output.answer(|| tally.to_json(is_stopped), || tally.render(is_stopped))?;
     Ok(if is_stopped {
         Outcome::Interrupted
@@ -161,19 +167,17 @@ async fn exchange(
     session: &Session,
     sending: mpsc::Receiver<wire::UpsertRequest>,
     mut news: mpsc::Receiver<News>,
+    stopping: impl Future<Output = ()> + 'static,
     end_reading: &dyn Fn(),
-    total: u64,
+    mut progress: Progress,
     tally: &mut Tally,
-    output: &Output,
 ) -> Result<bool, CliError> {
-    let mut progress = output.progress("reading", Unit::Bytes, Some(total));
     let began = Instant::now();
     let mut results = session.documents().upsert(ReceiverStream::new(sending)).await?.into_inner();
     let mut waiting: HashMap<String, Waiting> = HashMap::new();
     let mut is_reading = true;
     let mut is_stopped = false;
-    // One for all rounds: a signal that comes between two of them must not be lost.
-    let mut stopping = Box::pin(serve::stop_signal());
+    let mut stopping: Pin<Box<dyn Future<Output = ()>>> = Box::pin(stopping);
     loop {
         tokio::select! {
             // A result must not overtake the news that its document was sent.
@@ -183,7 +187,7 @@ async fn exchange(
                     break;
                 }
                 is_stopped = true;
-                stopping.set(serve::stop_signal());
+                stopping = Box::pin(serve::stop_signal());
                 end_reading();
                 progress.note("stopping; what was sent is still stored (Ctrl-C again to leave at once)");
             }

@@ -18,7 +18,8 @@ fn assert_all_near(what: &str, found: &[f64], recorded: &[f64]) {
 fn clusters_are_those_of_scikit_learn_and_outlier_scores_those_of_hdbscan() {
     let cancel = Cancellation::new();
     let work = unwatched(&cancel);
-    assert!(reference().hdbscan.len() >= 12);
+    let settled = reference().hdbscan.iter().filter(|case| case.is_settled).count();
+    assert!(settled >= 12 && reference().hdbscan.len() > settled);
     for case in &reference().hdbscan {
         let (points, _) = set(&case.set);
         let graph = NeighbourGraph::exact(&points, 16, &work).unwrap();
@@ -29,9 +30,16 @@ fn clusters_are_those_of_scikit_learn_and_outlier_scores_those_of_hdbscan() {
         let options = DensityOptions { selection, ..options(case.min_size, case.min_samples) };
         let found = hdbscan(&points, &graph, &options, &work).unwrap();
         let what = format!("{} {options:?}", case.set);
-        assert_same(&what, found.partition.labels(), &labels(&case.labels));
-        assert_all_near(&what, &found.probabilities, &case.probabilities);
-        assert_all_near(&what, &found.outlier_scores, &case.outlier_scores);
+        if case.is_settled {
+            assert_same(&what, found.partition.labels(), &labels(&case.labels));
+            assert_all_near(&what, &found.probabilities, &case.probabilities);
+            assert_all_near(&what, &found.outlier_scores, &case.outlier_scores);
+        } else {
+            let one = |label: &i64| u32::try_from(*label).unwrap_or(999);
+            let recorded: Vec<u32> = case.labels.iter().map(one).collect();
+            let agreement = adjusted_rand(found.partition.labels(), &recorded);
+            assert!(agreement > 0.97, "{what}: {agreement}");
+        }
     }
 }
 

@@ -95,8 +95,8 @@ fn a_filter_that_does_not_fit_the_fields_says_why() {
     let refused = |filter: Filter| filter.check(&fields).unwrap_err().to_string();
     assert_eq!(
         refused(field("titel", Condition::Exists)),
-        "no document has a field `titel`; known fields: at, people.age, people.name, price, \
-         sold, tags, title, year, zh"
+        "no document has a field `titel`; known fields: at, empty, none, people, \
+         people.age, people.name, price, sold, tags, title, year, zh"
     );
     assert_eq!(
         refused(field("year", Condition::Text("x".to_owned()))),
@@ -108,7 +108,7 @@ fn a_filter_that_does_not_fit_the_fields_says_why() {
     );
     assert_eq!(
         refused(field("people", Condition::Equals(text("Bo")))),
-        "field `people` holds [], and a comparison with a text does not apply to it"
+        "field `people` holds [List], and a comparison with a text does not apply to it"
     );
     let empty = Range { lower: None, upper: None };
     assert_eq!(

@@ -117,7 +117,7 @@ impl DenseOptions {
             metric,
             quantisation: Quantisation::default(),
             links_max: 16,
-            ef_construction: 100,
+            ef_construction: 200,
             seal_at: 10_000,
         }
     }

@@ -58,6 +58,9 @@ struct Estimate {
 
 /// How many standard deviations a key is allowed to be off.
 const DEVIATIONS: f32 = 3.0;
+/// A walk starts at so many of the nearest nodes of the layer above: the one that descending ends at
+/// is often in another part of the graph than the nearest.
+const ENTRIES: usize = 6;
 /// Walking among matches starts at so many of them, spread over the segment, so that matches far
 /// from the query are found, too.
 const SEEDS: usize = 128;
@@ -163,6 +166,11 @@ impl Segment {
                     let links = self.links();
                     work.entries.clear();
                     work.entries.push(descend(space, query, &links, &mut work.scratch));
+                    if let Some(&layer) = links.layers.get(1) {
+                        walk(space, query, layer, &work.entries, ENTRIES, &mut work.scratch);
+                        work.entries.clear();
+                        work.entries.extend(work.scratch.pool.nearest().map(|near| near.node));
+                    }
                     work.entries.extend_from_slice(&self.footer.stragglers);
                     walk(space, query, links.layers[0], &work.entries, ef, &mut work.scratch);
                 }
