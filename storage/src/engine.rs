@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long an opening waits for the threads of a handle just dropped to let go of the file.
-const RELEASE_WAIT_MAX: Duration = Duration::from_secs(5);
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// sled, with its panics contained: it asserts, and panics, on what it reads from a damaged file.
 pub(crate) struct Engine {
