@@ -144,8 +144,19 @@ impl Collection {
     /// # Errors
     /// Invalid input for a filter that does not fit; the collection takes no writes.
     pub fn delete_where(&self, filter: &Filter) -> Result<(u64, Sequence), Error> {
-        let ids = self.ids_of(filter)?;
-        self.delete(ids)
+        self.delete_where_on(filter, &Terms::default())
+    }
+
+    /// Removes the documents that the filter means, on terms; as [`Self::delete_on`].
+    ///
+    /// # Errors
+    /// As [`Self::delete_on`] and [`Self::delete_where`].
+    pub fn delete_where_on(
+        &self,
+        filter: &Filter,
+        terms: &Terms,
+    ) -> Result<(u64, Sequence), Error> {
+        self.delete_on(self.ids_of(filter)?, terms)
     }
 
     /// Returns the embedder of a vector, checked to be the one that made the stored vectors.

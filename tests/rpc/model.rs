@@ -425,6 +425,24 @@ fn documents_change_on_terms_and_keep_their_vectors() {
     assert_eq!(stored(&server), (first.0, true));
     assert_eq!(get(&server, "new").payload["stars"], integer(9));
 
+    // The key of a deletion goes for what a filter means, too.
+    let delete = wire::DeleteDocumentsRequest {
+        collection: C.to_owned(),
+        selection: Some(wire::delete_documents_request::Selection::Filter(condition(
+            "stars",
+            Condition::Equals(integer(9)),
+        ))),
+        idempotency_key: Some("request 8".to_owned()),
+        ..Default::default()
+    };
+    let deleted = || server.ask(server.documents().delete(delete.clone())).unwrap().deleted;
+    assert!(deleted() > 0);
+    let again = Plain { id: "new".to_owned(), ..model[0].clone() };
+    server.upsert(C, vec![document(&again)]);
+    ask(&server, update("new", set(9))).unwrap();
+    assert_eq!(deleted(), 0);
+    assert_eq!(get(&server, "new").payload["stars"], integer(9));
+
     // By filter; fields are taken away, and ids that are not stored are named.
     let request = wire::UpdateDocumentsRequest {
         selection: Some(Selection::Filter(starred)),

@@ -92,7 +92,7 @@ impl Documents for DocumentsService {
             let collection = shared.collection(&message.collection)?;
             let deleted = match selection {
                 Selected::Ids(ids) => collection.delete_on(ids, &terms),
-                Selected::Filter(filter) => collection.delete_where(&filter),
+                Selected::Filter(filter) => collection.delete_where_on(&filter, &terms),
             };
             let (deleted, sequence) = deleted.map_err(|error| status::of(&error))?;
             Ok(wire::DeleteDocumentsResponse { deleted, sequence: sequence.0 })
