@@ -8,8 +8,8 @@ const CHANCE_SAMPLE_MIN: usize = 8;
 /// than the second is trusted; between them trust grows evenly. Measured with `all-MiniLM-L6-v2`:
 /// questions in its language stand 0.35 to 0.69 above chance (10th to 90th percentile of cranfield
 /// and `XQuAD` en), those in languages it was not trained on 0.14 to 0.34 (`XQuAD` zh, th, ru). Of
-/// the pairs that were tried on thirteen sets, these keep the joined answer from falling behind the
-/// better leg: see "Retrieval" in `benches/README.md`.
+/// the pairs that were tried, the joined answer falls behind the better leg least with these: see
+/// "Retrieval" in `benches/README.md`.
 const TRUST_FROM: f64 = 0.3;
 const TRUST_FULL: f64 = 0.6;
 
