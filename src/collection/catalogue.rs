@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
+use simile_storage::FileLock;
+
 use super::error::{Error, described};
 use super::jobs::Clock;
 use super::memory::{Budget, MemoryUse};
@@ -130,7 +132,7 @@ pub struct Collections {
     budget: Arc<Budget>,
     embedders: SharedEmbedders,
     entries: RwLock<BTreeMap<String, Entry>>,
-    _lock: fs_err::File,
+    _lock: FileLock,
 }
 
 impl Collections {
@@ -147,10 +149,8 @@ impl Collections {
     ) -> Result<Self, Error> {
         let collections = folder.join(COLLECTIONS);
         fs_err::create_dir_all(&collections)?;
-        let lock = fs_err::File::create(folder.join("lock"))?;
-        if lock.file().try_lock().is_err() {
-            return Err(Error::InUse { folder: folder.to_owned(), holder: String::new() });
-        }
+        let lock = FileLock::try_take(&folder.join("lock"))?
+            .ok_or_else(|| Error::InUse { folder: folder.to_owned(), holder: String::new() })?;
         let mut names = Vec::new();
         for entry in fs_err::read_dir(&collections)? {
             let path = entry?.path();

@@ -1,12 +1,11 @@
 use std::{
-    fs::TryLockError,
     io,
     ops::RangeBounds,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fs_err::{File, OpenOptions};
+use fs_err::File;
 
 use crate::{
     batch::Batch,
@@ -15,6 +14,7 @@ use crate::{
     error::{ReadOnlyReason, StorageError},
     group::Group,
     key::{Key, Leading},
+    lock::FileLock,
     promise::Promise,
     record::Record,
     scan::Scan,
@@ -61,7 +61,7 @@ pub struct Database {
     engine: Engine,
     writer: Mutex<Writer>,
     group: Group,
-    _lock: File,
+    _lock: FileLock,
 }
 
 /// What only the one that writes touches.
@@ -86,7 +86,9 @@ impl Database {
     pub fn open(folder: &Path, options: &Options) -> Result<Self, StorageError> {
         let io = |source| io_error("open", folder, source);
         create_folder(folder).map_err(io)?;
-        let lock = lock(folder)?;
+        let lock = FileLock::try_take(&folder.join(LOCK_FILE))
+            .map_err(|source| io_error("lock", folder, source))?
+            .ok_or_else(|| StorageError::InUse { folder: folder.to_owned() })?;
         remove_unfinished_snapshots(folder).map_err(io)?;
         let engine = Engine::open(folder, options.cache_bytes_max)?;
         let log = File::open(folder.join(LOG_FILE)).map_err(io)?;
@@ -328,21 +330,6 @@ impl Writer {
         let io = |source| io_error("sync", engine.folder(), source);
         self.sync.sync(&self.log).map_err(io)?;
         sync_blobs(engine.folder()).map_err(io)
-    }
-}
-
-fn lock(folder: &Path) -> Result<File, StorageError> {
-    let io = |source| io_error("lock", folder, source);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join(LOCK_FILE))
-        .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StorageError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(io(source)),
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tantivy::columnar::Column;
 use tantivy::directory::MmapDirectory;
-use tantivy::directory::error::{OpenDirectoryError, OpenReadError, OpenWriteError};
+use tantivy::directory::error::{LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::schema::Term;
 use tantivy::{
@@ -27,6 +29,9 @@ use crate::fail;
 const FORMAT: u32 = 3;
 /// A segment of which more than this is dead is merged for that reason alone.
 const DEAD_RATIO_MAX: f32 = 0.3;
+/// How long a new writer waits for the lock of the one before. A child process that is just
+/// starting has a copy of the file, and so of the lock.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// What a commit says of itself. Persisted as JSON in the commit of the engine.
 #[derive(Debug, Serialize, Deserialize)]
@@ -209,10 +214,18 @@ impl Folder {
             .num_merge_threads(1)
             .memory_budget_per_thread(self.memory_bytes_max)
             .build();
-        let writer = self
-            .index
-            .writer_with_options(options)
-            .map_err(|error| failed("open itself for writing", error))?;
+        let deadline = Instant::now() + RELEASE_WAIT_MAX;
+        let writer = loop {
+            match self.index.writer_with_options(options.clone()) {
+                Ok(writer) => break writer,
+                Err(TantivyError::LockFailure(LockError::LockBusy, _))
+                    if Instant::now() < deadline =>
+                {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => return Err(failed("open itself for writing", error)),
+            }
+        };
         let mut policy = LogMergePolicy::default();
         policy.set_del_docs_ratio_before_merge(DEAD_RATIO_MAX);
         writer.set_merge_policy(Box::new(policy));
