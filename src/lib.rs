@@ -14,6 +14,7 @@ pub mod evaluate;
 mod fail;
 pub mod index;
 pub mod ingest;
+pub mod picture;
 pub mod query;
 pub mod server;
 pub mod telemetry;

@@ -11,7 +11,7 @@ use std::path::Path;
 const LAYERS: [&[&str]; 12] = [
     &["error"],
     &["cancel", "fail"],
-    &["vector"],
+    &["vector", "picture"],
     &["document"],
     &["decode", "chunk", "embed", "index"],
     &["ingest", "query", "cluster", "evaluate"],

@@ -158,6 +158,17 @@ fn part_to_json(part: &wire::Part) -> Json {
 
 /// Returns a span for a script.
 pub(super) fn span_to_json(span: &wire::Span) -> Json {
+    if is_media(span) {
+        let area = span.area.as_ref().map(|area| {
+            json!({
+                "left": area.left,
+                "top": area.top,
+                "width": area.width,
+                "height": area.height,
+            })
+        });
+        return json!({ "start_ms": span.start_ms, "end_ms": span.end_ms, "area": area });
+    }
     json!({
         "byte_start": span.byte_start,
         "byte_end": span.byte_end,
@@ -181,9 +192,30 @@ pub(super) fn describe(document: &wire::StoredDocument) -> String {
     text
 }
 
-/// Returns where a passage stands, for a person.
+fn is_media(span: &wire::Span) -> bool {
+    span.start_ms.is_some() || span.area.is_some()
+}
+
+/// Returns a time in a video as `minutes:seconds.tenths`.
+fn clock(milliseconds: u64) -> String {
+    let (minutes, rest) = (milliseconds / 60_000, milliseconds % 60_000);
+    format!("{minutes}:{:02}.{}", rest / 1_000, rest % 1_000 / 100)
+}
+
+/// Returns where a part stands, for a person.
 pub(super) fn place(span: &wire::Span) -> String {
     let mut place = Vec::new();
+    if let (Some(start), Some(end)) = (span.start_ms, span.end_ms) {
+        place.push(format!("{} to {}", clock(start), clock(end)));
+    }
+    if let Some(area) = &span.area {
+        let right = area.left.saturating_add(area.width);
+        let bottom = area.top.saturating_add(area.height);
+        place.push(format!("x {}-{right}, y {}-{bottom}", area.left, area.top));
+    }
+    if is_media(span) {
+        return place.join(", ");
+    }
     if let Some(page) = span.page {
         place.push(format!("page {page}"));
     }

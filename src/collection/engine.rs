@@ -230,7 +230,7 @@ impl Engine {
         let text = if self.settings.has_words { text } else { "" };
         let heading = match span {
             Span::Text { heading: Some(heading), .. } => Some(heading.as_str()),
-            Span::Text { .. } | Span::Whole => title_of(payload),
+            Span::Text { .. } | Span::Media { .. } | Span::Whole => title_of(payload),
         };
         // A title that the text begins with would count twice.
         let heading =

@@ -6,6 +6,7 @@ use simile_storage::{FormatError, Record, Table, decode_payload};
 
 use crate::document::{DocumentId, FieldType, Payload, Span};
 use crate::ingest::Version;
+use crate::picture::Area;
 use crate::vector::{SparseVector, VectorError};
 
 /// document id -> where its newest version is.
@@ -171,7 +172,17 @@ pub(super) struct FileRecord {
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub(super) enum StoredSpan {
     Whole,
-    Text { start: u64, end: u64, page: Option<u32>, heading: Option<String> },
+    Text {
+        start: u64,
+        end: u64,
+        page: Option<u32>,
+        heading: Option<String>,
+    },
+    /// Milliseconds, exclusive at the end; left, top, width, height in pixels.
+    Media {
+        time: Option<(u64, u64)>,
+        area: Option<[u32; 4]>,
+    },
 }
 
 macro_rules! formats {
@@ -318,6 +329,10 @@ impl From<&Span> for StoredSpan {
                 page: *page,
                 heading: heading.clone(),
             },
+            Span::Media { time, area } => Self::Media {
+                time: time.as_ref().map(|time| (time.start, time.end)),
+                area: area.map(|area| [area.left, area.top, area.width, area.height]),
+            },
         }
     }
 }
@@ -329,6 +344,10 @@ impl From<StoredSpan> for Span {
             StoredSpan::Text { start, end, page, heading } => {
                 Self::Text { bytes: start..end, page, heading }
             }
+            StoredSpan::Media { time, area } => Self::Media {
+                time: time.map(|(start, end)| start..end),
+                area: area.map(|[left, top, width, height]| Area { left, top, width, height }),
+            },
         }
     }
 }
@@ -403,6 +422,9 @@ mod tests {
         let span = Span::Text { bytes: 3..9, page: Some(2), heading: Some("A > B".into()) };
         assert_eq!(Span::from(StoredSpan::from(&span)), span);
         assert_eq!(Span::from(StoredSpan::from(&Span::Whole)), Span::Whole);
+        let area = Some(Area { left: 1, top: 2, width: 3, height: 4 });
+        let span = Span::Media { time: Some(5..9), area };
+        assert_eq!(Span::from(StoredSpan::from(&span)), span);
     }
 
     #[test]

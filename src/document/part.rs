@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::picture::Area;
 use crate::vector::Vector;
 
 /// Where in its document a part stands. Persisted; variants may be added at the end.
@@ -18,6 +19,13 @@ pub enum Span {
         page: Option<u32>,
         /// The headings above the passage, outermost first, joined by " > ".
         heading: Option<String>,
+    },
+    /// A stretch of time, an area of the picture, or both: part of a picture, a video or a sound.
+    Media {
+        /// In milliseconds from the start; none for a still picture.
+        time: Option<Range<u64>>,
+        /// Where in the picture; none: all of it.
+        area: Option<Area>,
     },
 }
 

@@ -116,12 +116,23 @@ fn documents_come_back_as_they_were_stored_in_the_order_they_are_asked_for() {
         byte_end: 9,
         page: Some(2),
         heading: Some("Cats > Wild".to_owned()),
+        ..Default::default()
+    };
+    let moment = wire::Span {
+        start_ms: Some(1_500),
+        end_ms: Some(2_000),
+        area: Some(wire::Area { left: 8, top: 0, width: 32, height: 16 }),
+        ..Default::default()
     };
     let mut document = parts(
         "猫/1",
         vec![
             wire::Part { span: Some(span.clone()), ..part("first", &[3.0, 4.0]) },
-            wire::Part { text: "no vector".to_owned(), ..Default::default() },
+            wire::Part {
+                span: Some(moment.clone()),
+                text: "no vector".to_owned(),
+                ..Default::default()
+            },
         ],
     );
     document.payload = fields([
@@ -140,7 +151,7 @@ fn documents_come_back_as_they_were_stored_in_the_order_they_are_asked_for() {
     assert_eq!((parts[0].text.as_str(), parts[0].span.as_ref()), ("first", Some(&span)));
     // Cosine compares directions, so that is what is kept.
     assert_eq!(parts[0].vectors["v"].components, [0.6, 0.8]);
-    assert_eq!((parts[1].text.as_str(), parts[1].span.as_ref()), ("no vector", None));
+    assert_eq!((parts[1].text.as_str(), parts[1].span.as_ref()), ("no vector", Some(&moment)));
     assert!(parts[1].vectors.is_empty());
     assert!(get(&server, &["b"], false)[0].parts[0].vectors.is_empty());
 }

@@ -84,6 +84,25 @@ pub(super) enum WireError {
         /// Its end.
         end: u64,
     },
+    /// A span of time without an end, or one that ends before it starts.
+    #[error("a span goes from {start} ms to {end} ms, expected both ends, the later one last")]
+    SpanOfTime {
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+    },
+    /// A span of two kinds.
+    #[error("a span has a range of text and one of time or picture, expected one of them")]
+    SpanOfBoth,
+    /// An area without a pixel.
+    #[error("a span's area is {width} by {height} pixels, expected at least 1 by 1")]
+    EmptyArea {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
     /// A document id.
     #[error(transparent)]
     Id(#[from] IdError),
@@ -108,7 +127,10 @@ impl Classified for WireError {
             | Self::Vector { .. }
             | Self::BothForms(_)
             | Self::Cursor
-            | Self::Span { .. } => ErrorKind::InvalidInput,
+            | Self::Span { .. }
+            | Self::SpanOfTime { .. }
+            | Self::SpanOfBoth
+            | Self::EmptyArea { .. } => ErrorKind::InvalidInput,
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Filter(error) => error.kind(),

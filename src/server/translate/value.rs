@@ -6,6 +6,7 @@ use super::WireError;
 use crate::document::{
     DocumentId, PAYLOAD_DEPTH_MAX, Payload, PayloadError, Span, Value, check_payload,
 };
+use crate::picture::Area;
 use crate::vector::{DenseVector, SparseVector, Vector, VectorError};
 
 /// Returns the fields as a checked payload.
@@ -151,6 +152,9 @@ pub(in crate::server) fn vectors_to_wire(
 /// Returns the span of a part; nothing stands for the whole document.
 pub(super) fn span(span: Option<wire::Span>) -> Result<Option<Span>, WireError> {
     let Some(span) = span else { return Ok(None) };
+    if span.start_ms.is_some() || span.end_ms.is_some() || span.area.is_some() {
+        return media_span(span).map(Some);
+    }
     if span.byte_end < span.byte_start {
         return Err(WireError::Span { start: span.byte_start, end: span.byte_end });
     }
@@ -161,13 +165,47 @@ pub(super) fn span(span: Option<wire::Span>) -> Result<Option<Span>, WireError> 
     }))
 }
 
+fn media_span(span: wire::Span) -> Result<Span, WireError> {
+    if span.byte_end > 0 || span.page.is_some() || span.heading.is_some() {
+        return Err(WireError::SpanOfBoth);
+    }
+    let time = match (span.start_ms, span.end_ms) {
+        (None, None) => None,
+        (Some(start), Some(end)) if start <= end => Some(start..end),
+        (start, end) => {
+            let (start, end) = (start.unwrap_or_default(), end.unwrap_or_default());
+            return Err(WireError::SpanOfTime { start, end });
+        }
+    };
+    let area = match span.area {
+        None => None,
+        Some(wire::Area { width, height, .. }) if width == 0 || height == 0 => {
+            return Err(WireError::EmptyArea { width, height });
+        }
+        Some(wire::Area { left, top, width, height }) => Some(Area { left, top, width, height }),
+    };
+    Ok(Span::Media { time, area })
+}
+
 /// Returns a span as it travels; the whole document is no span.
 pub(in crate::server) fn span_to_wire(span: Span) -> Option<wire::Span> {
     match span {
         Span::Whole => None,
         Span::Text { bytes, page, heading } => {
-            Some(wire::Span { byte_start: bytes.start, byte_end: bytes.end, page, heading })
+            let (byte_start, byte_end) = (bytes.start, bytes.end);
+            Some(wire::Span { byte_start, byte_end, page, heading, ..wire::Span::default() })
         }
+        Span::Media { time, area } => Some(wire::Span {
+            start_ms: time.as_ref().map(|time| time.start),
+            end_ms: time.as_ref().map(|time| time.end),
+            area: area.map(|Area { left, top, width, height }| wire::Area {
+                left,
+                top,
+                width,
+                height,
+            }),
+            ..wire::Span::default()
+        }),
     }
 }
 

@@ -79,11 +79,20 @@ fn contents() -> Vec<Row> {
         let by_name = named(name, components);
         document("b", Content::Vectors(wire::Vectors { by_name, ..Default::default() }))
     };
-    let span = wire::Span { byte_start: 9, byte_end: 3, page: None, heading: None };
+    let span = wire::Span { byte_start: 9, byte_end: 3, ..Default::default() };
     let backward = wire::Part { span: Some(span), ..part("text", &[1.0; 4]) };
     let heading = Some("h".repeat(4_097));
-    let span = wire::Span { byte_start: 0, byte_end: 4, page: None, heading };
+    let span = wire::Span { byte_end: 4, heading, ..Default::default() };
     let under = wire::Part { span: Some(span), ..part("text", &[1.0; 4]) };
+    let moment = |start_ms, end_ms| {
+        let span = wire::Span { start_ms, end_ms, ..Default::default() };
+        wire::Part { span: Some(span), ..part("text", &[1.0; 4]) }
+    };
+    let span = wire::Span { byte_end: 4, start_ms: Some(1), end_ms: Some(2), ..Default::default() };
+    let both = wire::Part { span: Some(span), ..part("text", &[1.0; 4]) };
+    let area = Some(wire::Area { left: 1, top: 1, width: 0, height: 5 });
+    let span = wire::Span { area, ..Default::default() };
+    let flat = wire::Part { span: Some(span), ..part("text", &[1.0; 4]) };
     let empty = wire::Part { text: " ".to_owned(), ..wire::Part::default() };
     let nothing = wire::Document { id: "b".to_owned(), ..wire::Document::default() };
     let many = vec![wire::Part { text: "x".to_owned(), ..wire::Part::default() }; 10_001];
@@ -105,6 +114,10 @@ fn contents() -> Vec<Row> {
             "the text of a part has at most 49152 bytes, got 49153",
         ),
         upsert(of_part(under), WRONG, "the heading of a part has at most 4096 bytes, got 4097"),
+        upsert(of_part(moment(Some(9), Some(3))), WRONG, "from 9 ms to 3 ms, expected both ends"),
+        upsert(of_part(moment(Some(9), None)), WRONG, "from 9 ms to 0 ms, expected both ends"),
+        upsert(of_part(both), WRONG, "a range of text and one of time or picture, expected one"),
+        upsert(of_part(flat), WRONG, "a span's area is 0 by 5 pixels, expected at least 1 by 1"),
         upsert(of_part(backward), WRONG, "from byte 9 to 3, expected it to end after it starts"),
         upsert(
             text_document("b", "text"),
