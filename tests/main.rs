@@ -13,5 +13,6 @@ mod models;
 #[cfg(unix)]
 mod obtain;
 mod rpc;
+mod small;
 mod sparse;
 mod support;

@@ -14,6 +14,7 @@ use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use super::upkeep::{Activity, deleted as deleted_slots};
 use super::{SharedEmbedders, files};
 use crate::document::{FieldType, Sequence};
+use crate::embed::Modality;
 use crate::fail;
 use crate::index::dense::DenseStatistics;
 use crate::index::sparse::SparseStatistics;
@@ -208,6 +209,10 @@ impl Collections {
         let settings = Settings::decide(new, &|embedder| {
             let handle = self.embedders.get(embedder)?;
             let specification = handle.specification();
+            if specification.modalities == [Modality::Pair] {
+                // It scores pairs, and gives no vectors.
+                specification.require(Modality::Text)?;
+            }
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
                 form: specification.form,
