@@ -13,6 +13,7 @@ mod limits;
 mod messages;
 mod model;
 mod plain;
+mod rerank;
 mod search;
 mod server;
 mod wrong;
