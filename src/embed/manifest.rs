@@ -183,6 +183,7 @@ impl Manifest {
             name: self.name.clone(),
             kind: self.method.kind(),
             fingerprint: self.fingerprint(),
+            modalities: self.method.modalities(),
             form: self.method.form(),
             dimension: self.dimension,
             metric: self.metric,

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::Modality;
+use super::image::{ImageSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use crate::vector::Form;
@@ -28,6 +30,9 @@ pub enum Kind {
     Lda,
     /// The vector that tells the words of a text best.
     Doc2Vec,
+    /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
+    /// value of which is the feature.
+    OnnxImage,
 }
 
 impl Kind {
@@ -44,6 +49,7 @@ impl Kind {
             Self::FastText => "fasttext",
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
+            Self::OnnxImage => "onnx-image",
         }
     }
 }
@@ -120,6 +126,13 @@ pub enum Method {
         words: WordSettings,
         /// How the vector of a text is found.
         paragraphs: ParagraphSettings,
+    },
+    /// See [`Kind::OnnxImage`].
+    OnnxImage {
+        /// How a picture becomes what the network reads.
+        image: ImageSettings,
+        /// Which graph is run, and what of it is taken.
+        network: NetworkSettings,
     },
 }
 
@@ -226,6 +239,24 @@ impl Method {
             Self::FastText { .. } => Kind::FastText,
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
+            Self::OnnxImage { .. } => Kind::OnnxImage,
+        }
+    }
+
+    /// Returns what it reads, at least one.
+    pub fn modalities(&self) -> &'static [Modality] {
+        match self {
+            Self::OnnxImage { .. } => &[Modality::Image],
+            Self::BertText { .. }
+            | Self::OnnxText { .. }
+            | Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => &[Modality::Text],
         }
     }
 
@@ -237,7 +268,8 @@ impl Method {
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
-            | Self::Doc2Vec { .. } => Form::Dense,
+            | Self::Doc2Vec { .. }
+            | Self::OnnxImage { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -248,7 +280,7 @@ impl Method {
     /// Returns whether it runs on ONNX Runtime.
     pub fn needs_runtime(&self) -> bool {
         match self {
-            Self::BertText { .. } | Self::OnnxText { .. } => true,
+            Self::BertText { .. } | Self::OnnxText { .. } | Self::OnnxImage { .. } => true,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -260,7 +292,7 @@ impl Method {
         }
     }
 
-    /// Returns how many tokens of a text it reads, its own special tokens included.
+    /// Returns how many tokens of a text it reads, its own special tokens included; 0 if it reads none.
     pub fn tokens_max(&self) -> usize {
         match self {
             Self::BertText { text } | Self::OnnxText { text, .. } => text.tokens_max,
@@ -272,6 +304,7 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
+            Self::OnnxImage { .. } => 0,
         }
     }
 
@@ -289,6 +322,7 @@ impl Method {
             Self::WordVectors { average, .. } | Self::FastText { average, .. } => average.check(),
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
+            Self::OnnxImage { image, .. } => image.check(),
         }
     }
 
@@ -305,7 +339,8 @@ impl Method {
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
-            | Self::Doc2Vec { .. } => {
+            | Self::Doc2Vec { .. }
+            | Self::OnnxImage { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -7,12 +7,16 @@ mod encoder;
 mod family;
 mod graph;
 mod modern;
+mod network;
 mod pooling;
+mod prune;
+mod reduce;
 mod runtime;
 mod transformer;
 mod weights;
 
 pub(super) use family::describe;
+pub(super) use network::PictureNetwork;
 pub use runtime::{RUNTIME_VERSION, Runtime, RuntimeError, RuntimeSearch};
 pub(super) use transformer::OutputShape;
 pub(super) use transformer::Transformer;

@@ -145,7 +145,7 @@ fn output_shape(session: &Session, name: &str) -> Result<OutputShape, String> {
     }
 }
 
-fn builder(threads: usize) -> Result<SessionBuilder, String> {
+pub(super) fn builder(threads: usize) -> Result<SessionBuilder, String> {
     // An arena keeps its high-water mark, and a memory pattern is kept for each shape it meets.
     let processor = ort::ep::CPU::default().with_arena_allocator(false).build();
     let environment = super::runtime::environment().ok_or("ONNX Runtime is not loaded")?;

@@ -1,10 +1,19 @@
+//! How do many callers share the one thread that owns a model?
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{EmbedError, Embedder, Embedding, Encoded, Role, Specification, Tokenize};
+use super::image::{Pixels, Preprocess};
+use super::{
+    EmbedError, Embedder, Embedding, Encoded, Grid, Modality, Role, Specification, Tokenize,
+};
 use crate::cancel::Cancellation;
+use crate::picture::Picture;
 use crate::vector::Vector;
 
 /// Which queue a request waits in.
@@ -19,24 +28,31 @@ pub enum Lane {
 /// The bounds of a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerOptions {
-    /// The most tokens of a batch, padding included.
+    /// The most tokens of a batch, padding included. A picture counts as [`Pixels::cost`] says.
     pub batch_tokens_max: usize,
     /// How many texts are looked at to sort them by length.
     pub window_texts: usize,
     /// The most texts that wait in a lane.
     pub queue_texts_max: usize,
+    /// The most pictures that wait in a lane; one of 224 x 224 pixels takes 600 KB.
+    pub queue_pictures_max: usize,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { batch_tokens_max: 2_048, window_texts: 512, queue_texts_max: 4_096 }
+        Self {
+            batch_tokens_max: 2_048,
+            window_texts: 512,
+            queue_texts_max: 4_096,
+            queue_pictures_max: 128,
+        }
     }
 }
 
 /// How long the stages of a request took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// Cutting into tokens, on the caller's thread.
+    /// Cutting into tokens, or making pictures ready, on the caller's thread.
     pub tokenize: Duration,
     /// Waiting for the worker and for batches of others.
     pub queued: Duration,
@@ -47,7 +63,7 @@ pub struct Timings {
 /// The vectors of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {
-    /// In the order of the texts.
+    /// In the order of the texts or pictures.
     pub embeddings: Vec<Embedding>,
     /// How long it took.
     pub timings: Timings,
@@ -59,6 +75,8 @@ pub struct Embedded {
 pub struct EmbedderHandle {
     specification: Arc<Specification>,
     tokenizer: Arc<dyn Tokenize>,
+    preprocessor: Option<Arc<dyn Preprocess>>,
+    grid: Option<Grid>,
     queue: Arc<Queue>,
     #[expect(dead_code, reason = "ends the thread when it is dropped")]
     owner: Arc<Owner>,
@@ -80,17 +98,41 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    query: VecDeque<Text>,
-    bulk: VecDeque<Text>,
+    query: VecDeque<Item>,
+    bulk: VecDeque<Item>,
     is_ended: bool,
 }
 
-/// One text of a request.
+/// One text or picture of a request.
 #[derive(Debug)]
-struct Text {
+struct Item {
     request: Arc<Request>,
     place: usize,
-    encoded: Encoded,
+    input: Input,
+}
+
+/// What a model reads, made ready for it.
+#[derive(Debug)]
+enum Input {
+    Text(Encoded),
+    Picture(Pixels),
+}
+
+impl Input {
+    fn modality(&self) -> Modality {
+        match self {
+            Self::Text(_) => Modality::Text,
+            Self::Picture(_) => Modality::Image,
+        }
+    }
+
+    /// What it counts for against the budget of a batch.
+    fn cost(&self) -> usize {
+        match self {
+            Self::Text(encoded) => encoded.ids.len(),
+            Self::Picture(pixels) => pixels.cost(),
+        }
+    }
 }
 
 /// What the caller waits for.
@@ -121,6 +163,8 @@ impl EmbedderHandle {
     ) -> Result<Self, EmbedError> {
         let specification = Arc::new(embedder.specification().clone());
         let tokenizer = embedder.tokenizer();
+        let preprocessor = embedder.preprocessor();
+        let grid = embedder.grid();
         let queue = Arc::new(Queue {
             options,
             state: Mutex::default(),
@@ -132,7 +176,7 @@ impl EmbedderHandle {
             .name(format!("embed-{}", specification.name))
             .spawn(move || serve(embedder, &served))?;
         let owner = Arc::new(Owner(Arc::clone(&queue)));
-        Ok(Self { specification, tokenizer, queue, owner })
+        Ok(Self { specification, tokenizer, preprocessor, grid, queue, owner })
     }
 
     /// Returns what the model is.
@@ -145,11 +189,16 @@ impl EmbedderHandle {
         &self.tokenizer
     }
 
+    /// Returns the feature map that the vectors are, if that is what they are.
+    pub fn grid(&self) -> Option<Grid> {
+        self.grid
+    }
+
     /// Returns the vector of each text, in order; waits for them.
     ///
     /// # Errors
-    /// [`EmbedError`]: overloaded if the query lane is full; cancelled or timed out as the token
-    /// says; internal if the model fails.
+    /// [`EmbedError`]: invalid input if the model reads no texts; overloaded if the query lane is full;
+    /// cancelled or timed out as the token says; internal if the model fails.
     pub fn embed(
         &self,
         texts: &[&str],
@@ -157,35 +206,74 @@ impl EmbedderHandle {
         lane: Lane,
         cancel: &Cancellation,
     ) -> Result<Embedded, EmbedError> {
+        self.specification.require(Modality::Text)?;
         let began = Instant::now();
         let mut encoded = Vec::with_capacity(texts.len());
         for text in texts {
             cancel.check()?;
-            encoded.push(self.tokenizer.encode(text, role)?);
+            encoded.push(Input::Text(self.tokenizer.encode(text, role)?));
         }
-        let tokenized = Instant::now();
-        let request = Arc::new(Request {
-            cancel: cancel.clone(),
-            progress: Mutex::new(Answer {
-                vectors: vec![None; texts.len()],
-                missing: texts.len(),
-                failure: None,
-                started: None,
-                ended: None,
-            }),
-            changed: Condvar::new(),
-        });
-        let waiting: Vec<Text> = encoded
-            .into_iter()
-            .enumerate()
-            .map(|(place, encoded)| Text { request: Arc::clone(&request), place, encoded })
-            .collect();
-        self.enqueue(waiting, lane, cancel)?;
-        let answer = self.wait(&request)?;
-        let started = answer.started.unwrap_or(tokenized);
+        let ready = Instant::now();
+        let request = Request::of(texts.len(), cancel);
+        let items = encoded.into_iter().enumerate();
+        self.enqueue(
+            items.map(|(place, input)| request.item(place, input)).collect(),
+            lane,
+            cancel,
+        )?;
+        self.embedded(&request, ready - began, ready)
+    }
+
+    /// Returns the vector of each picture, in order; waits for them. Those of the bulk are made ready
+    /// while the model works on the ones before them.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: invalid input if the model reads no pictures; overloaded if the query lane is
+    /// full; cancelled or timed out as the token says; internal if the model fails.
+    pub fn embed_pictures(
+        &self,
+        pictures: &[Arc<Picture>],
+        lane: Lane,
+        cancel: &Cancellation,
+    ) -> Result<Embedded, EmbedError> {
+        self.specification.require(Modality::Image)?;
+        let Some(preprocessor) = &self.preprocessor else {
+            let name = self.specification.name.clone();
+            let reason = "it does not say how pictures are made ready".to_owned();
+            return Err(EmbedError::Failed { name, reason });
+        };
+        let request = Request::of(pictures.len(), cancel);
+        let mut took = Duration::ZERO;
+        let mut first = None;
+        let mut items = Vec::new();
+        for (place, picture) in pictures.iter().enumerate() {
+            cancel.check()?;
+            let began = Instant::now();
+            items.push(request.item(place, Input::Picture(preprocessor.preprocess(picture)?)));
+            took += began.elapsed();
+            if lane == Lane::Bulk {
+                first.get_or_insert_with(Instant::now);
+                self.enqueue(std::mem::take(&mut items), lane, cancel)?;
+            }
+        }
+        if lane == Lane::Query {
+            self.enqueue(items, lane, cancel)?;
+        }
+        self.embedded(&request, took, first.unwrap_or_else(Instant::now))
+    }
+
+    /// Waits for what was asked for; it was made ready in `took` and queued at `queued`.
+    fn embedded(
+        &self,
+        request: &Request,
+        took: Duration,
+        queued: Instant,
+    ) -> Result<Embedded, EmbedError> {
+        let answer = self.wait(request)?;
+        let started = answer.started.unwrap_or(queued);
         let timings = Timings {
-            tokenize: tokenized - began,
-            queued: started.saturating_duration_since(tokenized),
+            tokenize: took,
+            queued: started.saturating_duration_since(queued),
             run: answer.ended.unwrap_or(started).saturating_duration_since(started),
         };
         Ok(Embedded { embeddings: answer.vectors.into_iter().flatten().collect(), timings })
@@ -193,25 +281,29 @@ impl EmbedderHandle {
 
     fn enqueue(
         &self,
-        texts: Vec<Text>,
+        items: Vec<Item>,
         lane: Lane,
         cancel: &Cancellation,
     ) -> Result<(), EmbedError> {
-        let most = self.queue.options.queue_texts_max;
+        let most = match items.first().map(|item| item.input.modality()) {
+            None => return Ok(()),
+            Some(Modality::Text) => self.queue.options.queue_texts_max,
+            Some(Modality::Image) => self.queue.options.queue_pictures_max,
+        };
         let mut state = self.queue.lock();
         if lane == Lane::Query {
             let waiting = state.query.len();
-            if waiting > 0 && waiting + texts.len() > most {
+            if waiting > 0 && waiting + items.len() > most {
                 let name = self.specification.name.clone();
                 return Err(EmbedError::QueueFull { name, waiting, most });
             }
-            state.query.extend(texts);
+            state.query.extend(items);
         } else {
             while !state.is_ended && state.bulk.len() >= most {
                 cancel.check()?;
                 state = wait_a_little(&self.queue.drained, state);
             }
-            state.bulk.extend(texts);
+            state.bulk.extend(items);
         }
         if state.is_ended {
             return Err(self.ended());
@@ -224,7 +316,7 @@ impl EmbedderHandle {
     fn wait(&self, request: &Request) -> Result<Answer, EmbedError> {
         let mut answer = request.lock();
         loop {
-            if let Some(reason) = answer.failure.take() {
+            if let Some(reason) = answer.failure.clone() {
                 let name = self.specification.name.clone();
                 return Err(EmbedError::Failed { name, reason });
             }
@@ -263,8 +355,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the next texts, those of one lane only; nothing when the thread is to end.
-    fn take(&self) -> Option<Vec<Text>> {
+    /// Returns what is next, of one lane only; nothing when the thread is to end.
+    fn take(&self) -> Option<Vec<Item>> {
         let mut state = self.lock();
         loop {
             if state.is_ended {
@@ -274,24 +366,47 @@ impl Queue {
             let lane = if state.query.is_empty() { &mut state.bulk } else { &mut state.query };
             if !lane.is_empty() {
                 let count = lane.len().min(window);
-                let texts = lane.drain(..count).collect();
+                let items = lane.drain(..count).collect();
                 drop(state);
                 self.drained.notify_all();
-                return Some(texts);
+                return Some(items);
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn put_back(&self, texts: impl DoubleEndedIterator<Item = Text>) {
+    fn put_back(&self, items: impl DoubleEndedIterator<Item = Item>) {
         let mut state = self.lock();
-        for text in texts.rev() {
-            state.bulk.push_front(text);
+        for item in items.rev() {
+            state.bulk.push_front(item);
         }
     }
 }
 
 impl Request {
+    fn of(inputs: usize, cancel: &Cancellation) -> Arc<Self> {
+        Arc::new(Self {
+            cancel: cancel.clone(),
+            progress: Mutex::new(Answer {
+                vectors: vec![None; inputs],
+                missing: inputs,
+                failure: None,
+                started: None,
+                ended: None,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn item(self: &Arc<Self>, place: usize, input: Input) -> Item {
+        Item { request: Arc::clone(self), place, input }
+    }
+
+    /// Whether nobody waits for the rest of it: it was given up, or has failed.
+    fn is_over(&self) -> bool {
+        self.cancel.is_ended() || self.lock().failure.is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Answer> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -306,12 +421,12 @@ fn wait_a_little<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
 fn serve(mut embedder: impl Embedder, queue: &Queue) {
     // However the thread ends, nobody waits for it any longer.
     let _end = EndOnDrop(queue);
-    while let Some(mut texts) = queue.take() {
-        texts.sort_by_key(|text| text.encoded.ids.len());
-        let mut rest = VecDeque::from(texts);
+    while let Some(mut items) = queue.take() {
+        items.sort_by_key(|item| (item.input.modality(), item.input.cost()));
+        let mut rest = VecDeque::from(items);
         loop {
             // A window may take longer than the deadlines of those in it.
-            rest.retain(|text| !text.request.cancel.is_ended());
+            rest.retain(|item| !item.request.is_over());
             let batch = next_batch(&mut rest, queue.options.batch_tokens_max);
             if batch.is_empty() {
                 break;
@@ -334,12 +449,16 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Takes as many texts, shortest first, as fit the budget when padded to the longest; at least one
-/// if there is one.
-fn next_batch(rest: &mut VecDeque<Text>, tokens_max: usize) -> Vec<Text> {
-    let mut batch = Vec::new();
+/// Takes as many texts, shortest first, as fit the budget when padded to the longest, or as many
+/// pictures; at least one if there is one.
+fn next_batch(rest: &mut VecDeque<Item>, tokens_max: usize) -> Vec<Item> {
+    let mut batch: Vec<Item> = Vec::new();
     while let Some(next) = rest.front() {
-        if !batch.is_empty() && (batch.len() + 1) * next.encoded.ids.len() > tokens_max {
+        let is_full = |first: &Item| {
+            first.input.modality() != next.input.modality()
+                || (batch.len() + 1) * next.input.cost() > tokens_max
+        };
+        if batch.first().is_some_and(is_full) {
             break;
         }
         batch.extend(rest.pop_front());
@@ -347,34 +466,46 @@ fn next_batch(rest: &mut VecDeque<Text>, tokens_max: usize) -> Vec<Text> {
     batch
 }
 
-fn run(embedder: &mut impl Embedder, batch: Vec<Text>) {
+fn run(embedder: &mut impl Embedder, batch: Vec<Item>) {
     let started = Instant::now();
-    let encoded: Vec<&Encoded> = batch.iter().map(|text| &text.encoded).collect();
-    let vectors = embedder.run(&encoded);
+    let (mut texts, mut pictures) = (Vec::new(), Vec::new());
+    for item in &batch {
+        match &item.input {
+            Input::Text(encoded) => texts.push(encoded),
+            Input::Picture(pixels) => pictures.push(pixels),
+        }
+    }
+    // A batch is of one modality.
+    let vectors =
+        if texts.is_empty() { embedder.run_pictures(&pictures) } else { embedder.run(&texts) };
     let ended = Instant::now();
     match vectors {
         Ok(vectors) => {
-            for (text, vector) in batch.into_iter().zip(vectors) {
-                answer(text, vector, started, ended);
+            for (item, vector) in batch.into_iter().zip(vectors) {
+                answer(item, vector, started, ended);
             }
         }
         Err(error) => {
             let reason = error.to_string();
-            for text in batch {
-                text.request.lock().failure = Some(reason.clone());
-                text.request.changed.notify_all();
+            for item in batch {
+                item.request.lock().failure = Some(reason.clone());
+                item.request.changed.notify_all();
             }
         }
     }
 }
 
-fn answer(text: Text, vector: Option<Vector>, started: Instant, ended: Instant) {
-    let tokens = u32::try_from(text.encoded.ids.len()).unwrap_or(u32::MAX);
-    let embedding = Embedding { vector, tokens, truncated: text.encoded.truncated };
-    let mut answer = text.request.lock();
+fn answer(item: Item, vector: Option<Vector>, started: Instant, ended: Instant) {
+    let (tokens, truncated) = match &item.input {
+        Input::Text(encoded) => (encoded.ids.len(), encoded.truncated),
+        Input::Picture(_) => (0, false),
+    };
+    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+    let embedding = Embedding { vector, tokens, truncated };
+    let mut answer = item.request.lock();
     answer.started.get_or_insert(started);
     answer.ended = Some(ended);
-    if let Some(place) = answer.vectors.get_mut(text.place)
+    if let Some(place) = answer.vectors.get_mut(item.place)
         && place.replace(embedding).is_none()
     {
         answer.missing -= 1;
@@ -382,129 +513,6 @@ fn answer(text: Text, vector: Option<Vector>, started: Instant, ended: Instant) 
     let is_done = answer.missing == 0;
     drop(answer);
     if is_done {
-        text.request.changed.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ops::Range;
-    use std::sync::mpsc;
-
-    use super::*;
-    use crate::cancel::Interrupted;
-    use crate::embed::{Manifest, catalogue};
-    use crate::vector::DenseVector;
-
-    /// Tells the length of the first text of each batch, and goes on when it is let.
-    #[derive(Debug)]
-    struct Gated {
-        specification: Specification,
-        begun: mpsc::Sender<usize>,
-        gate: mpsc::Receiver<()>,
-    }
-
-    /// A token for each byte.
-    #[derive(Debug)]
-    struct Bytes;
-
-    impl Tokenize for Bytes {
-        fn encode(&self, text: &str, _: Role) -> Result<Encoded, EmbedError> {
-            Ok(Encoded { ids: vec![1; text.len()], truncated: false })
-        }
-
-        fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
-            (0..text.len()).map(|start| start..start + 1).collect()
-        }
-
-        fn special_tokens(&self) -> usize {
-            0
-        }
-    }
-
-    impl Embedder for Gated {
-        fn specification(&self) -> &Specification {
-            &self.specification
-        }
-
-        fn tokenizer(&self) -> Arc<dyn Tokenize> {
-            Arc::new(Bytes)
-        }
-
-        fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
-            self.begun.send(batch[0].ids.len()).unwrap();
-            self.gate.recv().unwrap();
-            batch.iter().map(|_| Ok(Some(DenseVector::new(vec![1.0])?.into()))).collect()
-        }
-    }
-
-    /// Returns a worker that runs batches of one text, what tells of them, and what lets them end.
-    fn worker() -> (EmbedderHandle, mpsc::Receiver<usize>, mpsc::Sender<()>) {
-        let manifest = Manifest::parse(catalogue::BUILT_IN[0], "built in").unwrap();
-        let specification = Specification {
-            fingerprint: manifest.fingerprint(),
-            name: manifest.name,
-            kind: manifest.method.kind(),
-            form: manifest.method.form(),
-            dimension: 1,
-            metric: manifest.metric,
-            tokens_max: 100,
-            licence: manifest.licence,
-        };
-        let ((begun, told), (open, gate)) = (mpsc::channel(), mpsc::channel());
-        let options = WorkerOptions { batch_tokens_max: 1, ..WorkerOptions::default() };
-        let gated = Gated { specification, begun, gate };
-        (EmbedderHandle::start(gated, options).unwrap(), told, open)
-    }
-
-    #[test]
-    fn what_is_cancelled_in_the_middle_of_its_window_is_not_run() {
-        let (worker, begun, open) = worker();
-        let (worker, cancel) = (&worker, &Cancellation::new());
-        // The gate moves in, so that a failure opens it for good.
-        thread::scope(move |scope| {
-            let many = scope.spawn(move || {
-                worker.embed(&["ten bytes!"; 50], Role::Passage, Lane::Bulk, cancel)
-            });
-            assert_eq!(begun.recv(), Ok(10));
-            cancel.cancel();
-            let error = many.join().unwrap().unwrap_err();
-            assert!(matches!(error, EmbedError::Interrupted(Interrupted::Cancelled)), "{error}");
-            let other = scope.spawn(move || {
-                worker.embed(&["six by"], Role::Passage, Lane::Bulk, &Cancellation::new())
-            });
-            open.send(()).unwrap();
-            assert_eq!(begun.recv(), Ok(6));
-            open.send(()).unwrap();
-            assert_eq!(other.join().unwrap().unwrap().embeddings.len(), 1);
-        });
-    }
-
-    #[test]
-    fn a_question_goes_before_the_rest_of_a_window_of_passages() {
-        let (worker, begun, open) = worker();
-        let worker = &worker;
-        thread::scope(move |scope| {
-            let passages = scope.spawn(move || {
-                let texts = ["ten bytes!"; 3];
-                worker.embed(&texts, Role::Passage, Lane::Bulk, &Cancellation::new())
-            });
-            assert_eq!(begun.recv(), Ok(10));
-            let question = scope.spawn(move || {
-                worker.embed(&["six by"], Role::Query, Lane::Query, &Cancellation::new())
-            });
-            while worker.queue.lock().query.is_empty() {
-                thread::yield_now();
-            }
-            open.send(()).unwrap();
-            assert_eq!(begun.recv(), Ok(6));
-            open.send(()).unwrap();
-            question.join().unwrap().unwrap();
-            for _ in 0..2 {
-                assert_eq!(begun.recv(), Ok(10));
-                open.send(()).unwrap();
-            }
-            assert_eq!(passages.join().unwrap().unwrap().embeddings.len(), 3);
-        });
+        item.request.changed.notify_all();
     }
 }
