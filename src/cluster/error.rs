@@ -71,7 +71,7 @@ pub enum ClusterError {
 
 impl ClusterError {
     /// Checks that a number is in its range; not a number is in none.
-    pub(super) fn require(
+    pub(crate) fn require(
         name: &'static str,
         actual: f64,
         least: f64,

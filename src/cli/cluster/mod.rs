@@ -362,6 +362,7 @@ mod tests {
 
     fn found() -> Found {
         let cluster = |size, keeper: Option<&str>, term: &str| wire::ClusterInfo {
+            number: 0,
             size,
             cohesion: 0.5,
             keeper: keeper.map(str::to_owned),
