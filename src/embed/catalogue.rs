@@ -10,6 +10,7 @@ use super::obtain::{
 use super::onnx::{PictureNetwork, RuntimeSearch, Transformer};
 use super::sparse::Counter;
 use super::text::TextModel;
+use super::video::Spacetime;
 use super::{
     EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
 };
@@ -294,6 +295,19 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
                 Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
+            }
+            Method::Spacetime { spacetime } => {
+                let image = self.entry(&spacetime.image)?;
+                if let Method::Spacetime { .. } = image.manifest.method {
+                    let (name, inner) = (manifest.name.clone(), &image.manifest.name);
+                    let reason = format!("its image model {inner} is one of clips itself");
+                    return Err(EmbedError::Failed { name, reason });
+                }
+                Box::new(Spacetime::over(
+                    manifest,
+                    spacetime,
+                    self.open_model(&spacetime.image, progress)?,
+                )?)
             }
         })
     }

@@ -24,6 +24,7 @@ pub mod sparse;
 pub mod text;
 mod tokenizer;
 pub mod train;
+pub mod video;
 mod words;
 mod worker;
 
@@ -32,6 +33,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::image::{Pixels, Preprocess};
+use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
 pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
@@ -64,6 +66,8 @@ pub enum Modality {
     Text,
     /// Still pictures.
     Image,
+    /// Stretches of videos.
+    Video,
 }
 
 impl Modality {
@@ -72,6 +76,7 @@ impl Modality {
         match self {
             Self::Text => "text",
             Self::Image => "image",
+            Self::Video => "video",
         }
     }
 }
@@ -193,6 +198,11 @@ pub trait Embedder: Send + Debug {
         None
     }
 
+    /// Returns how frames become clips, if the model reads videos; its pictures come out as latents then.
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        None
+    }
+
     /// Returns one vector per text of the batch, in order; none for a text that the model knows
     /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
     ///
@@ -227,6 +237,10 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn grid(&self) -> Option<Grid> {
         (**self).grid()
+    }
+
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        (**self).spacetime()
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
