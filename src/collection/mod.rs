@@ -23,6 +23,7 @@ mod memory;
 mod mutation;
 #[cfg(test)]
 mod mutation_tests;
+mod notes;
 mod open;
 #[cfg(test)]
 mod question_tests;
