@@ -21,6 +21,7 @@ mod plain;
 mod records;
 #[cfg(test)]
 mod tests;
+pub mod video;
 mod writer;
 
 pub use content::{Content, TextContent};

@@ -12,6 +12,7 @@ use super::onnx::{CrossEncoder, PictureNetwork, RuntimeSearch, Transformer};
 use super::sparse::Counter;
 use super::static_text::StaticText;
 use super::text::TextModel;
+use super::video::Spacetime;
 use super::{
     EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
     small,
@@ -314,6 +315,19 @@ impl Catalogue {
                 let threads = self.options.threads;
                 Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
             }
+            Method::Spacetime { spacetime } => {
+                let image = self.entry(&spacetime.image)?;
+                if let Method::Spacetime { .. } = image.manifest.method {
+                    let (name, inner) = (manifest.name.clone(), &image.manifest.name);
+                    let reason = format!("its image model {inner} is one of clips itself");
+                    return Err(EmbedError::Failed { name, reason });
+                }
+                Box::new(Spacetime::over(
+                    manifest,
+                    spacetime,
+                    self.open_model(&spacetime.image, progress)?,
+                )?)
+            }
         })
     }
 
@@ -438,6 +452,10 @@ pub(super) fn make_canary(
                 let length = CANARY_LENGTH.min(vector.dimension());
                 canary.vectors.push(vector.as_slice()[..length].to_vec());
             }
+            Some(Vector::Multi(vector)) => {
+                let length = CANARY_LENGTH.min(vector.as_slice().len());
+                canary.vectors.push(vector.as_slice()[..length].to_vec());
+            }
             Some(Vector::Sparse(vector)) => canary.entries.push(entries(&vector)),
             None => continue,
         }
@@ -454,6 +472,10 @@ fn check_canary(name: &str, canary: &Canary, model: &mut dyn Embedder) -> Result
         let cosine = match (canary_vector(text, model)?, components, expected) {
             (Some(Vector::Dense(vector)), Some(components), _) => {
                 let length = components.len().min(vector.dimension());
+                cosine(&vector.as_slice()[..length], &components[..length])
+            }
+            (Some(Vector::Multi(vector)), Some(components), _) => {
+                let length = components.len().min(vector.as_slice().len());
                 cosine(&vector.as_slice()[..length], &components[..length])
             }
             (Some(Vector::Sparse(vector)), _, Some(expected)) => {

@@ -4,6 +4,7 @@ use super::Modality;
 use super::image::{ImageSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
+use super::video::SpacetimeSettings;
 use crate::vector::Form;
 
 /// The name of a sort of model. Persisted; kinds may be added, never renamed.
@@ -37,6 +38,8 @@ pub enum Kind {
     /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
     /// value of which is the feature.
     OnnxImage,
+    /// Clips of videos, by an image model that looks at their frames.
+    Spacetime,
 }
 
 impl Kind {
@@ -56,6 +59,7 @@ impl Kind {
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
+            Self::Spacetime => "spacetime",
         }
     }
 }
@@ -152,6 +156,11 @@ pub enum Method {
         image: ImageSettings,
         /// Which graph is run, and what of it is taken.
         network: NetworkSettings,
+    },
+    /// See [`Kind::Spacetime`].
+    Spacetime {
+        /// Which image model looks at the frames, and how they become clips.
+        spacetime: SpacetimeSettings,
     },
 }
 
@@ -261,6 +270,7 @@ impl Method {
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
+            Self::Spacetime { .. } => Kind::Spacetime,
         }
     }
 
@@ -268,6 +278,7 @@ impl Method {
     pub fn modalities(&self) -> &'static [Modality] {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
+            Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
             Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
@@ -294,7 +305,8 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
-            | Self::OnnxImage { .. } => Form::Dense,
+            | Self::OnnxImage { .. }
+            | Self::Spacetime { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -308,7 +320,8 @@ impl Method {
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::CrossEncoder { .. }
-            | Self::OnnxImage { .. } => true,
+            | Self::OnnxImage { .. }
+            | Self::Spacetime { .. } => true,
             Self::StaticText { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -336,7 +349,7 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
-            Self::OnnxImage { .. } => 0,
+            Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
         }
     }
 
@@ -363,6 +376,7 @@ impl Method {
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
             Self::OnnxImage { image, .. } => image.check(),
+            Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
 
@@ -382,7 +396,8 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
-            | Self::OnnxImage { .. } => {
+            | Self::OnnxImage { .. }
+            | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -27,6 +27,7 @@ mod static_text;
 pub mod text;
 mod tokenizer;
 pub mod train;
+pub mod video;
 mod words;
 mod worker;
 
@@ -35,6 +36,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::image::{Pixels, Preprocess};
+use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
 pub use catalogue::{
@@ -69,6 +71,8 @@ pub enum Modality {
     Text,
     /// Still pictures.
     Image,
+    /// Stretches of videos.
+    Video,
     /// A question and a passage, read together.
     Pair,
 }
@@ -79,6 +83,7 @@ impl Modality {
         match self {
             Self::Text => "text",
             Self::Image => "image",
+            Self::Video => "video",
             Self::Pair => "pair",
         }
     }
@@ -210,6 +215,11 @@ pub trait Embedder: Send + Debug {
         None
     }
 
+    /// Returns how frames become clips, if the model reads videos; its pictures come out as latents then.
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        None
+    }
+
     /// Returns one vector per text of the batch, in order; none for a text that the model knows
     /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
     ///
@@ -244,6 +254,10 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn grid(&self) -> Option<Grid> {
         (**self).grid()
+    }
+
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        (**self).spacetime()
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
