@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use simile_proto::qdrant::collections_server::CollectionsServer as QdrantCollectionsServer;
+use simile_proto::qdrant::points_server::PointsServer;
+use simile_proto::qdrant::qdrant_server::QdrantServer;
 use simile_proto::v1::admin_server::AdminServer;
 use simile_proto::v1::cluster_server::ClusterServer;
 use simile_proto::v1::collections_server::CollectionsServer;
@@ -22,6 +25,7 @@ use super::ServerOptions;
 use super::core::{Core, Shared};
 use super::models::{Models, Readiness};
 use super::pool::{Pool, PoolOptions};
+use super::qdrant;
 use super::services::{
     AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
     JobsService, SearchService,
@@ -201,6 +205,7 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
             $service.max_decoding_message_size(most).max_encoding_message_size(usize::MAX)
         };
     }
+    let collections = qdrant::CollectionsService(core.clone());
     Ok(tonic::transport::Server::builder()
         .max_concurrent_streams(options.streams_max)
         .initial_stream_window_size(WINDOWS.0)
@@ -217,17 +222,23 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
         .add_service(limited!(ClusterServer::new(ClusterService(core.clone()))))
         .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
         .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
-        .add_service(limited!(AdminServer::new(AdminService(core.clone())))))
+        .add_service(limited!(AdminServer::new(AdminService(core.clone()))))
+        .add_service(limited!(PointsServer::new(qdrant::PointsService(core.clone()))))
+        .add_service(limited!(QdrantCollectionsServer::new(collections)))
+        .add_service(QdrantServer::new(qdrant::HealthService)))
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 9] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
     "simile.v1.Jobs",
     "simile.v1.Cluster",
     "simile.v1.Admin",
+    "qdrant.Collections",
+    "qdrant.Points",
+    "qdrant.Qdrant",
 ];
 
 /// The service whose health is that of the default embedder.
