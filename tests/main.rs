@@ -15,3 +15,4 @@ mod obtain;
 mod rpc;
 mod sparse;
 mod support;
+mod video;
