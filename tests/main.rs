@@ -16,3 +16,4 @@ mod rpc;
 mod small;
 mod sparse;
 mod support;
+mod video;

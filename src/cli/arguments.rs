@@ -8,6 +8,7 @@ use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::locate::LocateArguments;
 use super::shape::ShapeArguments;
 use super::train::{AddArguments, TrainCommand};
 use crate::config::{PlaceSettings, ServerSettings};
@@ -76,6 +77,8 @@ pub(super) enum Command {
     Ingest(IngestArguments),
     /// Ask a collection a question
     Search(SearchArguments),
+    /// Find where in the videos of a collection an excerpt is taken from
+    Locate(LocateArguments),
     /// Print documents by id
     Get(GetArguments),
     /// List documents: by id, in the order of a field, or at random

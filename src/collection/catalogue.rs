@@ -13,6 +13,7 @@ use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use super::upkeep::{Activity, deleted as deleted_slots};
 use super::{SharedEmbedders, files};
+use crate::decode::Limits;
 use crate::document::{FieldType, Sequence};
 use crate::embed::Modality;
 use crate::fail;
@@ -43,6 +44,8 @@ pub struct CollectionsOptions {
     pub upkeep_interval: Duration,
     /// The time, by which documents expire.
     pub clock: Clock,
+    /// The bounds of decoding.
+    pub limits: Limits,
 }
 
 impl std::fmt::Debug for CollectionsOptions {
@@ -65,6 +68,7 @@ impl Default for CollectionsOptions {
             upkeep_interval: Duration::from_secs(1),
             // A clock that stands still: nothing expires.
             clock: Arc::new(|| 0),
+            limits: Limits::default(),
         }
     }
 }

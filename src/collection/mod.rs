@@ -19,6 +19,7 @@ mod expiry;
 mod explain;
 mod files;
 mod jobs;
+mod locate;
 mod memory;
 mod mutation;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering, Looking};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
+pub use locate::{LocateRequest, Located};
 pub use memory::MemoryUse;
 pub use open::Collection;
 pub use saved_clusters::Joining;

@@ -95,6 +95,7 @@ impl Collection {
             maintenance: Maintenance::new(options),
             budget,
             clock: EngineClock(Arc::clone(&options.clock)),
+            limits: options.limits.clone(),
         });
         engine.load_expiries()?;
         engine.refill_dense()?;

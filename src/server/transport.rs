@@ -31,6 +31,8 @@ use super::services::{
     JobsService, SearchService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
+use crate::decode::Limits;
+use crate::decode::video::VideoOptions;
 use crate::embed::{Catalogue, EmbedError, ManifestError};
 use crate::error::{Classified, ErrorKind};
 
@@ -135,6 +137,12 @@ impl Server {
     }
 }
 
+/// The bounds of decoding, and what reads videos.
+fn limits(options: &ServerOptions) -> Limits {
+    let video = VideoOptions { program: options.ffmpeg.clone(), ..VideoOptions::default() };
+    Limits { video, ..Limits::default() }
+}
+
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
     let catalogue = Catalogue::open(options.catalogue.clone())?;
     catalogue.manifest(&options.embedder)?;
@@ -149,6 +157,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
             clock: Arc::clone(&options.clock),
             memory_bytes_max: options.memory_bytes_max,
             build_threads: options.build_threads,
+            limits: limits(&options),
             ..CollectionsOptions::default()
         },
         Arc::clone(&models) as SharedEmbedders,
