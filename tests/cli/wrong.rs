@@ -167,6 +167,8 @@ const ROWS: &[Row] = &[
     ("eval retrieval missing", 3, &["missing has no corpus.jsonl, expected the layout of BEIR"]),
     ("eval clusters", 2, &["required", "<FOLDER>"]),
     ("eval clusters missing", 3, &["missing"]),
+    ("eval models --sts missing.tsv", 3, &["missing.tsv", "No such file"]),
+    ("eval models --into a.txt", 2, &["a.txt has no line", "simile eval models: begin"]),
     ("eval sts missing.tsv", 3, &["missing.tsv", "No such file"]),
     ("eval sts a.txt", 2, &["a.txt"]),
     ("eval sentences one two", 2, &["3 values required"]),
