@@ -253,6 +253,13 @@ pub(super) struct SearchArguments {
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    /// Only moments of videos at which this is seen or heard of, too
+    #[arg(long, value_name = "QUERY", requires = "query", conflicts_with = "explain")]
+    pub(super) near: Option<String>,
+    /// How many seconds the two moments are apart at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "near",
+          value_parser = seconds)]
+    pub(super) within: f64,
     #[command(flatten)]
     pub(super) shape: ShapeArguments,
     #[command(flatten)]
@@ -544,4 +551,11 @@ mod tests {
         }
         check(&Cli::command());
     }
+}
+
+/// Reads a number of seconds, at most a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }

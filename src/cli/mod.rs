@@ -16,6 +16,7 @@ mod ingest;
 mod locate;
 mod maintain;
 mod model;
+mod near;
 mod output;
 mod search;
 mod sentences;
