@@ -58,8 +58,8 @@ pub use memory::MemoryUse;
 pub use open::Collection;
 pub use saved_clusters::Joining;
 pub use settings::{
-    ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
-    Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
+    ChunkSettings, EmbedderBinding, MultiSettings, NAME_BYTES_MAX, NewCollection, NewVector,
+    NewVectorSource, Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
 pub use terms::{Expected, KEY_BYTES_MAX, Terms, Upsert};
 pub use update::Updated;

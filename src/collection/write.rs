@@ -192,6 +192,11 @@ impl Collection {
             let embedder = self.embedder(name)?;
             vectors.insert(name.clone(), VectorTarget { form: TargetForm::Sparse, embedder });
         }
+        for (name, vector) in &settings.multi {
+            let embedder = self.embedder(name)?;
+            let form = TargetForm::Multi { dimension: vector.dimension, metric: vector.metric };
+            vectors.insert(name.clone(), VectorTarget { form, embedder });
+        }
         Ok(PrepareContext {
             vectors,
             tokens_max: settings.chunk.tokens_max,

@@ -411,6 +411,10 @@ pub(super) fn make_canary(
                 let length = CANARY_LENGTH.min(vector.dimension());
                 canary.vectors.push(vector.as_slice()[..length].to_vec());
             }
+            Some(Vector::Multi(vector)) => {
+                let length = CANARY_LENGTH.min(vector.as_slice().len());
+                canary.vectors.push(vector.as_slice()[..length].to_vec());
+            }
             Some(Vector::Sparse(vector)) => canary.entries.push(entries(&vector)),
             None => continue,
         }
@@ -427,6 +431,10 @@ fn check_canary(name: &str, canary: &Canary, model: &mut dyn Embedder) -> Result
         let cosine = match (canary_vector(text, model)?, components, expected) {
             (Some(Vector::Dense(vector)), Some(components), _) => {
                 let length = components.len().min(vector.dimension());
+                cosine(&vector.as_slice()[..length], &components[..length])
+            }
+            (Some(Vector::Multi(vector)), Some(components), _) => {
+                let length = components.len().min(vector.as_slice().len());
                 cosine(&vector.as_slice()[..length], &components[..length])
             }
             (Some(Vector::Sparse(vector)), _, Some(expected)) => {

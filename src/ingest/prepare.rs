@@ -10,7 +10,7 @@ use crate::decode::{Content, Hint, Limits, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{Form, Metric, Vector, VectorError};
+use crate::vector::{Form, MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, Metric, Vector, VectorError};
 
 /// The most entries of a sparse vector that is stored: a row of the tables holds no more.
 pub const SPARSE_STORED_MAX: usize = 7_168;
@@ -43,6 +43,11 @@ impl VectorTarget {
             TargetForm::Dense { dimension, .. } => dimension * size_of::<f32>(),
             // Seldom more entries than letters.
             TargetForm::Sparse => text.len().min(SPARSE_STORED_MAX) * size_of::<(u32, f32)>(),
+            // Seldom more vectors than letters.
+            TargetForm::Multi { dimension, .. } => {
+                let components = text.len().min(MULTI_VECTORS_MAX) * dimension;
+                components.min(MULTI_COMPONENTS_MAX) * size_of::<f32>()
+            }
         }
     }
 }
@@ -59,6 +64,24 @@ pub enum TargetForm {
     },
     /// Sparse, compared by inner product.
     Sparse,
+    /// Several dense ones of so many components each, compared by the sum of the greatest products.
+    Multi {
+        /// How many components each has.
+        dimension: usize,
+        /// Cosine, of unit vectors, or dot.
+        metric: Metric,
+    },
+}
+
+impl TargetForm {
+    /// Returns the form of the vectors.
+    pub fn form(self) -> Form {
+        match self {
+            Self::Dense { .. } => Form::Dense,
+            Self::Sparse => Form::Sparse,
+            Self::Multi { .. } => Form::Multi,
+        }
+    }
 }
 
 /// What preparing has to know of a collection.
@@ -417,12 +440,17 @@ fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector,
             }
             Ok(vector.clone().into())
         }
-        (vector, form) => {
-            let expected = match form {
-                TargetForm::Dense { .. } => Form::Dense,
-                TargetForm::Sparse => Form::Sparse,
+        (Vector::Multi(vector), TargetForm::Multi { dimension, metric }) => {
+            vector.require_dimension(dimension).map_err(named)?;
+            let vector = match metric {
+                Metric::Cosine => vector.clone().normalized().map_err(named)?,
+                Metric::Dot | Metric::Euclidean => vector.clone(),
             };
-            Err(named(VectorError::FormMismatch { expected, actual: vector.form() }))
+            Ok(vector.into())
+        }
+        (vector, form) => {
+            let (expected, actual) = (form.form(), vector.form());
+            Err(named(VectorError::FormMismatch { expected, actual }))
         }
     }
 }

@@ -160,8 +160,8 @@ fn scaled_scores(ranking: &Ranking) -> Vec<f64> {
 fn calibrated_scores(ranking: &Ranking) -> Vec<f64> {
     match (&ranking.leg, ranking.chance) {
         (Leg::Lexical | Leg::Sparse(_), _) => scaled_from(ranking, 0.0),
-        (Leg::Dense(_) | Leg::Prefetch(_), None) => scaled_scores(ranking),
-        (Leg::Dense(_) | Leg::Prefetch(_), Some(chance)) => {
+        (Leg::Dense(_) | Leg::Multi(_) | Leg::Prefetch(_), None) => scaled_scores(ranking),
+        (Leg::Dense(_) | Leg::Multi(_) | Leg::Prefetch(_), Some(chance)) => {
             let trust = chance.trust(best(ranking));
             scaled_from(ranking, chance.mean()).into_iter().map(|score| trust * score).collect()
         }

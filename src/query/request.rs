@@ -196,6 +196,8 @@ pub enum Leg {
     Dense(String),
     /// The sparse vectors of this name, by inner product.
     Sparse(String),
+    /// The multivectors of this name, by `MaxSim`.
+    Multi(String),
     /// A search that the search begins with, numbered from 1.
     Prefetch(usize),
 }
@@ -206,6 +208,7 @@ impl fmt::Display for Leg {
             Self::Lexical => formatter.write_str("lexical"),
             Self::Dense(name) => write!(formatter, "dense:{name}"),
             Self::Sparse(name) => write!(formatter, "sparse:{name}"),
+            Self::Multi(name) => write!(formatter, "multi:{name}"),
             Self::Prefetch(number) => write!(formatter, "prefetch:{number}"),
         }
     }
