@@ -103,6 +103,6 @@ fn latent_of(vector: Vector, grid: Grid) -> Option<Latent> {
         Vector::Dense(vector) => {
             Latent::new(grid.channels, grid.rows, grid.columns, vector.as_slice().to_vec())
         }
-        Vector::Sparse(_) => None,
+        Vector::Sparse(_) | Vector::Multi(_) => None,
     }
 }
