@@ -280,6 +280,10 @@ fn output(vector: Vector) -> wire::VectorOutput {
             let (values, indices) = (sparse.values().to_vec(), sparse.indices().to_vec());
             vector_output::Vector::Sparse(wire::SparseVector { values, indices })
         }
+        Vector::Multi(multi) => {
+            let rows = multi.rows().map(|row| wire::DenseVector { data: row.to_vec() });
+            vector_output::Vector::MultiDense(wire::MultiDenseVector { vectors: rows.collect() })
+        }
     };
     wire::VectorOutput { vector: Some(vector), ..wire::VectorOutput::default() }
 }
