@@ -13,6 +13,7 @@ mod models;
 #[cfg(unix)]
 mod obtain;
 mod rpc;
+mod small;
 mod sparse;
 mod support;
 mod video;

@@ -247,6 +247,9 @@ pub(super) struct SearchArguments {
     /// Breadth of the graph search: more finds more and takes longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) ef: Option<u32>,
+    /// Have the best 50 hits read again by this cross-encoder, question and passage together
+    #[arg(long, value_name = "MODEL", requires = "query")]
+    pub(super) rerank: Option<String>,
     /// Every passage that matches, instead of the best one of each document
     #[arg(long)]
     pub(super) passages: bool,

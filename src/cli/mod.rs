@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod documents;
 mod eval;
+mod eval_models;
 mod exit;
 mod filter;
 mod ingest;

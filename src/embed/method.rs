@@ -15,6 +15,10 @@ pub enum Kind {
     BertText,
     /// A text transformer that comes as an ONNX graph.
     OnnxText,
+    /// The mean of the vectors of the tokens, which stand in a table.
+    StaticText,
+    /// A transformer that reads a question and a passage together and scores the passage.
+    CrossEncoder,
     /// Which words of a vocabulary a text has.
     OneHot,
     /// How often a text has each word, against how many texts have it.
@@ -44,6 +48,8 @@ impl Kind {
         match self {
             Self::BertText => "bert-text",
             Self::OnnxText => "onnx-text",
+            Self::StaticText => "static-text",
+            Self::CrossEncoder => "cross-encoder",
             Self::OneHot => "one-hot",
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
@@ -74,6 +80,19 @@ pub enum Method {
         text: TextSettings,
         /// Which graph is run.
         onnx: OnnxSettings,
+    },
+    /// See [`Kind::StaticText`].
+    StaticText {
+        /// How the tokens are read; their vectors are always joined by their mean.
+        text: TextSettings,
+    },
+    /// See [`Kind::CrossEncoder`].
+    CrossEncoder {
+        /// How the tokens are read; nothing is joined or prefixed.
+        text: TextSettings,
+        /// Which graph is run; none: the weights become one here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onnx: Option<OnnxSettings>,
     },
     /// See [`Kind::OneHot`].
     OneHot {
@@ -240,6 +259,8 @@ impl Method {
         match self {
             Self::BertText { .. } => Kind::BertText,
             Self::OnnxText { .. } => Kind::OnnxText,
+            Self::StaticText { .. } => Kind::StaticText,
+            Self::CrossEncoder { .. } => Kind::CrossEncoder,
             Self::OneHot { .. } => Kind::OneHot,
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
@@ -258,8 +279,10 @@ impl Method {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
             Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
+            Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -276,6 +299,8 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
@@ -294,9 +319,11 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
             | Self::Spacetime { .. } => true,
-            Self::OneHot { .. }
+            Self::StaticText { .. }
+            | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
             | Self::HashedNGram { .. }
@@ -310,7 +337,10 @@ impl Method {
     /// Returns how many tokens of a text it reads, its own special tokens included; 0 if it reads none.
     pub fn tokens_max(&self) -> usize {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.tokens_max,
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::StaticText { text }
+            | Self::CrossEncoder { text, .. } => text.tokens_max,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -326,7 +356,15 @@ impl Method {
     /// Returns what is wrong with the settings, if something is.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.check(),
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::CrossEncoder { text, .. } => text.check(),
+            Self::StaticText { text } => {
+                if text.pooling != Pooling::Mean {
+                    return Err(format!("pooling is {:?}, expected the mean", text.pooling));
+                }
+                text.check()
+            }
             Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
                 terms.check()
             }
@@ -348,6 +386,8 @@ impl Method {
         match self {
             Self::BertText { text } => text.facts(),
             Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }

@@ -179,7 +179,7 @@ impl Catalogue {
     ) -> Result<Arc<Manifest>, EmbedError> {
         let name = manifest.name.clone();
         let folder = making.path().to_owned();
-        let entry = Entry { manifest: Arc::new(manifest.clone()), folder };
+        let entry = Entry { manifest: Arc::new(manifest.clone()), folder, program: &[] };
         let mut model = self.open_unchecked(&entry, progress)?;
         if model.specification().require(Modality::Text).is_ok() {
             manifest.canary = make_canary(canary, model.as_mut())?;

@@ -3,6 +3,7 @@
 //! The one place that knows ONNX Runtime: finding and loading it, turning weights into graphs, and
 //! sessions over them.
 
+mod cross_encoder;
 mod encoder;
 mod family;
 mod graph;
@@ -15,6 +16,7 @@ mod runtime;
 mod transformer;
 mod weights;
 
+pub(super) use cross_encoder::CrossEncoder;
 pub(super) use family::describe;
 pub(super) use network::PictureNetwork;
 pub use runtime::{RUNTIME_VERSION, Runtime, RuntimeError, RuntimeSearch};
