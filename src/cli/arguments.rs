@@ -536,6 +536,13 @@ pub(super) struct ManArguments {
     pub(super) folder: Option<PathBuf>,
 }
 
+/// Reads a number of seconds, at most a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -558,11 +565,4 @@ mod tests {
         }
         check(&Cli::command());
     }
-}
-
-/// Reads a number of seconds, at most a day.
-fn seconds(text: &str) -> Result<f64, String> {
-    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
-    let seconds: f64 = text.parse().map_err(|_| expected())?;
-    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }

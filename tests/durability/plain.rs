@@ -1,7 +1,7 @@
 //! A collection as plain as it can be, and what it answers; documents made from numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
