@@ -17,10 +17,12 @@ use super::arguments::Connection;
 use super::cluster::{ClustersArguments, clusters};
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
+use super::labels::{LabelsArguments, labels};
 use super::output::{Output, Progress, STRONG, Unit, styled};
 use super::search::similarity;
 use super::sentences::{SentencesArguments, sentences};
 use super::serve::Setting;
+use super::zero_shot::{ZeroShotArguments, zero_shot};
 use crate::error::ErrorKind;
 use crate::evaluate::{
     Documents, Pair, Quality, Question, RetrievalError, RetrievalSet, Scored, read_pairs, spearman,
@@ -47,6 +49,10 @@ pub(super) enum EvalCommand {
     Sts(StsArguments),
     /// Which models see that two sentences mean the same
     Sentences(SentencesArguments),
+    /// How well do the vectors of pictures tell classes apart, by nearest neighbours
+    Labels(LabelsArguments),
+    /// How often does a joint model find the name of what a picture shows
+    ZeroShot(ZeroShotArguments),
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +106,8 @@ pub(super) fn run(
         EvalCommand::Clusters(arguments) => clusters(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
         EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
+        EvalCommand::Labels(arguments) => labels(setting, arguments, output),
+        EvalCommand::ZeroShot(arguments) => zero_shot(setting, arguments, output),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How does a person use it? Commands that talk gRPC, to a running server or to one that they start
 //! in their own process for as long as they run.
 
+mod add;
 mod arguments;
 mod change;
 mod cluster;
@@ -13,8 +14,10 @@ mod eval;
 mod exit;
 mod filter;
 mod ingest;
+mod labels;
 mod maintain;
 mod model;
+mod network;
 mod output;
 mod search;
 mod sentences;
@@ -23,6 +26,7 @@ mod shape;
 mod train;
 mod train_words;
 mod value;
+mod zero_shot;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

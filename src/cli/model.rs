@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::add;
 use super::arguments::ModelCommand;
 use super::collection::bytes;
 use super::exit::{CliError, Outcome};
+use super::network;
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
 use super::serve::Setting;
 use super::train;
 use crate::embed::obtain::sha256_of;
 use crate::embed::onnx::Runtime;
-use crate::embed::{Catalogue, Embedder as _, Manifest};
+use crate::embed::{Catalogue, Embedder as _, Manifest, is_carried};
 
 /// What of a model is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +32,15 @@ impl State {
     /// Reads the files of a model and compares them with its manifest.
     pub(super) fn load(manifest: &Manifest, folder: &Path) -> Self {
         let paths = || manifest.files.iter().map(|file| (folder.join(&file.name), &file.sha256));
-        if !paths().all(|(path, _)| path.is_file()) {
+        let is_carried = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            is_carried(&name) && !path.is_file()
+        };
+        if !paths().all(|(path, _)| path.is_file() || is_carried(&path)) {
             return Self::Missing;
         }
         let is_wrong = |path: &Path, expected: &String| {
-            sha256_of(path).map_or(true, |actual| actual != *expected)
+            !is_carried(path) && sha256_of(path).map_or(true, |actual| actual != *expected)
         };
         match paths().find(|(path, expected)| is_wrong(path, expected)) {
             Some((path, _)) => Self::Damaged(path),
@@ -82,7 +88,8 @@ pub(super) fn run(
         ModelCommand::List => list(setting, &catalogue, output),
         ModelCommand::Show { name } => show(setting, &catalogue, name, output),
         ModelCommand::Pull { name } => pull(&catalogue, name, output),
-        ModelCommand::Add(arguments) => train::add(&catalogue, arguments, output),
+        ModelCommand::Layers(arguments) => network::layers(&catalogue, arguments, output),
+        ModelCommand::Add(arguments) => add::add(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }
@@ -197,7 +204,11 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
     }
     drop(writeln!(text, "files in {}", folder.display()));
     for file in &manifest.files {
-        let here = if folder.join(&file.name).is_file() { "" } else { ", not here" };
+        let here = match (folder.join(&file.name).is_file(), is_carried(&file.name)) {
+            (true, _) => "",
+            (false, true) => ", in the program",
+            (false, false) => ", not here",
+        };
         drop(writeln!(
             text,
             "  {}  {FAINT}{}, SHA-256 {}{here}{FAINT:#}",

@@ -82,7 +82,9 @@ async fn models(session: &Session, named: &[String]) -> Result<Vec<wire::Model>,
     let request = session.request(wire::ListModelsRequest {});
     let known = session.embedding().list_models(request).await?.into_inner().models;
     if named.is_empty() {
-        return Ok(known.into_iter().filter(|model| model.is_installed).collect());
+        // A model that reads no tokens reads no texts.
+        let reads_texts = |model: &wire::Model| model.is_installed && model.tokens_max > 0;
+        return Ok(known.into_iter().filter(reads_texts).collect());
     }
     let find = |name: &String| {
         let found = known.iter().find(|model| model.name == *name).cloned();

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Modality;
-use super::image::{ImageSettings, NetworkSettings};
+use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use crate::vector::Form;
@@ -33,6 +33,9 @@ pub enum Kind {
     /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
     /// value of which is the feature.
     OnnxImage,
+    /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
+    /// kin, as ONNX graphs: their vectors are in one space.
+    OnnxJoint,
 }
 
 impl Kind {
@@ -50,6 +53,7 @@ impl Kind {
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
+            Self::OnnxJoint => "onnx-joint",
         }
     }
 }
@@ -133,6 +137,13 @@ pub enum Method {
         image: ImageSettings,
         /// Which graph is run, and what of it is taken.
         network: NetworkSettings,
+    },
+    /// See [`Kind::OnnxJoint`].
+    OnnxJoint {
+        /// How a picture becomes what its network reads.
+        image: ImageSettings,
+        /// Which graphs are run, and how texts are read.
+        joint: JointSettings,
     },
 }
 
@@ -240,6 +251,7 @@ impl Method {
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
+            Self::OnnxJoint { .. } => Kind::OnnxJoint,
         }
     }
 
@@ -247,6 +259,7 @@ impl Method {
     pub fn modalities(&self) -> &'static [Modality] {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
+            Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::OneHot { .. }
@@ -269,7 +282,8 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
-            | Self::OnnxImage { .. } => Form::Dense,
+            | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -280,7 +294,10 @@ impl Method {
     /// Returns whether it runs on ONNX Runtime.
     pub fn needs_runtime(&self) -> bool {
         match self {
-            Self::BertText { .. } | Self::OnnxText { .. } | Self::OnnxImage { .. } => true,
+            Self::BertText { .. }
+            | Self::OnnxText { .. }
+            | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. } => true,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -305,6 +322,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
             Self::OnnxImage { .. } => 0,
+            Self::OnnxJoint { joint, .. } => joint.tokens_max,
         }
     }
 
@@ -323,6 +341,10 @@ impl Method {
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
             Self::OnnxImage { image, .. } => image.check(),
+            Self::OnnxJoint { image, joint } => {
+                image.check()?;
+                joint.check()
+            }
         }
     }
 
@@ -340,7 +362,8 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
-            | Self::OnnxImage { .. } => {
+            | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -8,14 +8,18 @@
 //! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
 //! manifest like any other model's.
 
+mod canary;
+mod carried;
 mod catalogue;
 mod error;
 mod fetched;
 mod fingerprint;
 pub mod image;
 mod import;
+mod joint;
 mod manifest;
 mod method;
+mod networks;
 pub mod obtain;
 pub mod onnx;
 mod own;
@@ -34,13 +38,17 @@ use std::sync::Arc;
 use self::image::{Pixels, Preprocess};
 use crate::vector::{Form, Metric, Vector};
 
-pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
+pub use carried::is_carried;
+pub use catalogue::{
+    Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
+};
 pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use import::AddOptions;
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{CanaryPicture, Manifest, ManifestError};
 pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
+pub use networks::{Choice, LayerEmbedder, NetworkOptions};
 pub use recipe::{Corpus, Fitted, Recipe, Training};
 pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};

@@ -35,6 +35,11 @@ impl FileTokenizer {
         Ok(Self { truncating, whole, settings, special_tokens })
     }
 
+    /// Returns the id of a token of the vocabulary.
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
+        self.whole.token_to_id(token)
+    }
+
     fn slice_ranges(&self, text: &str, start: usize, ranges: &mut Vec<Range<usize>>) {
         match self.whole.encode(text, false) {
             Ok(encoding) => ranges

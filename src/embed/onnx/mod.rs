@@ -6,6 +6,8 @@
 mod encoder;
 mod family;
 mod graph;
+mod joint;
+mod layers;
 mod modern;
 mod network;
 mod pooling;
@@ -16,7 +18,10 @@ mod transformer;
 mod weights;
 
 pub(super) use family::describe;
-pub(super) use network::PictureNetwork;
+pub(super) use joint::{JointNetwork, outputs};
+pub(super) use layers::layers;
+pub use layers::{Layer, Layers};
+pub(super) use network::{Features, PictureNetwork, finished, graph_bytes};
 pub use runtime::{RUNTIME_VERSION, Runtime, RuntimeError, RuntimeSearch};
 pub(super) use transformer::OutputShape;
 pub(super) use transformer::Transformer;
