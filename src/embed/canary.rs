@@ -106,7 +106,7 @@ impl CanaryPicture {
                 let (across, down) = (x.abs_diff(70), y.abs_diff(50));
                 if across * across + down * down < 40 * 40 {
                     [220, 40, 30]
-                } else if (x / 20 + y / 20) % 2 == 0 {
+                } else if (x / 20 + y / 20).is_multiple_of(2) {
                     [20, 60, 90]
                 } else {
                     [120, 200, 160]
