@@ -18,3 +18,4 @@ mod own_networks;
 mod rpc;
 mod sparse;
 mod support;
+mod video;

@@ -9,6 +9,7 @@ use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::locate::LocateArguments;
 use super::network::LayersArguments;
 use super::shape::ShapeArguments;
 use super::train::TrainCommand;
@@ -78,6 +79,8 @@ pub(super) enum Command {
     Ingest(IngestArguments),
     /// Ask a collection a question
     Search(SearchArguments),
+    /// Find where in the videos of a collection an excerpt is taken from
+    Locate(LocateArguments),
     /// Print documents by id
     Get(GetArguments),
     /// List documents: by id, in the order of a field, or at random
@@ -378,9 +381,13 @@ pub(super) struct CreateArguments {
     /// The name: letters, digits, _ and -, at most 64
     pub(super) name: String,
     /// A named vector: the model that embeds it, or its dimension and metric (cosine, dot,
-    /// euclidean), or `sparse`, if you bring the vectors (may be repeated) [default: text=the default embedder]
-    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse")]
+    /// euclidean), or `sparse`, or `multi:` and a dimension for several to a passage, if you bring the
+    /// vectors (may be repeated) [default: text=the default embedder]
+    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse|multi:DIMENSION[:METRIC]")]
     pub(super) vector: Vec<String>,
+    /// No vectors at all: texts are found by their words
+    #[arg(long, conflicts_with_all = ["vector", "no_lexical"])]
+    pub(super) words_only: bool,
     /// Do not index words
     #[arg(long)]
     pub(super) no_lexical: bool,

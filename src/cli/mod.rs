@@ -15,6 +15,7 @@ mod exit;
 mod filter;
 mod ingest;
 mod labels;
+mod locate;
 mod maintain;
 mod model;
 mod network;
@@ -69,6 +70,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Serve(arguments) => serve::serve(&setting, arguments, output),
         Command::Ingest(arguments) => ingest::ingest(&setting, arguments, output),
         Command::Search(arguments) => search::search(&setting, arguments, output),
+        Command::Locate(arguments) => locate::locate(&setting, arguments, output),
         Command::Get(arguments) => documents::get(&setting, arguments, output),
         Command::List(arguments) => change::list(&setting, arguments, output),
         Command::Update(arguments) => change::update(&setting, arguments, output),

@@ -15,6 +15,7 @@ use super::exit::{CliError, Outcome};
 use super::output::Output;
 use crate::collection::Clock;
 use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
+use crate::decode::video::FfmpegSearch;
 use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
 use crate::embed::{CatalogueOptions, WorkerOptions};
@@ -81,6 +82,16 @@ impl Setting {
             is_offline: config.is_offline,
             threads: config.embed_threads,
             worker: WorkerOptions::default(),
+        }
+    }
+
+    /// Returns where the program is looked for that reads videos.
+    pub(super) fn ffmpeg(&self) -> FfmpegSearch {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        FfmpegSearch {
+            explicit: self.config.ffmpeg.clone(),
+            folders: std::env::split_paths(&path).collect(),
+            scratch: std::env::temp_dir(),
         }
     }
 
@@ -177,6 +188,7 @@ pub(super) async fn start(
     let options = ServerOptions {
         data: config.data.clone(),
         catalogue: setting.catalogue_options(),
+        ffmpeg: setting.ffmpeg(),
         embedder: config.embedder.clone(),
         loads_at_start: start.loads_at_start,
         report: start.report,

@@ -10,7 +10,7 @@ use crate::query::{
     Example, Plan, PlanError, Question, Recommend, SearchRequest, Strategy, VectorLeg, average,
     fitting, plan,
 };
-use crate::vector::Vector;
+use crate::vector::{Form, Vector};
 
 /// The most examples of one recommendation.
 const EXAMPLES_MAX: usize = 256;
@@ -138,7 +138,10 @@ impl Collection {
             Some(name) => name.clone(),
             None => shape.only_vector()?.to_owned(),
         };
-        shape.form(&name)?;
+        if shape.form(&name)? == Form::Multi {
+            let reason = "examples are compared by a dense or a sparse vector";
+            return Err(PlanError::Combination(reason).into());
+        }
         let mut read = |examples: &[Example]| -> Result<Vec<Vector>, Error> {
             let mut vectors = Vec::with_capacity(examples.len());
             for example in examples {

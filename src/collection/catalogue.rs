@@ -13,9 +13,11 @@ use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use super::upkeep::{Activity, deleted as deleted_slots};
 use super::{SharedEmbedders, files};
+use crate::decode::Limits;
 use crate::document::{FieldType, Sequence};
 use crate::fail;
 use crate::index::dense::DenseStatistics;
+use crate::index::multi::MultiStatistics;
 use crate::index::sparse::SparseStatistics;
 
 /// The folder of the collections in a data directory.
@@ -41,6 +43,8 @@ pub struct CollectionsOptions {
     pub upkeep_interval: Duration,
     /// The time, by which documents expire.
     pub clock: Clock,
+    /// The bounds of decoding.
+    pub limits: Limits,
 }
 
 impl std::fmt::Debug for CollectionsOptions {
@@ -63,6 +67,7 @@ impl Default for CollectionsOptions {
             upkeep_interval: Duration::from_secs(1),
             // A clock that stands still: nothing expires.
             clock: Arc::new(|| 0),
+            limits: Limits::default(),
         }
     }
 }
@@ -89,6 +94,8 @@ pub struct Info {
     pub vectors: BTreeMap<String, VectorInfo>,
     /// What its sparse vectors hold, by name.
     pub sparse: BTreeMap<String, SparseStatistics>,
+    /// What its multivectors hold, by name.
+    pub multi: BTreeMap<String, MultiStatistics>,
     /// Its documents.
     pub documents: u64,
     /// Their parts.
@@ -299,6 +306,7 @@ impl Collections {
                 settings: Settings::read(&self.folder.join(name)).ok(),
                 vectors: BTreeMap::new(),
                 sparse: BTreeMap::new(),
+                multi: BTreeMap::new(),
                 documents: 0,
                 parts: 0,
                 last_sequence: Sequence(0),
@@ -428,11 +436,14 @@ impl Collection {
             engine.dense.iter().map(|(name, index)| (name.clone(), index.statistics())).collect();
         let sparse = engine.sparse.iter();
         let sparse = sparse.map(|(name, index)| (name.clone(), index.statistics()));
+        let multi = engine.multi.iter();
+        let multi = multi.map(|(name, index)| (name.clone(), index.statistics()));
         Ok(Info {
             name: engine.name.clone(),
             settings: Some(engine.settings.clone()),
             vectors,
             sparse: sparse.collect(),
+            multi: multi.collect(),
             documents: view.documents(),
             parts: view.live.len(),
             last_sequence: view.sequence,

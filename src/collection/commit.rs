@@ -14,8 +14,8 @@ use super::mutation::{put_expiry, remove_expiry};
 use super::open::scan;
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, PARTS, PartRecord, Run, SPARSE,
-    SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
+    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, MULTI, MultiRecord, PARTS, PartRecord,
+    Run, SPARSE, SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
 };
 use super::terms::Terms;
 use super::view::{Released, View};
@@ -24,7 +24,7 @@ use crate::error::{Classified as _, ErrorKind};
 use crate::fail;
 use crate::index::lexical::LexicalPart;
 use crate::ingest::Prepared;
-use crate::vector::{SparseVector, Vector};
+use crate::vector::{MultiVector, SparseVector, Vector};
 
 /// The most writes that wait.
 const QUEUE_MAX: usize = 1_024;
@@ -427,6 +427,13 @@ impl<'a> Group<'a> {
                     rows.put(&SPARSE, &(settings.number, slot), &record)?;
                 }
             }
+            Vector::Multi(vector) => {
+                if let Some(settings) = settings.multi.get(name) {
+                    for (row, record) in MultiRecord::rows(vector) {
+                        rows.put(&MULTI, &(settings.number, slot, row), &record)?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -491,6 +498,12 @@ impl<'a> Group<'a> {
                 for settings in self.engine.settings.sparse.values() {
                     rows.remove(&SPARSE, &(settings.number, slot))?;
                 }
+                for settings in self.engine.settings.multi.values() {
+                    let keys = (settings.number, slot, 0)..=(settings.number, slot, u16::MAX);
+                    for row in self.engine.database.range(&MULTI, keys) {
+                        rows.remove(&MULTI, &row?.0)?;
+                    }
+                }
             }
         }
         Ok(if self.batch.append(rows).is_ok() { released } else { Released::default() })
@@ -545,6 +558,16 @@ fn show(
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {
                 let vector = part.vectors.get(name).and_then(Vector::as_sparse);
+                items.extend(vector.map(|vector| (Slot(slot), vector)));
+            }
+        }
+        index.insert(items);
+    }
+    for (name, index) in &engine.multi {
+        let mut items: Vec<(Slot, &MultiVector)> = Vec::new();
+        for (prepared, run) in added {
+            for (slot, part) in run.slots().zip(&prepared.parts) {
+                let vector = part.vectors.get(name).and_then(Vector::as_multi);
                 items.extend(vector.map(|vector| (Slot(slot), vector)));
             }
         }

@@ -10,17 +10,20 @@ use super::expiry::Expiries;
 use super::jobs::Clock;
 use super::memory::Budget;
 use super::records::{
-    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, PARTS, PartRecord, SPARSE, VECTORS,
+    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, MULTI, MultiRecord, PARTS, PartRecord, SPARSE,
+    VECTORS,
 };
-use super::settings::Settings;
+use super::settings::{MultiSettings, Settings};
 use super::upkeep::Maintenance;
 use super::view::Views;
+use crate::decode::Limits;
 use crate::document::{DocumentId, FieldPath, Payload, Slot, Span};
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
+use crate::index::multi::MultiIndex;
 use crate::index::sparse::SparseIndex;
-use crate::vector::{DenseVector, Vector};
+use crate::vector::{DenseVector, MultiVector, Vector};
 
 /// Vectors of random parts, and how many parts there were when they were drawn.
 pub(super) type Sample = (u64, Arc<Vec<Vec<f32>>>);
@@ -44,10 +47,12 @@ pub(super) struct Engine {
     pub(super) database: Arc<Database>,
     pub(super) dense: BTreeMap<String, DenseIndex>,
     pub(super) sparse: BTreeMap<String, SparseIndex>,
+    pub(super) multi: BTreeMap<String, MultiIndex>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
     pub(super) expiries: Expiries,
     pub(super) clock: EngineClock,
+    pub(super) limits: Limits,
     pub(super) read_only: OnceLock<String>,
     /// What was stored under the ids that a commit changes, until it is durable and visible. Stays
     /// if the commit fails.
@@ -81,18 +86,20 @@ pub(super) struct Beginning {
     pub(super) database: Arc<Database>,
     pub(super) dense: BTreeMap<String, DenseIndex>,
     pub(super) sparse: BTreeMap<String, SparseIndex>,
+    pub(super) multi: BTreeMap<String, MultiIndex>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
     pub(super) maintenance: Maintenance,
     pub(super) budget: Arc<Budget>,
     pub(super) clock: EngineClock,
+    pub(super) limits: Limits,
 }
 
 impl Engine {
     /// Returns an engine that takes writes.
     pub(super) fn new(beginning: Beginning) -> Self {
         let Beginning { name, folder, settings, database, dense, lexical, views, .. } = beginning;
-        let Beginning { sparse, maintenance, budget, clock, .. } = beginning;
+        let Beginning { sparse, multi, maintenance, budget, clock, limits, .. } = beginning;
         Self {
             name,
             folder,
@@ -100,10 +107,12 @@ impl Engine {
             database,
             dense,
             sparse,
+            multi,
             lexical,
             views,
             expiries: Expiries::default(),
             clock,
+            limits,
             read_only: OnceLock::new(),
             changing: RwLock::default(),
             is_suspect: AtomicBool::new(false),
@@ -187,7 +196,7 @@ impl Engine {
     /// Returns the vectors of a part by name.
     pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, Vector>, Error> {
         let mut vectors = BTreeMap::new();
-        for name in self.settings.vectors.keys().chain(self.settings.sparse.keys()) {
+        for name in self.settings.names() {
             vectors.extend(self.vector(name, slot)?.map(|vector| (name.clone(), vector)));
         }
         Ok(vectors)
@@ -206,7 +215,25 @@ impl Engine {
             let vector = vector.map_err(|error| damaged("sparse vector", slot.0, error))?;
             return Ok(vector.map(Vector::from));
         }
+        if let Some(settings) = self.settings.multi.get(name) {
+            return Ok(self.multi_vector(settings, slot)?.map(Vector::from));
+        }
         Ok(None)
+    }
+
+    /// Returns the multivector of a part.
+    pub(super) fn multi_vector(
+        &self,
+        settings: &MultiSettings,
+        slot: Slot,
+    ) -> Result<Option<MultiVector>, Error> {
+        let mut rows = Vec::new();
+        let keys = (settings.number, slot.0, 0)..=(settings.number, slot.0, u16::MAX);
+        for row in self.database.range(&MULTI, keys) {
+            rows.push(row?.1);
+        }
+        let vector = MultiRecord::vector(settings.dimension, rows);
+        vector.map_err(|error| damaged("multivector", slot.0, error))
     }
 
     /// Returns the one field of a document's payload, or the object, that a path begins with; the

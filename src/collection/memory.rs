@@ -87,6 +87,7 @@ impl Engine {
             vectors += held.vector_bytes;
         }
         let sparse: u64 = self.sparse.values().map(|index| index.statistics().bytes).sum();
+        let multi: u64 = self.multi.values().map(|index| index.statistics().bytes).sum();
         let lexical = self.lexical.statistics();
         vec![
             own("table cache", self.maintenance.cache_bytes_max.min(self.tables_bytes())),
@@ -94,6 +95,7 @@ impl Engine {
             own("dense heads", head),
             own("dense search space", scratch),
             own("sparse indexes", sparse),
+            own("multivector indexes", multi),
             own("words not committed", lexical.pending_bytes),
             mapped("dense graphs", graphs),
             mapped("dense codes", codes),

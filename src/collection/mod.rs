@@ -19,15 +19,18 @@ mod expiry;
 mod explain;
 mod files;
 mod jobs;
+mod locate;
 mod memory;
 mod mutation;
 #[cfg(test)]
 mod mutation_tests;
+mod notes;
 mod open;
 #[cfg(test)]
 mod question_tests;
 mod rank;
 mod records;
+mod saved_clusters;
 mod search;
 mod settings;
 mod terms;
@@ -46,15 +49,17 @@ use crate::embed::{EmbedError, EmbedderHandle};
 pub use aggregate::{FacetValue, OrderedPage};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
 pub use change::PayloadChange;
-pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering};
+pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering, Looking};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
+pub use locate::{LocateRequest, Located};
 pub use memory::MemoryUse;
 pub use open::Collection;
+pub use saved_clusters::Joining;
 pub use settings::{
-    ChunkSettings, EmbedderBinding, NAME_BYTES_MAX, NewCollection, NewVector, NewVectorSource,
-    Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
+    ChunkSettings, EmbedderBinding, MultiSettings, NAME_BYTES_MAX, NewCollection, NewVector,
+    NewVectorSource, Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
 pub use terms::{Expected, KEY_BYTES_MAX, Terms, Upsert};
 pub use update::Updated;

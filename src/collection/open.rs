@@ -23,6 +23,7 @@ use crate::document::{DocumentId, FieldTypes, Payload, Sequence, Slot, SlotSet, 
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::{DenseError, DenseIndex, DenseOptions};
 use crate::index::lexical::{LexicalError, LexicalIndex, LexicalOptions, LexicalPart};
+use crate::index::multi::MultiIndex;
 use crate::index::sparse::SparseIndex;
 
 /// Tables of at most so many bytes are read whole on opening; larger ones by upkeep.
@@ -36,6 +37,8 @@ pub struct Collection {
     pub(super) engine: Arc<Engine>,
     pub(super) committer: Arc<Committer>,
     pub(super) embedders: SharedEmbedders,
+    /// Held while a note is changed.
+    pub(super) notes: Mutex<()>,
     upkeep: Mutex<Option<(crossbeam_channel::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -77,6 +80,7 @@ impl Collection {
         }
         let sparse = settings.sparse.keys().map(|name| (name.clone(), SparseIndex::new()));
         let sparse = sparse.collect();
+        let multi = settings.multi.keys().map(|name| (name.clone(), MultiIndex::new())).collect();
         let lexical = open_lexical(&folder.join(files::LEXICAL), views.current().sequence)?;
         let engine = Engine::new(Beginning {
             name: name.to_owned(),
@@ -85,15 +89,18 @@ impl Collection {
             database,
             dense,
             sparse,
+            multi,
             lexical,
             views,
             maintenance: Maintenance::new(options),
             budget,
             clock: EngineClock(Arc::clone(&options.clock)),
+            limits: options.limits.clone(),
         });
         engine.load_expiries()?;
         engine.refill_dense()?;
         engine.refill_sparse()?;
+        engine.refill_multi()?;
         engine.refill_lexical()?;
         if Checkpoint::is_damaged(folder)
             && let Err(error) = engine.write_checkpoint()
@@ -104,7 +111,8 @@ impl Collection {
         let engine = Arc::new(engine);
         let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);
         let upkeep = upkeep::start(Arc::clone(&engine), Arc::downgrade(&committer))?;
-        Ok(Self { engine, committer, embedders, upkeep: Mutex::new(Some(upkeep)) })
+        let (notes, upkeep) = (Mutex::default(), Mutex::new(Some(upkeep)));
+        Ok(Self { engine, committer, embedders, notes, upkeep })
     }
 
     /// Returns the name.
@@ -305,6 +313,20 @@ impl Engine {
                     }
                 }
                 index.insert(rows.iter().map(|(slot, vector)| (*slot, vector)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts what is live and not in the indexes of multivectors.
+    pub(super) fn refill_multi(&self) -> Result<(), Error> {
+        let view = self.views.current();
+        for (name, index) in &self.multi {
+            let Some(settings) = self.settings.multi.get(name) else { continue };
+            for slot in &view.live - index.slots() {
+                if let Some(vector) = self.multi_vector(settings, Slot(slot))? {
+                    index.insert([(Slot(slot), &vector)]);
+                }
             }
         }
         Ok(())

@@ -180,6 +180,14 @@ impl Collection {
                 let Some(index) = self.engine.sparse.get(name) else { return Ok(Vec::new()) };
                 Ok(index.search(question, allowed, limit, cancel)?)
             }
+            Vector::Multi(question) => {
+                let Some(index) = self.engine.multi.get(name) else { return Ok(Vec::new()) };
+                let Some(settings) = self.engine.settings.multi.get(name) else {
+                    return Ok(Vec::new());
+                };
+                let load = |slot| self.engine.multi_vector(settings, slot);
+                index.search(question, allowed, limit, &load, cancel)
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use simile_storage::{FormatError, Record, Table, decode_payload};
 use crate::document::{DocumentId, FieldType, Payload, Span};
 use crate::ingest::Version;
 use crate::picture::Area;
-use crate::vector::{SparseVector, VectorError};
+use crate::vector::{MultiVector, SparseVector, VectorError};
 
 /// document id -> where its newest version is.
 pub(super) const DOCUMENTS: Table<String, DocumentRecord> = Table::new(1, "document");
@@ -19,6 +19,8 @@ pub(super) const PARTS: Table<u32, PartRecord> = Table::new(3, "part");
 pub(super) const VECTORS: Table<(u16, u32), VectorRecord> = Table::new(4, "vector");
 /// (vector number, slot) -> the sparse vector of a part.
 pub(super) const SPARSE: Table<(u16, u32), SparseRecord> = Table::new(9, "sparse");
+/// (vector number, slot, which row) -> some of the vectors of a multivector of a part.
+pub(super) const MULTI: Table<(u16, u32, u16), MultiRecord> = Table::new(13, "multivector");
 /// (when a version expires in milliseconds since 1970, its first slot) -> which document it is.
 pub(super) const EXPIRIES: Table<(u64, u32), ExpiryRecord> = Table::new(10, "expiry");
 /// idempotency key, separator, document id -> what the mutation did.
@@ -130,6 +132,16 @@ pub(super) struct SparseRecord {
     pub(super) bytes: Vec<u8>,
 }
 
+/// So many vectors of a multivector in their order that the row is not too large, each with as many
+/// components: little-endian `f32`, row-major.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct MultiRecord {
+    pub(super) bytes: Vec<u8>,
+}
+
+/// About how many bytes of components a row of a multivector has at most; one vector may have more.
+const MULTI_ROW_BYTES: usize = 32 * 1024;
+
 /// A mutation: the runs of slots that it brought and took away.
 #[derive(Debug, Clone, PartialEq, Default, Encode, Decode)]
 pub(super) struct LogRecord {
@@ -199,6 +211,7 @@ formats! {
     PartRecord = 1,
     VectorRecord = 1,
     SparseRecord = 1,
+    MultiRecord = 1,
     LogRecord = 1,
     HeaderRecord = 1,
     FieldRecord = 1,
@@ -267,6 +280,31 @@ impl SparseRecord {
         }
         let values = VectorRecord { bytes: self.bytes.clone() }.components();
         SparseVector::new(indices, values)
+    }
+}
+
+impl MultiRecord {
+    /// Returns the rows of a multivector, in order.
+    pub(super) fn rows(vector: &MultiVector) -> impl Iterator<Item = (u16, Self)> {
+        let dimension = vector.dimension();
+        let components = (MULTI_ROW_BYTES / size_of::<f32>() / dimension).max(1) * dimension;
+        let rows = vector.as_slice().chunks(components);
+        (0..).zip(rows.map(|row| Self { bytes: VectorRecord::of(row).bytes }))
+    }
+
+    /// Returns the multivector of these rows; none if there are none.
+    pub(super) fn vector(
+        dimension: usize,
+        rows: impl IntoIterator<Item = Self>,
+    ) -> Result<Option<MultiVector>, VectorError> {
+        let mut components = Vec::new();
+        for Self { bytes } in rows {
+            components.extend(VectorRecord { bytes }.components());
+        }
+        if components.is_empty() {
+            return Ok(None);
+        }
+        MultiVector::new(dimension, components).map(Some)
     }
 }
 

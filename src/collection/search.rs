@@ -131,7 +131,7 @@ impl Collection {
             Some(name) => name.as_str(),
             None => self.dense_name(asked)?,
         };
-        if self.engine.settings.shape().form(name)? == Form::Sparse {
+        if self.engine.settings.shape().form(name)? != Form::Dense {
             return Err(PlanError::Combination("hits are diversified by a dense vector").into());
         }
         let fused = &fused[..fused.len().min(candidates(request, diversity))];

@@ -55,6 +55,8 @@ pub enum NewVectorSource {
     Given(usize),
     /// They are given, and sparse.
     GivenSparse,
+    /// They are given, several to a part, with this many components each.
+    GivenMulti(usize),
 }
 
 /// How texts are cut into passages, in tokens of the embedder in use.
@@ -74,6 +76,9 @@ pub struct Settings {
     /// The named sparse vectors of every part.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sparse: BTreeMap<String, SparseSettings>,
+    /// The named multivectors of every part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub multi: BTreeMap<String, MultiSettings>,
     /// Whether texts are indexed by words.
     pub has_words: bool,
     /// How texts are cut.
@@ -108,6 +113,19 @@ pub struct SparseSettings {
     pub embedder: Option<EmbedderBinding>,
 }
 
+/// What a named multivector is like; two are compared by `MaxSim`. Persisted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MultiSettings {
+    /// Names the vector in the tables; no other vector of the collection has the same number.
+    pub number: u16,
+    /// The embedder that the vectors come from; none: they are given.
+    pub embedder: Option<EmbedderBinding>,
+    /// How many components each of the vectors has.
+    pub dimension: usize,
+    /// How two of the vectors are compared: cosine or dot.
+    pub metric: Metric,
+}
+
 /// Which embedder made the vectors of a collection; another one's would not be comparable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedderBinding {
@@ -122,7 +140,7 @@ pub struct EmbedderBinding {
 pub(crate) struct EmbedderFacts {
     /// What identifies model, files and settings.
     pub fingerprint: String,
-    /// Whether its vectors are dense or sparse.
+    /// Which form its vectors have.
     pub form: Form,
     /// How many components its vectors have.
     pub dimension: usize,
@@ -160,16 +178,20 @@ impl Settings {
             ));
         }
         check_chunk(asked.chunk)?;
-        let (mut vectors, mut sparse) = (BTreeMap::new(), BTreeMap::new());
+        let (mut vectors, mut sparse, mut multi) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (number, (name, vector)) in (0..).zip(&asked.vectors) {
             check_name("vector", name)?;
             let facts = match &vector.source {
                 NewVectorSource::Embedder(embedder) => Some(facts(embedder)?),
-                NewVectorSource::Given(_) | NewVectorSource::GivenSparse => None,
+                NewVectorSource::Given(_)
+                | NewVectorSource::GivenSparse
+                | NewVectorSource::GivenMulti(_) => None,
             };
             let form = match (&vector.source, &facts) {
                 (_, Some(facts)) => facts.form,
                 (NewVectorSource::GivenSparse, None) => Form::Sparse,
+                (NewVectorSource::GivenMulti(_), None) => Form::Multi,
                 (NewVectorSource::Given(_) | NewVectorSource::Embedder(_), None) => Form::Dense,
             };
             match form {
@@ -181,21 +203,32 @@ impl Settings {
                     let settings = SparseSettings::decide(number, name, vector, facts)?;
                     sparse.insert(name.clone(), settings);
                 }
+                Form::Multi => {
+                    let settings = MultiSettings::decide(number, name, vector, facts)?;
+                    multi.insert(name.clone(), settings);
+                }
             }
         }
-        Ok(Self { vectors, sparse, has_words: asked.has_words, chunk: asked.chunk })
+        let (has_words, chunk) = (asked.has_words, asked.chunk);
+        Ok(Self { vectors, sparse, multi, has_words, chunk })
     }
 
     /// Returns the embedder of a vector; none if its vectors are given, or if there is no such vector.
     pub fn embedder(&self, vector: &str) -> Option<&EmbedderBinding> {
-        let dense = self.vectors.get(vector).and_then(|settings| settings.embedder.as_ref());
-        dense.or_else(|| self.sparse.get(vector).and_then(|settings| settings.embedder.as_ref()))
+        let dense = self.vectors.get(vector).map(|settings| &settings.embedder);
+        let sparse = || self.sparse.get(vector).map(|settings| &settings.embedder);
+        let multi = || self.multi.get(vector).map(|settings| &settings.embedder);
+        dense.or_else(sparse).or_else(multi).and_then(Option::as_ref)
     }
 
     /// Returns the embedders of the vectors, once for each vector that has one.
     pub fn embedders(&self) -> impl Iterator<Item = &EmbedderBinding> {
-        let dense = self.vectors.values().filter_map(|settings| settings.embedder.as_ref());
-        dense.chain(self.sparse.values().filter_map(|settings| settings.embedder.as_ref()))
+        self.names().filter_map(|name| self.embedder(name))
+    }
+
+    /// Returns the names of all vectors: the dense ones, the sparse ones, the multivectors.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.vectors.keys().chain(self.sparse.keys()).chain(self.multi.keys())
     }
 
     /// Writes the settings into a folder, whole or not at all.
@@ -240,9 +273,15 @@ impl Settings {
         let sparse = |(name, sparse): (&String, &SparseSettings)| {
             (name.clone(), SparseShape { has_embedder: sparse.embedder.is_some() })
         };
+        let multi = |(name, multi): (&String, &MultiSettings)| {
+            let (dimension, metric) = (multi.dimension, multi.metric);
+            let has_embedder = multi.embedder.is_some();
+            (name.clone(), VectorShape { dimension, metric, has_embedder })
+        };
         Shape {
             vectors: self.vectors.iter().map(vector).collect(),
             sparse: self.sparse.iter().map(sparse).collect(),
+            multi: self.multi.iter().map(multi).collect(),
             has_words: self.has_words,
         }
     }
@@ -268,16 +307,15 @@ impl VectorSettings {
         let (dimension, metric) = match (&asked.source, &facts) {
             (_, Some(facts)) => (facts.dimension, facts.metric),
             (NewVectorSource::Given(dimension), None) => (*dimension, Metric::Cosine),
-            (NewVectorSource::Embedder(_) | NewVectorSource::GivenSparse, None) => {
-                (0, Metric::Cosine)
-            }
+            (
+                NewVectorSource::Embedder(_)
+                | NewVectorSource::GivenSparse
+                | NewVectorSource::GivenMulti(_),
+                None,
+            ) => (0, Metric::Cosine),
         };
         let embedder = asked.binding(facts);
-        if dimension == 0 || dimension > DIMENSION_MAX {
-            return Err(Error::Settings(format!(
-                "vector `{name}` has dimension {dimension}, expected 1 to {DIMENSION_MAX}"
-            )));
-        }
+        check_dimension(name, dimension)?;
         let usual = DenseOptions::new(dimension, metric);
         let settings = Self {
             number,
@@ -323,17 +361,62 @@ impl SparseSettings {
                 metric.name()
             )));
         }
-        let has_graph = asked.links_max.is_some() || asked.ef_construction.is_some();
-        if has_graph || asked.quantisation.is_some() {
-            return Err(Error::Settings(format!(
-                "vector `{name}` is sparse: its index is exact, and takes no settings of a graph"
-            )));
-        }
+        asked.check_no_graph(name, "sparse")?;
         Ok(Self { number, embedder: asked.binding(facts) })
     }
 }
 
+impl MultiSettings {
+    fn decide(
+        number: u16,
+        name: &str,
+        asked: &NewVector,
+        facts: Option<EmbedderFacts>,
+    ) -> Result<Self, Error> {
+        let (dimension, metric) = match (&asked.source, &facts) {
+            (_, Some(facts)) => (facts.dimension, facts.metric),
+            (NewVectorSource::GivenMulti(dimension), None) => (*dimension, Metric::Cosine),
+            (
+                NewVectorSource::Embedder(_)
+                | NewVectorSource::Given(_)
+                | NewVectorSource::GivenSparse,
+                None,
+            ) => (0, Metric::Cosine),
+        };
+        check_dimension(name, dimension)?;
+        asked.check_no_graph(name, "a multivector")?;
+        let metric = asked.metric.unwrap_or(metric);
+        if metric == Metric::Euclidean {
+            return Err(Error::Settings(format!(
+                "vector `{name}` is a multivector, and those are compared by cosine or dot, got {}",
+                metric.name()
+            )));
+        }
+        Ok(Self { number, embedder: asked.binding(facts), dimension, metric })
+    }
+}
+
+fn check_dimension(name: &str, dimension: usize) -> Result<(), Error> {
+    if dimension == 0 || dimension > DIMENSION_MAX {
+        return Err(Error::Settings(format!(
+            "vector `{name}` has dimension {dimension}, expected 1 to {DIMENSION_MAX}"
+        )));
+    }
+    Ok(())
+}
+
 impl NewVector {
+    /// Checks that nothing is said of a graph where there is none.
+    fn check_no_graph(&self, name: &str, what: &str) -> Result<(), Error> {
+        let has_graph = self.links_max.is_some() || self.ef_construction.is_some();
+        if has_graph || self.quantisation.is_some() {
+            return Err(Error::Settings(format!(
+                "vector `{name}` is {what}: its index is exact, and takes no settings of a graph"
+            )));
+        }
+        Ok(())
+    }
+
     fn binding(&self, facts: Option<EmbedderFacts>) -> Option<EmbedderBinding> {
         match (&self.source, facts) {
             (NewVectorSource::Embedder(name), Some(facts)) => {

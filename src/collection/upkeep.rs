@@ -260,6 +260,9 @@ impl Engine {
                 index.merge(&self.views.shown());
             }
         }
+        for index in self.multi.values() {
+            index.retain(&self.views.shown());
+        }
         Ok(())
     }
 
@@ -336,6 +339,9 @@ impl Collection {
         for index in engine.sparse.values() {
             cancel.check()?;
             index.merge_all(&engine.views.shown());
+        }
+        for index in engine.multi.values() {
+            index.retain(&engine.views.shown());
         }
         cancel.check()?;
         engine.lexical.commit()?;

@@ -10,12 +10,13 @@ use super::engine::Engine;
 use super::error::{Error, described};
 use super::files;
 use super::open::Collection;
-use super::records::{BODIES, DOCUMENTS, PARTS, Run, SPARSE, VECTORS};
+use super::records::{BODIES, DOCUMENTS, MULTI, PARTS, Run, SPARSE, VECTORS};
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
+use crate::index::multi::MultiIndex;
 use crate::index::sparse::SparseIndex;
 use crate::vector::SparseVector;
 
@@ -61,6 +62,8 @@ struct Findings {
     dense: BTreeMap<String, SlotSet>,
     /// The same of sparse vectors.
     sparse: BTreeMap<String, SlotSet>,
+    /// The same of multivectors.
+    multi: BTreeMap<String, SlotSet>,
     /// Vector names whose files are damaged.
     dense_damaged: Vec<String>,
     /// Slots whose words are missing or others.
@@ -123,6 +126,13 @@ impl Collection {
             if let Some(wrong) = found.sparse.get(name) {
                 index.remove(wrong);
                 engine.refill_sparse()?;
+                repaired.push(format!("vector `{name}`: {} were indexed again", wrong.len()));
+            }
+        }
+        for (name, index) in &engine.multi {
+            if let Some(wrong) = found.multi.get(name) {
+                index.remove(wrong);
+                engine.refill_multi()?;
                 repaired.push(format!("vector `{name}`: {} were indexed again", wrong.len()));
             }
         }
@@ -222,7 +232,7 @@ impl Engine {
         let view = self.views.current();
         let mut found = Findings::default();
         found.told.parts = view.live.len();
-        let indexes = (self.dense.len() + self.sparse.len()) as u64;
+        let indexes = (self.dense.len() + self.sparse.len() + self.multi.len()) as u64;
         let steps = view.live.len() * (2 + indexes);
         let mut done: u64 = 0;
         let mut step = || {
@@ -244,6 +254,9 @@ impl Engine {
         }
         for (name, index) in &self.sparse {
             self.find_in_sparse(name, index, &view, &mut found, &mut step)?;
+        }
+        for (name, index) in &self.multi {
+            self.find_in_multi(name, index, &view, &mut found, &mut step)?;
         }
         self.find_in_lexical(&view, &shown, &mut found, &mut step)?;
         let checkpoint = self.folder.join(files::CHECKPOINT);
@@ -364,6 +377,14 @@ impl Engine {
                 }
             }
         }
+        for settings in self.settings.multi.values() {
+            let number = settings.number;
+            for row in self.database.range(&MULTI, (number, 0, 0)..=(number, end, u16::MAX)) {
+                if let Some(((_, slot, _), _)) = found.read(row)? {
+                    rows.insert(slot);
+                }
+            }
+        }
         found.orphans = rows - known;
         for slot in found.orphans.clone() {
             found.tell(format!("the rows of slot {slot} belong to no document"));
@@ -441,6 +462,44 @@ impl Engine {
         }
         if !wrong.is_empty() {
             found.sparse.insert(name.to_owned(), wrong);
+        }
+        Ok(())
+    }
+
+    fn find_in_multi(
+        &self,
+        name: &str,
+        index: &MultiIndex,
+        view: &View,
+        found: &mut Findings,
+        step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
+    ) -> Result<(), Error> {
+        let Some(settings) = self.settings.multi.get(name) else { return Ok(()) };
+        let indexed = index.slots();
+        let mut wrong = SlotSet::new();
+        for slot in &view.live {
+            step()?;
+            let stored = match self.multi_vector(settings, Slot(slot)) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    found.tell(format!("vector `{name}` of slot {slot}: {error}"));
+                    continue;
+                }
+                other => other?,
+            };
+            let what = match stored {
+                Some(stored) => match index.holds(Slot(slot), &stored) {
+                    Some(true) => continue,
+                    Some(false) => "differs in the index",
+                    None => "is not indexed",
+                },
+                None if indexed.contains(slot) => "is only in the index",
+                None => continue,
+            };
+            wrong.insert(slot);
+            found.tell(format!("vector `{name}` of slot {slot} {what}"));
+        }
+        if !wrong.is_empty() {
+            found.multi.insert(name.to_owned(), wrong);
         }
         Ok(())
     }

@@ -9,7 +9,6 @@ use super::open::Collection;
 use super::records::{DOCUMENTS, FILES, FileRecord, KEYS};
 use super::terms::{Terms, Upsert};
 use crate::cancel::Cancellation;
-use crate::decode::Limits;
 use crate::document::{DocumentId, Filter, Sequence};
 use crate::embed::EmbedderHandle;
 use crate::ingest::{
@@ -193,11 +192,16 @@ impl Collection {
             let embedder = self.embedder(name)?;
             vectors.insert(name.clone(), VectorTarget { form: TargetForm::Sparse, embedder });
         }
+        for (name, vector) in &settings.multi {
+            let embedder = self.embedder(name)?;
+            let form = TargetForm::Multi { dimension: vector.dimension, metric: vector.metric };
+            vectors.insert(name.clone(), VectorTarget { form, embedder });
+        }
         Ok(PrepareContext {
             vectors,
             tokens_max: settings.chunk.tokens_max,
             tokens_overlap: settings.chunk.tokens_overlap,
-            limits: Limits::default(),
+            limits: self.engine.limits.clone(),
         })
     }
 

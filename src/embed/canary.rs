@@ -60,6 +60,10 @@ pub(super) fn check(
                 let length = components.len().min(vector.dimension());
                 cosine(&vector.as_slice()[..length], &components[..length])
             }
+            (Some(Vector::Multi(vector)), Some(components), _) => {
+                let length = components.len().min(vector.as_slice().len());
+                cosine(&vector.as_slice()[..length], &components[..length])
+            }
             (Some(Vector::Sparse(vector)), _, Some(expected)) => {
                 sparse_cosine(&entries(&vector), expected)
             }
@@ -79,6 +83,10 @@ impl Canary {
         match vector {
             Some(Vector::Dense(vector)) => {
                 let length = LENGTH.min(vector.dimension());
+                self.vectors.push(vector.as_slice()[..length].to_vec());
+            }
+            Some(Vector::Multi(vector)) => {
+                let length = LENGTH.min(vector.as_slice().len());
                 self.vectors.push(vector.as_slice()[..length].to_vec());
             }
             Some(Vector::Sparse(vector)) => self.entries.push(entries(&vector)),

@@ -13,6 +13,7 @@ use super::obtain::{
 use super::onnx::{JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes};
 use super::sparse::Counter;
 use super::text::TextModel;
+use super::video::Spacetime;
 use super::{EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, WorkerOptions};
 
 /// The model that embeds texts where no other is asked for.
@@ -300,6 +301,19 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
                 Box::new(JointNetwork::open(manifest, image, joint, folder, threads)?)
+            }
+            Method::Spacetime { spacetime } => {
+                let image = self.entry(&spacetime.image)?;
+                if let Method::Spacetime { .. } = image.manifest.method {
+                    let (name, inner) = (manifest.name.clone(), &image.manifest.name);
+                    let reason = format!("its image model {inner} is one of clips itself");
+                    return Err(EmbedError::Failed { name, reason });
+                }
+                Box::new(Spacetime::over(
+                    manifest,
+                    spacetime,
+                    self.open_model(&spacetime.image, progress)?,
+                )?)
             }
         })
     }

@@ -145,7 +145,7 @@ impl Manifest {
             return Err(format!("schema is {}, this build reads {SCHEMA}", self.schema));
         }
         let most = match self.method.form() {
-            Form::Dense => DIMENSION_MAX,
+            Form::Dense | Form::Multi => DIMENSION_MAX,
             Form::Sparse => SPARSE_DIMENSION_MAX,
         };
         if self.dimension == 0 || self.dimension > most {

@@ -4,6 +4,7 @@ use super::Modality;
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
+use super::video::SpacetimeSettings;
 use crate::vector::Form;
 
 /// The name of a sort of model. Persisted; kinds may be added, never renamed.
@@ -36,6 +37,8 @@ pub enum Kind {
     /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
     /// kin, as ONNX graphs: their vectors are in one space.
     OnnxJoint,
+    /// Clips of videos, by an image model that looks at their frames.
+    Spacetime,
 }
 
 impl Kind {
@@ -54,6 +57,7 @@ impl Kind {
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
             Self::OnnxJoint => "onnx-joint",
+            Self::Spacetime => "spacetime",
         }
     }
 }
@@ -144,6 +148,11 @@ pub enum Method {
         image: ImageSettings,
         /// Which graphs are run, and how texts are read.
         joint: JointSettings,
+    },
+    /// See [`Kind::Spacetime`].
+    Spacetime {
+        /// Which image model looks at the frames, and how they become clips.
+        spacetime: SpacetimeSettings,
     },
 }
 
@@ -252,6 +261,7 @@ impl Method {
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
             Self::OnnxJoint { .. } => Kind::OnnxJoint,
+            Self::Spacetime { .. } => Kind::Spacetime,
         }
     }
 
@@ -260,6 +270,7 @@ impl Method {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
             Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
+            Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::OneHot { .. }
@@ -283,7 +294,8 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
-            | Self::OnnxJoint { .. } => Form::Dense,
+            | Self::OnnxJoint { .. }
+            | Self::Spacetime { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -297,7 +309,8 @@ impl Method {
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::OnnxImage { .. }
-            | Self::OnnxJoint { .. } => true,
+            | Self::OnnxJoint { .. }
+            | Self::Spacetime { .. } => true,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -321,7 +334,7 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
-            Self::OnnxImage { .. } => 0,
+            Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
             Self::OnnxJoint { joint, .. } => joint.tokens_max,
         }
     }
@@ -345,6 +358,7 @@ impl Method {
                 image.check()?;
                 joint.check()
             }
+            Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
 
@@ -363,7 +377,8 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
-            | Self::OnnxJoint { .. } => {
+            | Self::OnnxJoint { .. }
+            | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -28,6 +28,7 @@ pub mod sparse;
 pub mod text;
 mod tokenizer;
 pub mod train;
+pub mod video;
 mod words;
 mod worker;
 
@@ -36,6 +37,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::image::{Pixels, Preprocess};
+use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
 pub use carried::is_carried;
@@ -72,6 +74,8 @@ pub enum Modality {
     Text,
     /// Still pictures.
     Image,
+    /// Stretches of videos.
+    Video,
 }
 
 impl Modality {
@@ -80,6 +84,7 @@ impl Modality {
         match self {
             Self::Text => "text",
             Self::Image => "image",
+            Self::Video => "video",
         }
     }
 }
@@ -201,6 +206,11 @@ pub trait Embedder: Send + Debug {
         None
     }
 
+    /// Returns how frames become clips, if the model reads videos; its pictures come out as latents then.
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        None
+    }
+
     /// Returns one vector per text of the batch, in order; none for a text that the model knows
     /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
     ///
@@ -235,6 +245,10 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn grid(&self) -> Option<Grid> {
         (**self).grid()
+    }
+
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        (**self).spacetime()
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {

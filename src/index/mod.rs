@@ -7,4 +7,5 @@
 mod collect;
 pub mod dense;
 pub mod lexical;
+pub mod multi;
 pub mod sparse;

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::video::cut_video;
 use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
 use crate::cancel::Cancellation;
 use crate::chunk::{ChunkOptions, CountTokens, chunk};
@@ -9,7 +10,7 @@ use crate::decode::{Content, Hint, Limits, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
 use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{Form, Metric, Vector, VectorError};
+use crate::vector::{Form, MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, Metric, Vector, VectorError};
 
 /// The most entries of a sparse vector that is stored: a row of the tables holds no more.
 pub const SPARSE_STORED_MAX: usize = 7_168;
@@ -42,6 +43,11 @@ impl VectorTarget {
             TargetForm::Dense { dimension, .. } => dimension * size_of::<f32>(),
             // Seldom more entries than letters.
             TargetForm::Sparse => text.len().min(SPARSE_STORED_MAX) * size_of::<(u32, f32)>(),
+            // Seldom more vectors than letters.
+            TargetForm::Multi { dimension, .. } => {
+                let components = text.len().min(MULTI_VECTORS_MAX) * dimension;
+                components.min(MULTI_COMPONENTS_MAX) * size_of::<f32>()
+            }
         }
     }
 }
@@ -58,6 +64,24 @@ pub enum TargetForm {
     },
     /// Sparse, compared by inner product.
     Sparse,
+    /// Several dense ones of so many components each, compared by the sum of the greatest products.
+    Multi {
+        /// How many components each has.
+        dimension: usize,
+        /// Cosine, of unit vectors, or dot.
+        metric: Metric,
+    },
+}
+
+impl TargetForm {
+    /// Returns the form of the vectors.
+    pub fn form(self) -> Form {
+        match self {
+            Self::Dense { .. } => Form::Dense,
+            Self::Sparse => Form::Sparse,
+            Self::Multi { .. } => Form::Multi,
+        }
+    }
 }
 
 /// What preparing has to know of a collection.
@@ -93,9 +117,9 @@ pub struct PreparedSource {
     /// How many records were refused.
     pub records_failed: u64,
     /// How long decoding and cutting took.
-    pub decode: std::time::Duration,
+    pub decode: Duration,
     /// How long embedding took, with the items of the same batches.
-    pub embed: std::time::Duration,
+    pub embed: Duration,
 }
 
 /// Decodes, cuts and embeds sources together, so that short ones fill the batches of the embedder.
@@ -115,7 +139,7 @@ pub fn prepare(
     }
     let took = began.elapsed();
     for prepared in all.iter_mut().flatten() {
-        prepared.embed = took;
+        prepared.embed += took;
     }
     all
 }
@@ -154,6 +178,7 @@ fn cut(
         file: None,
     };
     let mut records_failed = 0;
+    let mut embed = Duration::ZERO;
     let cuts = match &source.content {
         SourceContent::Text(text) => {
             let parts = cut_text(text, &[], context, cancel)?;
@@ -188,6 +213,14 @@ fn cut(
                     let payload = file_payload(source, name, metadata, &mut warnings);
                     vec![Cut { prepared: base(parts, payload), warnings }]
                 }
+                Content::Video(frames) => {
+                    let video = cut_video(frames, context, cancel)?;
+                    embed += video.embed;
+                    let mut warnings = video.warnings;
+                    let metadata = (None, video.metadata);
+                    let payload = file_payload(source, name, metadata, &mut warnings);
+                    vec![Cut { prepared: base(video.parts, payload), warnings }]
+                }
                 Content::Records(records) => {
                     let mut cuts = Vec::new();
                     let mut warnings = Vec::new();
@@ -220,8 +253,8 @@ fn cut(
         documents.push(cut.prepared);
         warnings.extend(cut.warnings);
     }
-    let decode = began.elapsed();
-    let embed = std::time::Duration::ZERO;
+    // Of a video, both go on at once.
+    let decode = began.elapsed().saturating_sub(embed);
     Ok(PreparedSource { documents, warnings, tokens: 0, records_failed, decode, embed })
 }
 
@@ -407,12 +440,17 @@ fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector,
             }
             Ok(vector.clone().into())
         }
-        (vector, form) => {
-            let expected = match form {
-                TargetForm::Dense { .. } => Form::Dense,
-                TargetForm::Sparse => Form::Sparse,
+        (Vector::Multi(vector), TargetForm::Multi { dimension, metric }) => {
+            vector.require_dimension(dimension).map_err(named)?;
+            let vector = match metric {
+                Metric::Cosine => vector.clone().normalized().map_err(named)?,
+                Metric::Dot | Metric::Euclidean => vector.clone(),
             };
-            Err(named(VectorError::FormMismatch { expected, actual: vector.form() }))
+            Ok(vector.into())
+        }
+        (vector, form) => {
+            let (expected, actual) = (form.form(), vector.form());
+            Err(named(VectorError::FormMismatch { expected, actual }))
         }
     }
 }

@@ -147,6 +147,10 @@ fn add_vectors(hasher: &mut blake3::Hasher, vectors: &BTreeMap<String, Vector>) 
         add_bytes(hasher, name.as_bytes());
         let values = match vector {
             Vector::Dense(vector) => vector.as_slice(),
+            Vector::Multi(vector) => {
+                hasher.update(&(vector.dimension() as u64).to_le_bytes());
+                vector.as_slice()
+            }
             Vector::Sparse(vector) => {
                 let indices = vector.indices().iter().flat_map(|index| index.to_le_bytes());
                 add_bytes(hasher, &indices.collect::<Vec<u8>>());

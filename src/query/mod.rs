@@ -9,6 +9,7 @@ mod explain;
 mod fuse;
 mod group;
 mod hit;
+mod moments;
 mod order;
 mod plan;
 mod recommend;
@@ -20,6 +21,7 @@ pub use explain::{Explanation, LegExplanation, Verdict};
 pub use fuse::{Candidate, FuseError, Fused, Ranking, collapse, fuse};
 pub use group::{GroupBy, Groups};
 pub use hit::{Answer, Hit, HitGroup, LegScore, Snippet, StageTiming, Stages};
+pub use moments::{Meeting, Moment, Sighting, meetings, moments};
 pub use order::{Direction, OrderBy, OrderKey, order_key};
 pub use plan::{
     Plan, PlanError, Question, Shape, SparseShape, VectorLeg, VectorShape, fitting, plan,

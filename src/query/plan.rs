@@ -5,7 +5,7 @@ use super::request::{
 };
 use super::{Leg, Mode, SearchRequest};
 use crate::error::{Classified, ErrorKind};
-use crate::vector::{DenseVector, Form, Metric, Vector, VectorError};
+use crate::vector::{DenseVector, Form, Metric, MultiVector, Vector, VectorError};
 
 /// What a plan has to know of a collection.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Shape {
     pub vectors: BTreeMap<String, VectorShape>,
     /// Its sparse vectors by name.
     pub sparse: BTreeMap<String, SparseShape>,
+    /// Its multivectors by name; dimension and metric are those of each of their vectors.
+    pub multi: BTreeMap<String, VectorShape>,
     /// Whether its texts are indexed by words.
     pub has_words: bool,
 }
@@ -39,7 +41,7 @@ pub struct SparseShape {
 /// The steps that answer a request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// The legs among vectors: the dense ones by name, then the sparse ones.
+    /// The legs among vectors: the dense ones by name, then the sparse ones, then the multivectors.
     pub vectors: Vec<VectorLeg>,
     /// The words of the lexical leg, if it runs.
     pub lexical: Option<String>,
@@ -54,7 +56,7 @@ pub struct Plan {
 pub struct VectorLeg {
     /// The vector name.
     pub name: String,
-    /// Whether the vectors are dense or sparse.
+    /// Which form the vectors have.
     pub form: Form,
     /// What is searched for.
     pub question: Question,
@@ -270,7 +272,11 @@ fn vector_legs(
             }
         }
     }
-    legs.sort_by_key(|leg| leg.form == Form::Sparse);
+    legs.sort_by_key(|leg| match leg.form {
+        Form::Dense => 0,
+        Form::Sparse => 1,
+        Form::Multi => 2,
+    });
     Ok(legs)
 }
 
@@ -281,15 +287,12 @@ fn vector_legs(
 /// [`PlanError`] (invalid input) naming the vector and both sides.
 pub fn fitting(name: &str, vector: &Vector, shape: &Shape) -> Result<Vector, PlanError> {
     let wrong = |source| PlanError::Vector { name: name.to_owned(), source };
-    match (shape.vectors.get(name), vector) {
-        (Some(shape), Vector::Dense(vector)) => fitting_dense(vector, shape).map_err(wrong),
-        (None, Vector::Sparse(vector)) if shape.sparse.contains_key(name) => {
-            Ok(vector.clone().into())
-        }
-        (_, vector) => {
-            let (expected, actual) = (shape.form(name)?, vector.form());
-            Err(wrong(VectorError::FormMismatch { expected, actual }))
-        }
+    let (expected, actual) = (shape.form(name)?, vector.form());
+    match (shape.vectors.get(name), shape.multi.get(name), vector) {
+        (Some(shape), _, Vector::Dense(vector)) => fitting_dense(vector, shape).map_err(wrong),
+        (_, Some(shape), Vector::Multi(vector)) => fitting_multi(vector, shape).map_err(wrong),
+        (None, None, Vector::Sparse(vector)) => Ok(vector.clone().into()),
+        _ => Err(wrong(VectorError::FormMismatch { expected, actual })),
     }
 }
 
@@ -301,8 +304,16 @@ fn fitting_dense(vector: &DenseVector, shape: &VectorShape) -> Result<Vector, Ve
     }
 }
 
+fn fitting_multi(vector: &MultiVector, shape: &VectorShape) -> Result<Vector, VectorError> {
+    vector.require_dimension(shape.dimension)?;
+    match shape.metric {
+        Metric::Cosine => vector.clone().normalized().map(Vector::from),
+        Metric::Dot | Metric::Euclidean => Ok(vector.clone().into()),
+    }
+}
+
 impl Shape {
-    /// Returns whether the vectors of a name are dense or sparse.
+    /// Returns which form the vectors of a name have.
     ///
     /// # Errors
     /// [`PlanError::UnknownVector`] (invalid input) naming those there are.
@@ -311,11 +322,11 @@ impl Shape {
             Ok(Form::Dense)
         } else if self.sparse.contains_key(name) {
             Ok(Form::Sparse)
+        } else if self.multi.contains_key(name) {
+            Ok(Form::Multi)
         } else {
-            let mut known: Vec<&str> =
-                self.vectors.keys().chain(self.sparse.keys()).map(String::as_str).collect();
-            known.sort_unstable();
-            Err(PlanError::UnknownVector { name: name.to_owned(), known: known.join(", ") })
+            let known = self.names().join(", ");
+            Err(PlanError::UnknownVector { name: name.to_owned(), known })
         }
     }
 
@@ -324,19 +335,26 @@ impl Shape {
     /// # Errors
     /// [`PlanError::Several`] (invalid input) if there are several or none.
     pub fn only_vector(&self) -> Result<&str, PlanError> {
-        let mut names: Vec<&str> =
-            self.vectors.keys().chain(self.sparse.keys()).map(String::as_str).collect();
-        names.sort_unstable();
+        let names = self.names();
         match names[..] {
             [only] => Ok(only),
             _ => Err(PlanError::Several(names.join(", "))),
         }
     }
 
+    /// Returns the names of all vectors, in order.
+    fn names(&self) -> Vec<&str> {
+        let names = self.vectors.keys().chain(self.sparse.keys()).chain(self.multi.keys());
+        let mut names: Vec<&str> = names.map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn has_embedder(&self, name: &str) -> Result<bool, PlanError> {
         Ok(match self.form(name)? {
             Form::Dense => self.vectors.get(name).is_some_and(|shape| shape.has_embedder),
             Form::Sparse => self.sparse.get(name).is_some_and(|shape| shape.has_embedder),
+            Form::Multi => self.multi.get(name).is_some_and(|shape| shape.has_embedder),
         })
     }
 }
@@ -352,9 +370,11 @@ fn embedded_names<'a>(
     }
     let dense = shape.vectors.iter().filter(|(_, vector)| vector.has_embedder);
     let sparse = shape.sparse.iter().filter(|(_, vector)| vector.has_embedder);
+    let multi = shape.multi.iter().filter(|(_, vector)| vector.has_embedder);
     let forms = [
         (Form::Dense, dense.map(|(name, _)| name.as_str()).collect::<Vec<_>>()),
         (Form::Sparse, sparse.map(|(name, _)| name.as_str()).collect()),
+        (Form::Multi, multi.map(|(name, _)| name.as_str()).collect()),
     ];
     let mut names = Vec::new();
     for (form, embedding) in &forms {
@@ -392,6 +412,7 @@ impl VectorLeg {
         match self.form {
             Form::Dense => Leg::Dense(self.name.clone()),
             Form::Sparse => Leg::Sparse(self.name.clone()),
+            Form::Multi => Leg::Multi(self.name.clone()),
         }
     }
 }
@@ -406,8 +427,8 @@ mod tests {
             let metric = Metric::Cosine;
             (name.to_owned(), VectorShape { dimension: 2, metric, has_embedder })
         };
-        let sparse = BTreeMap::new();
-        Shape { vectors: vectors.iter().map(vector).collect(), sparse, has_words }
+        let (sparse, multi) = (BTreeMap::new(), BTreeMap::new());
+        Shape { vectors: vectors.iter().map(vector).collect(), sparse, multi, has_words }
     }
 
     fn ask(text: &str, mode: Mode) -> SearchRequest {

@@ -73,6 +73,10 @@ pub fn average(positive: &[Vector], negative: &[Vector]) -> Result<Vector, Vecto
                 sum.into_iter().map(|(index, sum)| (index, narrow(sum))).unzip();
             SparseVector::new(indices, values).map(Vector::from)
         }
+        Some(Vector::Multi(_)) => {
+            let (expected, actual) = (crate::vector::Form::Dense, crate::vector::Form::Multi);
+            Err(VectorError::FormMismatch { expected, actual })
+        }
         None => Err(VectorError::Dimension(0)),
     }
 }

@@ -153,6 +153,12 @@ pub enum Fusion {
         /// The weight of each leg.
         weights: BTreeMap<String, f32>,
     },
+    /// The weighted sum of the scores, those of each leg scaled so that its mean less three standard
+    /// deviations is 0 and its mean plus three is 1 (distribution-based score fusion).
+    Distribution {
+        /// The weight of each leg.
+        weights: BTreeMap<String, f32>,
+    },
 }
 
 impl SearchRequest {
@@ -169,7 +175,8 @@ impl Fusion {
         match self {
             Self::ReciprocalRank { weights, .. }
             | Self::WeightedScore { weights }
-            | Self::Calibrated { weights } => weights,
+            | Self::Calibrated { weights }
+            | Self::Distribution { weights } => weights,
         }
     }
 }
@@ -189,6 +196,8 @@ pub enum Leg {
     Dense(String),
     /// The sparse vectors of this name, by inner product.
     Sparse(String),
+    /// The multivectors of this name, by `MaxSim`.
+    Multi(String),
     /// A search that the search begins with, numbered from 1.
     Prefetch(usize),
 }
@@ -199,6 +208,7 @@ impl fmt::Display for Leg {
             Self::Lexical => formatter.write_str("lexical"),
             Self::Dense(name) => write!(formatter, "dense:{name}"),
             Self::Sparse(name) => write!(formatter, "sparse:{name}"),
+            Self::Multi(name) => write!(formatter, "multi:{name}"),
             Self::Prefetch(number) => write!(formatter, "prefetch:{number}"),
         }
     }

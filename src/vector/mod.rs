@@ -6,21 +6,25 @@
 mod dense;
 pub mod kernel;
 mod metric;
+mod multi;
 mod sparse;
 
 pub use dense::{DIMENSION_MAX, DenseVector};
 pub use metric::{Metric, Score};
+pub use multi::{MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, MultiVector};
 pub use sparse::{SPARSE_ENTRIES_MAX, SparseVector};
 
 use crate::error::{Classified, ErrorKind};
 
-/// The two forms of a vector.
+/// The forms of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
     /// Every component is there.
     Dense,
     /// Only the components that are not zero are there.
     Sparse,
+    /// Several dense vectors of one dimension.
+    Multi,
 }
 
 impl Form {
@@ -29,17 +33,20 @@ impl Form {
         match self {
             Self::Dense => "dense",
             Self::Sparse => "sparse",
+            Self::Multi => "multi",
         }
     }
 }
 
-/// A vector of either form: what a model gives, and what a part is stored with.
+/// A vector of any form: what a model gives, and what a part is stored with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Vector {
     /// Every component is there.
     Dense(DenseVector),
     /// Only the components that are not zero are there.
     Sparse(SparseVector),
+    /// Several dense vectors of one dimension.
+    Multi(MultiVector),
 }
 
 impl Vector {
@@ -48,6 +55,7 @@ impl Vector {
         match self {
             Self::Dense(_) => Form::Dense,
             Self::Sparse(_) => Form::Sparse,
+            Self::Multi(_) => Form::Multi,
         }
     }
 
@@ -55,7 +63,7 @@ impl Vector {
     pub fn as_dense(&self) -> Option<&DenseVector> {
         match self {
             Self::Dense(vector) => Some(vector),
-            Self::Sparse(_) => None,
+            Self::Sparse(_) | Self::Multi(_) => None,
         }
     }
 
@@ -63,7 +71,15 @@ impl Vector {
     pub fn as_sparse(&self) -> Option<&SparseVector> {
         match self {
             Self::Sparse(vector) => Some(vector),
-            Self::Dense(_) => None,
+            Self::Dense(_) | Self::Multi(_) => None,
+        }
+    }
+
+    /// Returns the vectors if there are several.
+    pub fn as_multi(&self) -> Option<&MultiVector> {
+        match self {
+            Self::Multi(vector) => Some(vector),
+            Self::Dense(_) | Self::Sparse(_) => None,
         }
     }
 
@@ -72,6 +88,7 @@ impl Vector {
         match self {
             Self::Dense(vector) => vector.dimension() * 4,
             Self::Sparse(vector) => vector.indices().len() * 8,
+            Self::Multi(vector) => vector.as_slice().len() * 4,
         }
     }
 }
@@ -85,6 +102,12 @@ impl From<DenseVector> for Vector {
 impl From<SparseVector> for Vector {
     fn from(vector: SparseVector) -> Self {
         Self::Sparse(vector)
+    }
+}
+
+impl From<MultiVector> for Vector {
+    fn from(vector: MultiVector) -> Self {
+        Self::Multi(vector)
     }
 }
 
@@ -124,7 +147,22 @@ pub enum VectorError {
     /// A sparse vector that names an index twice.
     #[error("index {0} stands twice in a sparse vector")]
     DuplicateIndex(u32),
-    /// A vector of the other form than the one that is asked for.
+    /// A multivector of no or of too many vectors.
+    #[error("a multivector has 1 to {MULTI_VECTORS_MAX} vectors, got {0}")]
+    Count(usize),
+    /// A multivector of too many components.
+    #[error("a multivector has at most {MULTI_COMPONENTS_MAX} components, got {0}")]
+    TooManyComponents(usize),
+    /// One of the vectors of a multivector.
+    #[error("vector {row} of a multivector: {source}")]
+    Row {
+        /// Which one, from 0.
+        row: usize,
+        /// What is wrong with it.
+        #[source]
+        source: Box<VectorError>,
+    },
+    /// A vector of another form than the one that is asked for.
     #[error("expected a {} vector, got a {} one", expected.name(), actual.name())]
     FormMismatch {
         /// The form that is asked for.

@@ -150,6 +150,8 @@ const ROWS: &[Row] = &[
     ("model add owner/name", 5, &["owner/name is not here, and downloads are switched off"]),
     ("cluster -c nowhere", 3, &["there is no collection `nowhere`"]),
     ("cluster -c given --method astrology", 2, &["'astrology'", "kmeans, hdbscan"]),
+    ("cluster -c given --join topic --method kmeans", 2, &["--join", "--method"]),
+    ("cluster -c given --slack 2", 2, &["--join <FIELD>"]),
     ("cluster -c given --k 0", 2, &["0 is not in 1..=65536"]),
     ("job list extra", 2, &["unexpected argument 'extra'"]),
     ("job watch 77", 3, &["there is no job `77`"]),

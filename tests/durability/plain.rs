@@ -15,7 +15,7 @@ use simile::document::{Condition, DocumentId, FieldPath, Filter, Payload, Scalar
 use simile::embed::{EmbedError, EmbedderHandle};
 use simile::ingest::{Outcome, PartSource, Source, SourceContent};
 use simile::query::{Mode, SearchRequest, WordSyntax};
-use simile::vector::{DenseVector, Metric, Vector};
+use simile::vector::{DenseVector, Metric, MultiVector, Vector};
 
 const WORDS: [&str; 12] = [
     "harbour", "lantern", "meadow", "granite", "willow", "ember", "quarry", "saffron", "timber",
@@ -52,6 +52,8 @@ impl Random {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Passage {
     pub(crate) vector: Vec<f32>,
+    /// Components of a multivector, row-major.
+    pub(crate) tokens: Vec<f32>,
     pub(crate) words: BTreeSet<&'static str>,
 }
 
@@ -120,7 +122,16 @@ impl Model {
             ..NewVector::from_source(NewVectorSource::Given(self.dimension))
         };
         NewCollection {
-            vectors: BTreeMap::from([("v".to_owned(), vector)]),
+            vectors: BTreeMap::from([
+                (
+                    "m".to_owned(),
+                    NewVector {
+                        metric: Some(Metric::Dot),
+                        ..NewVector::from_source(NewVectorSource::GivenMulti(self.dimension))
+                    },
+                ),
+                ("v".to_owned(), vector),
+            ]),
             ..NewCollection::of_texts("")
         }
     }
@@ -135,6 +146,7 @@ impl Model {
     pub(crate) fn document(&self, random: &mut Random) -> Plain {
         let passages = (0..=random.below(3)).map(|_| Passage {
             vector: self.vector(random),
+            tokens: (0..=random.below(3)).flat_map(|_| self.vector(random)).collect(),
             words: (0..=random.below(4))
                 .map(|_| WORDS[usize::try_from(random.below(WORDS.len() as u64)).unwrap()])
                 .collect(),
@@ -161,14 +173,22 @@ impl Model {
 }
 
 impl Plain {
+    /// Returns the document without multivectors, for a collection that has none.
+    pub(crate) fn without_tokens(mut self) -> Self {
+        self.passages.iter_mut().for_each(|passage| passage.tokens.clear());
+        self
+    }
+
     pub(crate) fn source(&self, id: DocumentId) -> Source {
-        let part = |passage: &Passage| PartSource {
-            text: passage.words.iter().copied().collect::<Vec<_>>().join(" "),
-            vectors: BTreeMap::from([(
-                "v".to_owned(),
-                DenseVector::new(passage.vector.clone()).unwrap().into(),
-            )]),
-            span: None,
+        let part = |passage: &Passage| {
+            let v = DenseVector::new(passage.vector.clone()).unwrap();
+            let mut vectors = BTreeMap::from([("v".to_owned(), Vector::from(v))]);
+            if !passage.tokens.is_empty() {
+                let m = multi(passage.vector.len(), passage.tokens.clone());
+                vectors.insert("m".to_owned(), m.into());
+            }
+            let text = passage.words.iter().copied().collect::<Vec<_>>().join(" ");
+            PartSource { text, vectors, span: None }
         };
         Source {
             id,
@@ -176,6 +196,10 @@ impl Plain {
             payload: Payload::from([("group".to_owned(), Value::Integer(self.group))]),
         }
     }
+}
+
+fn multi(dimension: usize, components: Vec<f32>) -> MultiVector {
+    MultiVector::new(dimension, components).unwrap()
 }
 
 /// Returns the components of a dense vector.
@@ -202,6 +226,7 @@ pub(crate) fn check(collection: &Collection, model: &Model, random: &mut Random,
     let group = Some(i64::try_from(random.below(4)).unwrap()).filter(|&group| groups && group < 3);
     check_nearest(collection, model, random, group, story);
     check_words(collection, model, random, group, story);
+    check_multi(collection, model, random, group, story);
 }
 
 /// Expects that every document is there as it was stored, and that tables and indexes agree.
@@ -217,6 +242,7 @@ pub(crate) fn check_all(collection: &Collection, model: &Model, story: &str) {
         assert_eq!(stored.parts.len(), parts.len(), "{story}: {}", stored.id);
         for (stored, part) in stored.parts.iter().zip(&parts) {
             assert_eq!(stored.text, part.text, "{story}");
+            assert_eq!(stored.vectors["m"], part.vectors["m"], "{story}");
             let (stored, given) =
                 (components(&stored.vectors["v"]), components(&part.vectors["v"]));
             let length = match model.metric {
@@ -264,6 +290,37 @@ fn check_nearest(
         let actual = model.best(&question, plain);
         assert!((hit.score - expected).abs() < TOLERANCE, "{story}: {scores:?}, not {expected}");
         assert!((hit.score - actual).abs() < TOLERANCE, "{story}: {} is {actual}", hit.id);
+    }
+}
+
+fn check_multi(
+    collection: &Collection,
+    model: &Model,
+    random: &mut Random,
+    group: Option<i64>,
+    story: &str,
+) {
+    let tokens: Vec<f32> = (0..=random.below(2)).flat_map(|_| model.vector(random)).collect();
+    let question = multi(model.dimension, tokens);
+    let request = SearchRequest {
+        vectors: BTreeMap::from([("m".into(), question.clone().into())]),
+        filter: group.map(group_is),
+        limit: LIMIT,
+        ..SearchRequest::default()
+    };
+    let score =
+        |passage: &Passage| question.max_sim(&multi(model.dimension, passage.tokens.clone())).0;
+    let best = |plain: &Plain| plain.passages.iter().map(score).fold(f32::NEG_INFINITY, f32::max);
+    let meant = model.documents.values();
+    let meant = meant.filter(|plain| group.is_none_or(|group| plain.group == group));
+    let mut expected: Vec<f32> = meant.map(best).collect();
+    expected.sort_by(|a, b| b.total_cmp(a));
+    expected.truncate(LIMIT);
+    let hits = collection.search(&request, &Cancellation::new()).unwrap().hits;
+    let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
+    assert_eq!(scores, expected, "{story}: group {group:?}");
+    for hit in &hits {
+        assert_eq!(hit.score, best(&model.documents[&hit.id]), "{story}: {}", hit.id);
     }
 }
 

@@ -43,6 +43,7 @@ fn a_collection_is_created_as_asked_listed_by_name_and_deleted_with_all_that_is_
         ]),
         lexical: Some(wire::LexicalConfig { disabled: true }),
         chunk: Some(wire::ChunkConfig { tokens_max: Some(50), tokens_overlap: Some(0) }),
+        ..Default::default()
     };
     let created = server.create(asked.clone());
     assert_eq!(created.state(), wire::CollectionState::Ready);

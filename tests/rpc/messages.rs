@@ -150,6 +150,43 @@ pub(super) fn ask_vector(collection: &str, v: &[f32]) -> wire::SearchRequest {
     }
 }
 
+/// Several vectors.
+pub(super) fn multi(rows: &[&[f32]]) -> wire::MultiVector {
+    wire::MultiVector { vectors: rows.iter().map(|row| dense(row)).collect() }
+}
+
+/// A collection with one given multivector `m`, and words.
+pub(super) fn multi_collection(
+    name: &str,
+    dimension: u32,
+    metric: wire::Metric,
+) -> wire::CreateCollectionRequest {
+    let config = wire::VectorConfig {
+        source: Some(Source::Multi(wire::MultiConfig { dimension })),
+        metric: metric.into(),
+        ..wire::VectorConfig::default()
+    };
+    wire::CreateCollectionRequest {
+        vectors: HashMap::from([("m".to_owned(), config)]),
+        ..texts(name)
+    }
+}
+
+/// A part with a multivector `m`.
+pub(super) fn multi_part(text: &str, m: &[&[f32]]) -> wire::Part {
+    let multi_vectors = HashMap::from([("m".to_owned(), multi(m))]);
+    wire::Part { text: text.to_owned(), multi_vectors, ..wire::Part::default() }
+}
+
+/// A question as a multivector `m`.
+pub(super) fn ask_multi(collection: &str, m: &[&[f32]]) -> wire::SearchRequest {
+    wire::SearchRequest {
+        collection: collection.to_owned(),
+        multi_vectors: HashMap::from([("m".to_owned(), multi(m))]),
+        ..wire::SearchRequest::default()
+    }
+}
+
 pub(super) fn hit_ids(answer: &wire::SearchResponse) -> Vec<&str> {
     answer.hits.iter().map(|hit| hit.id.as_str()).collect()
 }

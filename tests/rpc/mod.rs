@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod model;
+mod multi;
 mod plain;
 mod search;
 mod server;

@@ -100,6 +100,7 @@ fn document(plain: &Plain) -> wire::Document {
         content: Some(Content::Vectors(wire::Vectors {
             by_name: HashMap::from([("v".to_owned(), dense(&plain.v))]),
             sparse_by_name: HashMap::from([("s".to_owned(), sparse(&plain.s))]),
+            ..Default::default()
         })),
         ..Default::default()
     }

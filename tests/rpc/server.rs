@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, WorkerOptions};
@@ -70,6 +71,7 @@ impl TestServer {
         let mut options = ServerOptions {
             data: folder.path().to_owned(),
             catalogue,
+            ffmpeg: FfmpegSearch::default(),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
             loads_at_start: false,
             report: Arc::new(|_, _, _| {}),

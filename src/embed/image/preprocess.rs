@@ -4,7 +4,7 @@ use std::ops::Range;
 use super::resize::{Axis, Resized, resize};
 use super::{Channels, Crop, ImageSettings, Layout, Resize};
 use crate::embed::EmbedError;
-use crate::picture::Picture;
+use crate::picture::{Area, Picture};
 
 const CHANNELS: usize = 3;
 /// How many pixels count as much as a token: a patch of a usual vision transformer.
@@ -35,6 +35,11 @@ pub trait Preprocess: Send + Sync + Debug {
     /// # Errors
     /// [`EmbedError`] (invalid input) if the model cannot read such a picture.
     fn preprocess(&self, picture: &Picture) -> Result<Pixels, EmbedError>;
+
+    /// Returns the part of a picture that the model sees; all of it, if nothing is cut off.
+    fn covered(&self, whole: Area) -> Area {
+        whole
+    }
 }
 
 /// Resizes, cuts, scales and shifts as [`ImageSettings`] say.
@@ -100,6 +105,22 @@ impl Preprocessor {
 }
 
 impl Preprocess for Preprocessor {
+    fn covered(&self, whole: Area) -> Area {
+        let ImageSettings { resize: Resize::ShortEdge, edge: Some(edge), .. } = self.settings
+        else {
+            return whole;
+        };
+        // The canvas in pixels of the picture, around its middle.
+        let scale = f64::from(whole.width.min(whole.height)) / f64::from(edge.max(1));
+        let seen = |canvas: u32, length: u32| {
+            ((f64::from(canvas) * scale).round() as u32).clamp(1, length.max(1))
+        };
+        let width = seen(self.settings.width, whole.width);
+        let height = seen(self.settings.height, whole.height);
+        let left = whole.left + (whole.width - width) / 2;
+        Area { left, top: whole.top + (whole.height - height) / 2, width, height }
+    }
+
     fn preprocess(&self, picture: &Picture) -> Result<Pixels, EmbedError> {
         let settings = &self.settings;
         let grey = (settings.channels == Channels::Grey).then(|| grey(picture));

@@ -13,6 +13,7 @@ use super::{
     EmbedError, Embedder, Embedding, Encoded, Grid, Modality, Role, Specification, Tokenize,
 };
 use crate::cancel::Cancellation;
+use crate::embed::video::SpacetimeSettings;
 use crate::picture::Picture;
 use crate::vector::Vector;
 
@@ -77,6 +78,7 @@ pub struct EmbedderHandle {
     tokenizer: Arc<dyn Tokenize>,
     preprocessor: Option<Arc<dyn Preprocess>>,
     grid: Option<Grid>,
+    spacetime: Option<Arc<SpacetimeSettings>>,
     queue: Arc<Queue>,
     #[expect(dead_code, reason = "ends the thread when it is dropped")]
     owner: Arc<Owner>,
@@ -165,6 +167,7 @@ impl EmbedderHandle {
         let tokenizer = embedder.tokenizer();
         let preprocessor = embedder.preprocessor();
         let grid = embedder.grid();
+        let spacetime = embedder.spacetime();
         let queue = Arc::new(Queue {
             options,
             state: Mutex::default(),
@@ -176,7 +179,7 @@ impl EmbedderHandle {
             .name(format!("embed-{}", specification.name))
             .spawn(move || serve(embedder, &served))?;
         let owner = Arc::new(Owner(Arc::clone(&queue)));
-        Ok(Self { specification, tokenizer, preprocessor, grid, queue, owner })
+        Ok(Self { specification, tokenizer, preprocessor, grid, spacetime, queue, owner })
     }
 
     /// Returns what the model is.
@@ -189,9 +192,20 @@ impl EmbedderHandle {
         &self.tokenizer
     }
 
-    /// Returns the feature map that the vectors are, if that is what they are.
+    /// Returns the feature map that the vectors are, if that is what they are; of a model of videos, that
+    /// of each frame.
     pub fn grid(&self) -> Option<Grid> {
         self.grid
+    }
+
+    /// Returns how frames become clips, if the model reads videos.
+    pub fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        self.spacetime.clone()
+    }
+
+    /// Returns what makes pictures ready for the model, if it reads them.
+    pub(in crate::embed) fn preprocessor(&self) -> Option<&Arc<dyn Preprocess>> {
+        self.preprocessor.as_ref()
     }
 
     /// Returns the vector of each text, in order; waits for them.
@@ -231,6 +245,22 @@ impl EmbedderHandle {
     /// [`EmbedError`]: invalid input if the model reads no pictures; overloaded if the query lane is
     /// full; cancelled or timed out as the token says; internal if the model fails.
     pub fn embed_pictures(
+        &self,
+        pictures: &[Arc<Picture>],
+        lane: Lane,
+        cancel: &Cancellation,
+    ) -> Result<Embedded, EmbedError> {
+        let latents = self.embed_latents(pictures, lane, cancel)?;
+        if self.spacetime.is_none() {
+            return Ok(latents);
+        }
+        // A picture is a clip of one frame.
+        let Embedded { embeddings, timings } = latents;
+        Ok(Embedded { embeddings: self.stills(embeddings)?, timings })
+    }
+
+    /// Returns what the network itself makes of each picture, in order; waits for them.
+    pub(in crate::embed) fn embed_latents(
         &self,
         pictures: &[Arc<Picture>],
         lane: Lane,
@@ -288,7 +318,7 @@ impl EmbedderHandle {
         let most = match items.first().map(|item| item.input.modality()) {
             None => return Ok(()),
             Some(Modality::Text) => self.queue.options.queue_texts_max,
-            Some(Modality::Image) => self.queue.options.queue_pictures_max,
+            Some(Modality::Image | Modality::Video) => self.queue.options.queue_pictures_max,
         };
         let mut state = self.queue.lock();
         if lane == Lane::Query {

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::core::{Core, Shared};
 use super::super::status;
-use super::super::translate::{WireError, at_most, stage};
+use super::super::translate::{WireError, at_most, multi_to_wire, stage};
 use crate::cancel::Cancellation;
 use crate::collection::Embedders as _;
 use crate::embed::{Embedded, Lane, ModelState, Role};
@@ -67,18 +67,20 @@ fn to_wire(embedded: Embedded, fingerprint: String) -> wire::EmbedResponse {
         stage("run", embedded.timings.run),
     ];
     let embeddings = embedded.embeddings.into_iter().map(|embedding| {
-        let (vector, sparse) = match embedding.vector {
+        let (tokens, truncated) = (embedding.tokens, embedding.truncated);
+        let mut given = wire::TextEmbedding { tokens, truncated, ..Default::default() };
+        match embedding.vector {
             Some(Vector::Dense(dense)) => {
-                (Some(wire::DenseVector { components: dense.into_vec() }), None)
+                given.vector = Some(wire::DenseVector { components: dense.into_vec() });
             }
             Some(Vector::Sparse(sparse)) => {
                 let (indices, values) = (sparse.indices().to_vec(), sparse.values().to_vec());
-                (None, Some(wire::SparseVector { indices, values }))
+                given.sparse = Some(wire::SparseVector { indices, values });
             }
-            None => (None, None),
-        };
-        let (tokens, truncated) = (embedding.tokens, embedding.truncated);
-        wire::TextEmbedding { vector, tokens, truncated, sparse }
+            Some(Vector::Multi(vector)) => given.multi = Some(multi_to_wire(&vector)),
+            None => {}
+        }
+        given
     });
     wire::EmbedResponse { embeddings: embeddings.collect(), fingerprint, timings }
 }

@@ -4,11 +4,12 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 
 use super::WireError;
 use crate::collection::{
-    ChunkSettings, CollectionState, Info, JobKind, MemoryUse, NewCollection, NewVector,
-    NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+    ChunkSettings, CollectionState, Info, JobKind, MemoryUse, MultiSettings, NewCollection,
+    NewVector, NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
 };
 use crate::document::FieldType;
 use crate::index::dense::Quantisation;
+use crate::index::multi::MultiStatistics;
 use crate::index::sparse::SparseStatistics;
 use crate::vector::Metric;
 
@@ -24,7 +25,10 @@ pub(in crate::server) fn new_collection(
         .into_iter()
         .map(|(name, config)| Ok((name, new_vector(config, embedder)?)))
         .collect::<Result<BTreeMap<_, _>, WireError>>()?;
-    if vectors.is_empty() {
+    if request.words_only && !vectors.is_empty() {
+        return Err(WireError::WordsOnly(vectors.len()));
+    }
+    if vectors.is_empty() && !request.words_only {
         let source = NewVectorSource::Embedder(embedder.to_owned());
         vectors.insert(VECTOR_NAME_DEFAULT.to_owned(), NewVector::from_source(source));
     }
@@ -61,6 +65,7 @@ fn new_vector(config: wire::VectorConfig, embedder: &str) -> Result<NewVector, W
         Some(Source::Embedder(name)) => NewVectorSource::Embedder(name),
         Some(Source::Dimension(dimension)) => NewVectorSource::Given(dimension as usize),
         Some(Source::Sparse(_)) => NewVectorSource::GivenSparse,
+        Some(Source::Multi(multi)) => NewVectorSource::GivenMulti(multi.dimension as usize),
         None => return Err(WireError::Missing("the embedder or the dimension of a vector")),
     };
     Ok(NewVector {
@@ -102,6 +107,10 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
     for (name, settings) in info.settings.iter().flat_map(|settings| &settings.sparse) {
         let held = info.sparse.get(name).copied().unwrap_or_default();
         vectors.insert(name.clone(), sparse_info(settings, held));
+    }
+    for (name, settings) in info.settings.iter().flat_map(|settings| &settings.multi) {
+        let held = info.multi.get(name).copied().unwrap_or_default();
+        vectors.insert(name.clone(), multi_info(settings, held));
     }
     let fields = info.fields.into_iter().map(|(path, types)| {
         let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
@@ -154,11 +163,7 @@ fn vector_info(
     deleted: u64,
 ) -> wire::VectorInfo {
     let held = held.unwrap_or_default();
-    let metric = match settings.metric {
-        Metric::Cosine => wire::Metric::Cosine,
-        Metric::Dot => wire::Metric::Dot,
-        Metric::Euclidean => wire::Metric::Euclidean,
-    };
+    let metric = metric_to_wire(settings.metric);
     let quantisation = match settings.quantisation {
         Quantisation::None => wire::Quantisation::None,
         Quantisation::Int8 => wire::Quantisation::Int8,
@@ -203,6 +208,31 @@ fn sparse_info(settings: &SparseSettings, held: SparseStatistics) -> wire::Vecto
     }
 }
 
+fn multi_info(settings: &MultiSettings, held: MultiStatistics) -> wire::VectorInfo {
+    let bound = settings.embedder.clone();
+    let (embedder, fingerprint) =
+        bound.map(|bound| (bound.name, bound.fingerprint)).unwrap_or_default();
+    wire::VectorInfo {
+        embedder,
+        fingerprint,
+        dimension: u32::try_from(settings.dimension).unwrap_or(u32::MAX),
+        metric: metric_to_wire(settings.metric).into(),
+        indexed: held.multivectors,
+        multi: true,
+        entries: held.vectors,
+        memory_bytes: held.bytes,
+        ..Default::default()
+    }
+}
+
+fn metric_to_wire(metric: Metric) -> wire::Metric {
+    match metric {
+        Metric::Cosine => wire::Metric::Cosine,
+        Metric::Dot => wire::Metric::Dot,
+        Metric::Euclidean => wire::Metric::Euclidean,
+    }
+}
+
 fn type_name(held: FieldType) -> &'static str {
     match held {
         FieldType::Boolean => "boolean",
@@ -232,6 +262,22 @@ mod tests {
     fn a_collection_without_vectors_embeds_texts_by_default() {
         let new = new_collection(wire::CreateCollectionRequest::default(), "model").unwrap();
         assert_eq!(new, NewCollection::of_texts("model"));
+    }
+
+    #[test]
+    fn a_collection_of_words_has_no_vector_and_cannot_be_given_one() {
+        let words = wire::CreateCollectionRequest { words_only: true, ..Default::default() };
+        let new = new_collection(words, "model").unwrap();
+        assert!(new.vectors.is_empty() && new.has_words);
+        let given = wire::CreateCollectionRequest {
+            words_only: true,
+            ..with_vector(wire::VectorConfig {
+                source: Some(Source::Dimension(3)),
+                ..Default::default()
+            })
+        };
+        let error = new_collection(given, "model").unwrap_err().to_string();
+        assert_eq!(error, "a collection of words only has no vectors, got 1");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use simile_proto::v1::{self as wire};
 
 use super::terms::terms;
 use super::value::{
-    document_id, payload, payload_to_wire, span, span_to_wire, vectors, vectors_to_wire,
+    WireVectors, document_id, payload, payload_to_wire, span, span_to_wire, vectors,
+    vectors_to_wire,
 };
 use super::{WireError, at_most};
 use crate::collection::{StoredDocument, StoredPart, Upsert};
@@ -29,7 +30,8 @@ pub(in crate::server) fn upsert(document: wire::Document) -> Result<Upsert, Wire
             SourceContent::File { name: file.name, bytes: file.bytes, media_type: file.media_type }
         }
         Content::Vectors(given) => {
-            SourceContent::Vectors(vectors(given.by_name, given.sparse_by_name)?)
+            let (dense, sparse, multi) = (given.by_name, given.sparse_by_name, given.multi_by_name);
+            SourceContent::Vectors(vectors(WireVectors { dense, sparse, multi })?)
         }
         Content::Parts(list) => {
             at_most("parts of a document", list.parts.len(), PARTS_MAX)?;
@@ -40,7 +42,8 @@ pub(in crate::server) fn upsert(document: wire::Document) -> Result<Upsert, Wire
 }
 
 fn part(part: wire::Part) -> Result<PartSource, WireError> {
-    let vectors = vectors(part.vectors, part.sparse_vectors)?;
+    let (dense, sparse, multi) = (part.vectors, part.sparse_vectors, part.multi_vectors);
+    let vectors = vectors(WireVectors { dense, sparse, multi })?;
     Ok(PartSource { text: part.text, vectors, span: span(part.span)? })
 }
 
@@ -92,8 +95,14 @@ pub(in crate::server) fn stage(name: &str, duration: Duration) -> wire::StageTim
 /// Returns a document as it travels.
 pub(in crate::server) fn stored_document_to_wire(document: StoredDocument) -> wire::StoredDocument {
     let part = |part: StoredPart| {
-        let (vectors, sparse_vectors) = vectors_to_wire(part.vectors);
-        wire::Part { text: part.text, vectors, sparse_vectors, span: span_to_wire(part.span) }
+        let WireVectors { dense, sparse, multi } = vectors_to_wire(part.vectors);
+        wire::Part {
+            text: part.text,
+            vectors: dense,
+            sparse_vectors: sparse,
+            multi_vectors: multi,
+            span: span_to_wire(part.span),
+        }
     };
     wire::StoredDocument {
         id: document.id.to_string(),

@@ -19,7 +19,9 @@ pub(super) use filter::{filter, optional_filter};
 pub(super) use question::search_request;
 pub(super) use search::{answer_to_wire, batch_result_to_wire, explanation_to_wire};
 pub(super) use terms::{change, terms, updated_to_wire};
-pub(super) use value::{cursor, cursor_to_wire, document_id, document_ids, value_to_wire};
+pub(super) use value::{
+    cursor, cursor_to_wire, document_id, document_ids, multi_to_wire, value_to_wire,
+};
 
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::error::{Classified, ErrorKind};
@@ -62,6 +64,9 @@ pub(super) enum WireError {
         /// Its number.
         actual: i32,
     },
+    /// Something that the message can say and this server cannot do.
+    #[error("{0} is not supported")]
+    Unsupported(String),
     /// A vector under a name.
     #[error("vector `{name}`: {source}")]
     Vector {
@@ -71,8 +76,11 @@ pub(super) enum WireError {
         source: VectorError,
     },
     /// A vector in two forms.
-    #[error("vector `{0}` is given as dense and as sparse")]
+    #[error("vector `{0}` is given in two forms")]
     BothForms(String),
+    /// Vectors where there are to be none.
+    #[error("a collection of words only has no vectors, got {0}")]
+    WordsOnly(usize),
     /// A place in an order that no page before gave.
     #[error("`after` is no `next_after` of an ordered page")]
     Cursor,
@@ -126,11 +134,13 @@ impl Classified for WireError {
             | Self::UnknownChoice { .. }
             | Self::Vector { .. }
             | Self::BothForms(_)
+            | Self::WordsOnly(_)
             | Self::Cursor
             | Self::Span { .. }
             | Self::SpanOfTime { .. }
             | Self::SpanOfBoth
             | Self::EmptyArea { .. } => ErrorKind::InvalidInput,
+            Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Filter(error) => error.kind(),

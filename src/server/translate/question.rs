@@ -4,7 +4,7 @@ use simile_proto::v1::{self as wire, example, fusion::Kind};
 
 use super::WireError;
 use super::filter::optional_filter;
-use super::value::{dense_vector, document_id, sparse_vector, vectors};
+use super::value::{WireVectors, dense_vector, document_id, sparse_vector, vectors};
 use crate::document::FieldPath;
 use crate::query::{
     Diversity, Example, Fusion, GroupBy, Grouping, LIMIT_DEFAULT, Mode, PREFETCH_DEPTH_MAX,
@@ -21,13 +21,14 @@ pub(in crate::server) fn search_request(
     request: wire::SearchRequest,
 ) -> Result<SearchRequest, WireError> {
     let grouping = grouping(request.grouping)?;
+    let (dense, sparse, multi) = (request.vectors, request.sparse_vectors, request.multi_vectors);
     Ok(SearchRequest {
         mode: mode(request.mode)?,
         fusion: request.fusion.map(fusion).unwrap_or_default(),
         syntax: syntax(request.syntax)?,
         grouping,
         text: request.text,
-        vectors: vectors(request.vectors, request.sparse_vectors)?,
+        vectors: vectors(WireVectors { dense, sparse, multi })?,
         recommend: request.recommend.map(recommend).transpose()?,
         prefetch: prefetches(request.prefetch, grouping, 2)?,
         group_by: request.group_by.map(group_by).transpose()?,
@@ -55,9 +56,10 @@ fn prefetches(
         return Err(PlanError::TooDeep.into());
     }
     let one = |inner: wire::Prefetch| {
+        let (dense, sparse, multi) = (inner.vectors, inner.sparse_vectors, inner.multi_vectors);
         Ok(SearchRequest {
             text: inner.text,
-            vectors: vectors(inner.vectors, inner.sparse_vectors)?,
+            vectors: vectors(WireVectors { dense, sparse, multi })?,
             recommend: inner.recommend.map(recommend).transpose()?,
             prefetch: prefetches(inner.prefetch, grouping, depth + 1)?,
             mode: mode(inner.mode)?,

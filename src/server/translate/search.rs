@@ -1,7 +1,7 @@
 use simile_proto::v1::{self as wire, search_batch_result};
 use tonic::Status;
 
-use super::value::{payload_to_wire, span_to_wire, value_to_wire, vectors_to_wire};
+use super::value::{WireVectors, payload_to_wire, span_to_wire, value_to_wire, vectors_to_wire};
 use crate::query::{Answer, Explanation, Hit, LegExplanation, StageTiming, Verdict};
 use crate::server::status;
 
@@ -68,7 +68,7 @@ pub(in crate::server) fn explanation_to_wire(explanation: Explanation) -> wire::
 
 fn hit(hit: Hit) -> wire::Hit {
     let offset = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-    let (vectors, sparse_vectors) = vectors_to_wire(hit.vectors);
+    let WireVectors { dense, sparse, multi } = vectors_to_wire(hit.vectors);
     let leg = |leg: crate::query::LegScore| wire::LegScore {
         leg: leg.leg,
         rank: leg.rank,
@@ -89,8 +89,9 @@ fn hit(hit: Hit) -> wire::Hit {
             text: snippet.text,
         }),
         payload: hit.payload.map(payload_to_wire).unwrap_or_default(),
-        vectors,
-        sparse_vectors,
+        vectors: dense,
+        sparse_vectors: sparse,
+        multi_vectors: multi,
         legs: hit.legs.into_iter().map(leg).collect(),
         part: hit.part,
     }

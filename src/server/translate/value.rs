@@ -7,7 +7,7 @@ use crate::document::{
     DocumentId, PAYLOAD_DEPTH_MAX, Payload, PayloadError, Span, Value, check_payload,
 };
 use crate::picture::Area;
-use crate::vector::{DenseVector, SparseVector, Vector, VectorError};
+use crate::vector::{DenseVector, MultiVector, SparseVector, Vector, VectorError};
 
 /// Returns the fields as a checked payload.
 pub(in crate::server) fn payload(
@@ -111,10 +111,27 @@ pub(in crate::server) fn sparse_vector(
         .map_err(|source: VectorError| WireError::Vector { name: name.to_owned(), source })
 }
 
+/// Returns the vectors as one, checked; `name` is for the error.
+pub(in crate::server) fn multi_vector(
+    name: &str,
+    vector: wire::MultiVector,
+) -> Result<MultiVector, WireError> {
+    let rows = vector.vectors.into_iter().map(|row| row.components).collect();
+    MultiVector::from_rows(rows)
+        .map_err(|source: VectorError| WireError::Vector { name: name.to_owned(), source })
+}
+
+/// Vectors as they travel, by name: dense, sparse, and several to a part.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::server) struct WireVectors {
+    pub(in crate::server) dense: HashMap<String, wire::DenseVector>,
+    pub(in crate::server) sparse: HashMap<String, wire::SparseVector>,
+    pub(in crate::server) multi: HashMap<String, wire::MultiVector>,
+}
+
 /// Returns named vectors, checked.
 pub(in crate::server) fn vectors(
-    dense: HashMap<String, wire::DenseVector>,
-    sparse: HashMap<String, wire::SparseVector>,
+    WireVectors { dense, sparse, multi }: WireVectors,
 ) -> Result<BTreeMap<String, Vector>, WireError> {
     let mut vectors = BTreeMap::new();
     for (name, vector) in dense {
@@ -127,14 +144,24 @@ pub(in crate::server) fn vectors(
             return Err(WireError::BothForms(name));
         }
     }
+    for (name, vector) in multi {
+        let vector = multi_vector(&name, vector)?;
+        if vectors.insert(name.clone(), Vector::from(vector)).is_some() {
+            return Err(WireError::BothForms(name));
+        }
+    }
     Ok(vectors)
 }
 
-/// Returns named vectors as they travel: the dense ones, and the sparse ones.
-pub(in crate::server) fn vectors_to_wire(
-    vectors: BTreeMap<String, Vector>,
-) -> (HashMap<String, wire::DenseVector>, HashMap<String, wire::SparseVector>) {
-    let (mut dense, mut sparse) = (HashMap::new(), HashMap::new());
+/// Returns several vectors as they travel.
+pub(in crate::server) fn multi_to_wire(vector: &MultiVector) -> wire::MultiVector {
+    let row = |row: &[f32]| wire::DenseVector { components: row.to_vec() };
+    wire::MultiVector { vectors: vector.rows().map(row).collect() }
+}
+
+/// Returns named vectors as they travel.
+pub(in crate::server) fn vectors_to_wire(vectors: BTreeMap<String, Vector>) -> WireVectors {
+    let WireVectors { mut dense, mut sparse, mut multi } = WireVectors::default();
     for (name, vector) in vectors {
         match vector {
             Vector::Dense(vector) => {
@@ -144,9 +171,12 @@ pub(in crate::server) fn vectors_to_wire(
                 let (indices, values) = (vector.indices().to_vec(), vector.values().to_vec());
                 sparse.insert(name, wire::SparseVector { indices, values });
             }
+            Vector::Multi(vector) => {
+                multi.insert(name, multi_to_wire(&vector));
+            }
         }
     }
-    (dense, sparse)
+    WireVectors { dense, sparse, multi }
 }
 
 /// Returns the span of a part; nothing stands for the whole document.
@@ -255,8 +285,8 @@ mod tests {
     #[test]
     fn a_vector_that_is_none_is_refused_by_name() {
         let wrong = wire::DenseVector { components: vec![1.0, f32::NAN] };
-        let error =
-            vectors(HashMap::from([("image".to_owned(), wrong)]), HashMap::new()).unwrap_err();
+        let dense = HashMap::from([("image".to_owned(), wrong)]);
+        let error = vectors(WireVectors { dense, ..WireVectors::default() }).unwrap_err();
         assert_eq!(
             error.to_string(),
             "vector `image`: component 1 is NaN, expected a finite number"
@@ -264,16 +294,22 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_is_dense_or_sparse_and_comes_back_as_it_was() {
+    fn a_vector_has_one_form_and_comes_back_as_it_was() {
         let dense = wire::DenseVector { components: vec![1.0, 2.0] };
         let sparse = wire::SparseVector { indices: vec![3, 9], values: vec![0.5, -1.0] };
         let dense = HashMap::from([("a".to_owned(), dense)]);
         let sparse = HashMap::from([("b".to_owned(), sparse)]);
-        let both = vectors(dense.clone(), sparse.clone()).unwrap();
-        assert_eq!(vectors_to_wire(both), (dense.clone(), sparse));
+        let row = |components: &[f32]| wire::DenseVector { components: components.to_vec() };
+        let rows = wire::MultiVector { vectors: vec![row(&[1.0, 2.0]), row(&[3.0, 4.0])] };
+        let multi = HashMap::from([("c".to_owned(), rows.clone())]);
+        let all =
+            || WireVectors { dense: dense.clone(), sparse: sparse.clone(), multi: multi.clone() };
+        assert_eq!(vectors_to_wire(vectors(all()).unwrap()), all());
         let twice = HashMap::from([("a".to_owned(), wire::SparseVector::default())]);
-        let error = vectors(dense, twice).unwrap_err().to_string();
-        assert_eq!(error, "vector `a` is given as dense and as sparse");
+        let error = vectors(WireVectors { sparse: twice, ..all() }).unwrap_err().to_string();
+        assert_eq!(error, "vector `a` is given in two forms");
+        let twice = HashMap::from([("a".to_owned(), rows)]);
+        assert!(vectors(WireVectors { multi: twice, ..all() }).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod collections;
 mod documents;
 mod filters;
 mod model;
+mod multi;
 mod others;
 mod search;
 
@@ -16,7 +17,7 @@ use simile_proto::v1::{self as wire};
 use tonic::{Code, Status};
 
 use super::exchange::methods;
-use super::messages::{collection, fields, given, integer, part, parts, text};
+use super::messages::{collection, fields, given, integer, multi_collection, part, parts, text};
 use super::server::TestServer;
 
 /// A wrong request and its answer.
@@ -45,13 +46,14 @@ fn rows() -> Vec<Row> {
     rows.extend(documents::rows());
     rows.extend(filters::rows());
     rows.extend(model::rows());
+    rows.extend(multi::rows());
     rows.extend(search::rows());
     rows.extend(others::rows());
     rows
 }
 
 /// What the rows speak of: `c` with a vector `v` of dimension 4 and one document, `other` with two
-/// vectors and no words.
+/// vectors and no words, `multi` with a multivector `m` of dimension 2.
 fn prepare(server: &TestServer) {
     server.create(collection("c", 4));
     let mut document = parts("a", vec![part("a cat on the roof", &[1.0, 0.0, 0.0, 0.0])]);
@@ -63,8 +65,9 @@ fn prepare(server: &TestServer) {
             ["v", "w"].map(|name| (name.to_owned(), given(2, wire::Metric::Euclidean))),
         ),
         lexical: Some(wire::LexicalConfig { disabled: true }),
-        chunk: None,
+        ..Default::default()
     });
+    server.create(multi_collection("multi", 2, wire::Metric::Cosine));
 }
 
 /// Returns what refuses the request: the status, or the error of the one item of an upsert.

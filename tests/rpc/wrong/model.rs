@@ -177,7 +177,7 @@ fn questions() -> Vec<Row> {
         search(&sparse(&[1, 1], &[1.0, 1.0]), WRONG, "`v`: index 1 stands twice"),
         search(&sparse(&[1], &[]), WRONG, "as many indices as values, got 1 and 0"),
         search(&sparse(&[1], &[1.0]), WRONG, "`v`: expected a dense vector, got a sparse one"),
-        search(&both, WRONG, "vector `v` is given as dense and as sparse"),
+        search(&both, WRONG, "vector `v` is given in two forms"),
         search(&recommend(like(vec![])), WRONG, "at least one positive example"),
         search(&recommend(like(vec![id("none")])), Code::NotFound, "no document `none`"),
         search(&recommend(like(vec![vector])), WRONG, "`v`: expected dimension 4, got 1"),

@@ -84,6 +84,7 @@ fn create(
         vectors,
         lexical: Some(wire::LexicalConfig { disabled: arguments.no_lexical }),
         chunk: Some(chunk),
+        words_only: arguments.words_only,
     };
     with_session(setting, &arguments.connection, async |session| {
         let request = session.request(request);
@@ -96,14 +97,19 @@ fn create(
     })
 }
 
-/// Reads `NAME=MODEL`, `NAME=DIMENSION`, `NAME=DIMENSION:METRIC` or `NAME=sparse`.
+/// Reads `NAME=MODEL`, `NAME=DIMENSION`, `NAME=DIMENSION:METRIC`, `NAME=sparse`, `NAME=multi:DIMENSION`
+/// or `NAME=multi:DIMENSION:METRIC`.
 fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
     let expected = || {
         CliError::usage(format!(
-            "vector `{text}`: expected NAME=MODEL or NAME=DIMENSION[:METRIC] or NAME=sparse, as text=all-MiniLM-L6-v2, image=512:dot or words=sparse"
+            "vector `{text}`: expected NAME=MODEL, NAME=DIMENSION[:METRIC], NAME=sparse or NAME=multi:DIMENSION[:METRIC], as text=all-MiniLM-L6-v2, image=512:dot, words=sparse or tokens=multi:128"
         ))
     };
     let (name, source) = text.split_once('=').ok_or_else(expected)?;
+    let (is_multi, source) = match source.strip_prefix("multi:") {
+        Some(source) => (true, source),
+        None => (false, source),
+    };
     let (source, metric) = match source.split_once(':') {
         Some((source, metric)) => (source, metric_of(metric).ok_or_else(expected)?),
         None => (source, wire::Metric::Unspecified),
@@ -112,6 +118,8 @@ fn vector_config(text: &str) -> Result<(String, wire::VectorConfig), CliError> {
         return Err(expected());
     }
     let source = match source.parse::<u32>() {
+        Ok(dimension) if is_multi => Source::Multi(wire::MultiConfig { dimension }),
+        Err(_) if is_multi => return Err(expected()),
         Err(_) if source == "sparse" => Source::Sparse(wire::SparseConfig {}),
         Ok(dimension) => Source::Dimension(dimension),
         Err(_) => Source::Embedder(source.to_owned()),
@@ -163,7 +171,8 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
                 "head": vector.head,
                 "segments": vector.segments,
                 "sparse": vector.sparse,
-                "entries": vector.sparse.then_some(vector.entries),
+                "multi": vector.multi,
+                "entries": (vector.sparse || vector.multi).then_some(vector.entries),
                 "deleted": vector.deleted,
             });
             (name.clone(), value)
@@ -270,6 +279,18 @@ fn vector_lines(collection: &wire::Collection) -> String {
             ));
             continue;
         }
+        if vector.multi {
+            drop(writeln!(
+                text,
+                "vector {name}: {source}, several of {} components, {}  {FAINT}{} of {} parts in {} of memory{FAINT:#}",
+                vector.dimension,
+                metric_name(vector.metric()),
+                vector.entries,
+                vector.indexed,
+                bytes(vector.memory_bytes),
+            ));
+            continue;
+        }
         drop(writeln!(
             text,
             "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} of them deleted, {} in the head{FAINT:#}",
@@ -314,7 +335,11 @@ mod tests {
         let (_, config) = vector_config("image=512:euclidean").unwrap();
         assert_eq!(config.source, Some(Source::Dimension(512)));
         assert_eq!(config.metric(), wire::Metric::Euclidean);
-        for wrong in ["", "text", "=5", "text=", "image=5:manhattan"] {
+        let (_, config) = vector_config("tokens=multi:128:dot").unwrap();
+        assert_eq!(config.source, Some(Source::Multi(wire::MultiConfig { dimension: 128 })));
+        assert_eq!(config.metric(), wire::Metric::Dot);
+        let wrong = ["", "text", "=5", "text=", "image=5:manhattan", "t=multi:", "t=multi:x"];
+        for wrong in wrong {
             assert!(vector_config(wrong).is_err(), "{wrong}");
         }
     }
