@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Crop, Filter, ImageSettings, Resampler, Resize};
+use super::{Filter, ImageSettings, Resampler, Resize};
 
 /// The mean and the deviation of the pictures that CLIP was trained on.
 const CLIP: [[f64; 3]; 2] =
@@ -29,13 +29,13 @@ struct Config {
     crop_size: Option<Size>,
     do_rescale: Option<bool>,
     rescale_factor: Option<f64>,
-    rescale_offset: bool,
-    include_top: bool,
+    rescale_offset: Option<bool>,
+    include_top: Option<bool>,
     do_normalize: Option<bool>,
     image_mean: Option<Channels>,
     image_std: Option<Channels>,
-    do_pad: bool,
-    do_image_splitting: bool,
+    do_pad: Option<bool>,
+    do_image_splitting: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -104,13 +104,13 @@ impl ImageSettings {
             .find_map(|ending| name.strip_suffix(ending))
             .unwrap_or(name);
         let class = CLASSES.iter().find(|class| class.name == name);
-        if config.do_pad || config.do_image_splitting || config.include_top {
+        let asks = [config.do_pad, config.do_image_splitting, config.include_top];
+        if asks.contains(&Some(true)) {
             return Err("do_pad, do_image_splitting and include_top are not built".to_owned());
         }
         let mut settings = Self { resampler: Resampler::Pillow, ..Self::default() };
         if is_fast {
             settings.resampler = Resampler::TorchBytes;
-            settings.crop = Crop::Even;
         }
         settings.filter = filter(&config, class)?;
         fit(&mut settings, &config, class)?;
@@ -221,7 +221,7 @@ fn shift(
         (_, Some(factor)) => factor,
         (_, None) => 1.0 / 255.0,
     };
-    let offset = f64::from(config.rescale_offset);
+    let offset = f64::from(config.rescale_offset.unwrap_or_default());
     let [mean, std] = if config.do_normalize == Some(false) {
         [[0.0; 3], [1.0; 3]]
     } else {

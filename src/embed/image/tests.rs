@@ -206,7 +206,7 @@ fn what_a_configuration_leaves_out_is_as_its_class_has_it() {
     let vit = of(r#"{"image_processor_type": "ViTFeatureExtractor", "size": 384}"#).unwrap();
     assert_eq!((vit.resize, vit.height, vit.mean), (Resize::Stretch, 384, [0.5; 3]));
     let fast = of(r#"{"image_processor_type": "SiglipImageProcessorFast"}"#).unwrap();
-    assert_eq!((fast.resampler, fast.crop), (Resampler::TorchBytes, Crop::Even));
+    assert_eq!((fast.resampler, fast.crop), (Resampler::TorchBytes, Crop::Down));
     for (json, reason) in [
         ("{", "EOF"),
         ("{}", "does not say resample"),
