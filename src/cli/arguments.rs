@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::add::AddArguments;
 use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
 use super::locate::LocateArguments;
+use super::network::LayersArguments;
 use super::shape::ShapeArguments;
-use super::train::{AddArguments, TrainCommand};
+use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -465,7 +467,9 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
-    /// Add a text transformer from a folder of the model hub's layout
+    /// List the layers of an image network, with shapes and cost
+    Layers(LayersArguments),
+    /// Add a text transformer or an image network: a folder of the model hub's layout, or a graph
     Add(AddArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
