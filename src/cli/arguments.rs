@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::add::AddArguments;
 use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
 use super::locate::LocateArguments;
+use super::network::LayersArguments;
 use super::shape::ShapeArguments;
-use super::train::{AddArguments, TrainCommand};
+use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -256,6 +258,13 @@ pub(super) struct SearchArguments {
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    /// Only moments of videos at which this is seen or heard of, too
+    #[arg(long, value_name = "QUERY", requires = "query", conflicts_with = "explain")]
+    pub(super) near: Option<String>,
+    /// How many seconds the two moments are apart at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "near",
+          value_parser = seconds)]
+    pub(super) within: f64,
     #[command(flatten)]
     pub(super) shape: ShapeArguments,
     #[command(flatten)]
@@ -458,7 +467,9 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
-    /// Add a text transformer from a folder of the model hub's layout
+    /// List the layers of an image network, with shapes and cost
+    Layers(LayersArguments),
+    /// Add a text transformer or an image network: a folder of the model hub's layout, or a graph
     Add(AddArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
@@ -527,6 +538,13 @@ pub(super) struct ManArguments {
     /// Write a page for every command into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
+}
+
+/// Reads a number of seconds, at most a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::add;
 use super::arguments::ModelCommand;
 use super::collection::bytes;
 use super::exit::{CliError, Outcome};
+use super::network;
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
 use super::serve::Setting;
 use super::train;
@@ -85,7 +87,8 @@ pub(super) fn run(
         ModelCommand::List => list(setting, &catalogue, output),
         ModelCommand::Show { name } => show(setting, &catalogue, name, output),
         ModelCommand::Pull { name } => pull(&catalogue, name, output),
-        ModelCommand::Add(arguments) => train::add(&catalogue, arguments, output),
+        ModelCommand::Layers(arguments) => network::layers(&catalogue, arguments, output),
+        ModelCommand::Add(arguments) => add::add(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }

