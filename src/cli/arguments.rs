@@ -11,6 +11,7 @@ use super::eval::EvalCommand;
 use super::exit;
 use super::locate::LocateArguments;
 use super::network::LayersArguments;
+use super::remote::RemoteArguments;
 use super::shape::ShapeArguments;
 use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
@@ -471,6 +472,8 @@ pub(super) enum ModelCommand {
     Layers(LayersArguments),
     /// Add a text transformer or an image network: a folder of the model hub's layout, or a graph
     Add(AddArguments),
+    /// Add a model that another server runs (OpenAI's embeddings protocol)
+    Remote(RemoteArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
     Train(TrainCommand),

@@ -144,7 +144,7 @@ fn limits(options: &ServerOptions) -> Limits {
 }
 
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
-    let catalogue = Catalogue::open(options.catalogue.clone())?;
+    let catalogue = Catalogue::open(options.catalogue.clone())?.with_keys(options.keys.clone());
     catalogue.manifest(&options.embedder)?;
     let obtains = !options.catalogue.is_offline;
     let report = Arc::clone(&options.report);

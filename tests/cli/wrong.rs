@@ -131,6 +131,13 @@ const ROWS: &[Row] = &[
     ("model show other", 3, &["no model is called `other`; known are all-minilm-l6-v2"]),
     ("model pull other", 3, &["no model is called `other`; known are all-minilm-l6-v2"]),
     ("model pull", 5, &["is not here, and downloads are switched off", "--offline", "--cache"]),
+    ("model remote", 2, &["required", "--url"]),
+    ("model remote x --url ftp://y --model m --dimension 3", 2, &["`ftp://y`", "https://"]),
+    (
+        "model remote x --url http://127.0.0.1:1/v1 --model m --dimension 3",
+        5,
+        &["model x, which another server runs", "downloads are switched off"],
+    ),
     ("model train", 2, &["Usage: simile model train"]),
     ("model train bm42 --corpus a.txt --out x", 2, &["'bm42'"]),
     ("model train word2vec --out x", 2, &["required", "--corpus"]),

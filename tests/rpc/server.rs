@@ -8,7 +8,7 @@ use std::time::Duration;
 use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
-use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, WorkerOptions};
+use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, Keys, WorkerOptions};
 use simile::server::{Server, ServerOptions};
 use simile_proto::v1::admin_client::AdminClient;
 use simile_proto::v1::cluster_client::ClusterClient;
@@ -74,6 +74,7 @@ impl TestServer {
             ffmpeg: FfmpegSearch::default(),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
             stand_in: None,
+            keys: Keys::default(),
             loads_at_start: false,
             report: Arc::new(|_, _, _| {}),
             message_bytes_max: MESSAGE_BYTES_MAX,
