@@ -16,6 +16,7 @@ mod networks;
 mod obtain;
 mod own_networks;
 mod rpc;
+mod small;
 mod sparse;
 mod support;
 mod video;

@@ -110,12 +110,12 @@ fn every_layer_with_every_pooling_equals_that_of_the_reference() {
         assert!(by_pooling["flatten"].len() >= 5 && by_pooling["gem"].len() >= 4);
         for (pooled, names) in by_pooling {
             let choice = Choice::Named(names.clone());
-            let pooled = Some(pooling(pooled));
+            let pooled = pooling(pooled);
             let mut chosen =
-                catalogue.open_layers(network, &choice, pooled, &|_, _, _| {}).unwrap();
+                catalogue.open_layers(network, &choice, Some(pooled), &|_, _, _| {}).unwrap();
             let vectors = chosen.embed(&pictures.each_ref()).unwrap();
             for (name, vectors) in names.iter().zip(&vectors) {
-                let expected = &layers[name].vectors[pooled.unwrap().name()];
+                let expected = &layers[name].vectors[pooled.name()];
                 for (vector, expected) in vectors.iter().zip(expected) {
                     let what = format!("{network} {name} {pooled:?}");
                     if expected.iter().any(|&value| value != 0.0) {

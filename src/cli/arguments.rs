@@ -249,12 +249,22 @@ pub(super) struct SearchArguments {
     /// Breadth of the graph search: more finds more and takes longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) ef: Option<u32>,
+    /// Have the best 50 hits read again by this cross-encoder, question and passage together
+    #[arg(long, value_name = "MODEL", requires = "query")]
+    pub(super) rerank: Option<String>,
     /// Every passage that matches, instead of the best one of each document
     #[arg(long)]
     pub(super) passages: bool,
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    /// Only moments of videos at which this is seen or heard of, too
+    #[arg(long, value_name = "QUERY", requires = "query", conflicts_with = "explain")]
+    pub(super) near: Option<String>,
+    /// How many seconds the two moments are apart at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "near",
+          value_parser = seconds)]
+    pub(super) within: f64,
     #[command(flatten)]
     pub(super) shape: ShapeArguments,
     #[command(flatten)]
@@ -528,6 +538,13 @@ pub(super) struct ManArguments {
     /// Write a page for every command into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
+}
+
+/// Reads a number of seconds, at most a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }
 
 #[cfg(test)]

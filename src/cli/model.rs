@@ -15,7 +15,7 @@ use super::serve::Setting;
 use super::train;
 use crate::embed::obtain::sha256_of;
 use crate::embed::onnx::Runtime;
-use crate::embed::{Catalogue, Embedder as _, Manifest, is_carried};
+use crate::embed::{Catalogue, Embedder as _, Manifest};
 
 /// What of a model is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,16 +31,15 @@ pub(super) enum State {
 impl State {
     /// Reads the files of a model and compares them with its manifest.
     pub(super) fn load(manifest: &Manifest, folder: &Path) -> Self {
+        if manifest.is_in_program() {
+            return Self::Installed;
+        }
         let paths = || manifest.files.iter().map(|file| (folder.join(&file.name), &file.sha256));
-        let is_carried = |path: &Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            is_carried(&name) && !path.is_file()
-        };
-        if !paths().all(|(path, _)| path.is_file() || is_carried(&path)) {
+        if !paths().all(|(path, _)| path.is_file()) {
             return Self::Missing;
         }
         let is_wrong = |path: &Path, expected: &String| {
-            !is_carried(path) && sha256_of(path).map_or(true, |actual| actual != *expected)
+            sha256_of(path).map_or(true, |actual| actual != *expected)
         };
         match paths().find(|(path, expected)| is_wrong(path, expected)) {
             Some((path, _)) => Self::Damaged(path),
@@ -202,13 +201,12 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
     for (name, value) in settings.filter(|(_, value)| *value != "") {
         drop(writeln!(text, "{name} {}", value.as_str().map_or(value.to_string(), str::to_owned)));
     }
-    drop(writeln!(text, "files in {}", folder.display()));
+    let is_in_program = manifest.is_in_program();
+    let place = if is_in_program { "the program".to_owned() } else { folder.display().to_string() };
+    drop(writeln!(text, "files in {place}"));
     for file in &manifest.files {
-        let here = match (folder.join(&file.name).is_file(), is_carried(&file.name)) {
-            (true, _) => "",
-            (false, true) => ", in the program",
-            (false, false) => ", not here",
-        };
+        let is_here = is_in_program || folder.join(&file.name).is_file();
+        let here = if is_here { "" } else { ", not here" };
         drop(writeln!(
             text,
             "  {}  {FAINT}{}, SHA-256 {}{here}{FAINT:#}",

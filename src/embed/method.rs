@@ -15,6 +15,10 @@ pub enum Kind {
     BertText,
     /// A text transformer that comes as an ONNX graph.
     OnnxText,
+    /// The mean of the vectors of the tokens, which stand in a table.
+    StaticText,
+    /// A transformer that reads a question and a passage together and scores the passage.
+    CrossEncoder,
     /// Which words of a vocabulary a text has.
     OneHot,
     /// How often a text has each word, against how many texts have it.
@@ -47,6 +51,8 @@ impl Kind {
         match self {
             Self::BertText => "bert-text",
             Self::OnnxText => "onnx-text",
+            Self::StaticText => "static-text",
+            Self::CrossEncoder => "cross-encoder",
             Self::OneHot => "one-hot",
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
@@ -78,6 +84,19 @@ pub enum Method {
         text: TextSettings,
         /// Which graph is run.
         onnx: OnnxSettings,
+    },
+    /// See [`Kind::StaticText`].
+    StaticText {
+        /// How the tokens are read; their vectors are always joined by their mean.
+        text: TextSettings,
+    },
+    /// See [`Kind::CrossEncoder`].
+    CrossEncoder {
+        /// How the tokens are read; nothing is joined or prefixed.
+        text: TextSettings,
+        /// Which graph is run; none: the weights become one here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onnx: Option<OnnxSettings>,
     },
     /// See [`Kind::OneHot`].
     OneHot {
@@ -251,6 +270,8 @@ impl Method {
         match self {
             Self::BertText { .. } => Kind::BertText,
             Self::OnnxText { .. } => Kind::OnnxText,
+            Self::StaticText { .. } => Kind::StaticText,
+            Self::CrossEncoder { .. } => Kind::CrossEncoder,
             Self::OneHot { .. } => Kind::OneHot,
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
@@ -271,8 +292,10 @@ impl Method {
             Self::OnnxImage { .. } => &[Modality::Image],
             Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
             Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
+            Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -289,6 +312,8 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
@@ -308,10 +333,12 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => true,
-            Self::OneHot { .. }
+            Self::StaticText { .. }
+            | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
             | Self::HashedNGram { .. }
@@ -325,7 +352,10 @@ impl Method {
     /// Returns how many tokens of a text it reads, its own special tokens included; 0 if it reads none.
     pub fn tokens_max(&self) -> usize {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.tokens_max,
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::StaticText { text }
+            | Self::CrossEncoder { text, .. } => text.tokens_max,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -342,7 +372,15 @@ impl Method {
     /// Returns what is wrong with the settings, if something is.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.check(),
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::CrossEncoder { text, .. } => text.check(),
+            Self::StaticText { text } => {
+                if text.pooling != Pooling::Mean {
+                    return Err(format!("pooling is {:?}, expected the mean", text.pooling));
+                }
+                text.check()
+            }
             Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
                 terms.check()
             }
@@ -368,6 +406,8 @@ impl Method {
         match self {
             Self::BertText { text } => text.facts(),
             Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }

@@ -9,10 +9,10 @@
 //! manifest like any other model's.
 
 mod canary;
-mod carried;
 mod catalogue;
 mod error;
 mod fetched;
+mod files;
 mod fingerprint;
 pub mod image;
 mod import;
@@ -24,7 +24,9 @@ pub mod obtain;
 pub mod onnx;
 mod own;
 mod recipe;
+mod small;
 pub mod sparse;
+mod static_text;
 pub mod text;
 mod tokenizer;
 pub mod train;
@@ -40,9 +42,9 @@ use self::image::{Pixels, Preprocess};
 use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
-pub use carried::is_carried;
 pub use catalogue::{
     Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
+    STAND_IN_TEXT_MODEL,
 };
 pub use error::EmbedError;
 pub use fetched::is_repository;
@@ -76,6 +78,8 @@ pub enum Modality {
     Image,
     /// Stretches of videos.
     Video,
+    /// A question and a passage, read together.
+    Pair,
 }
 
 impl Modality {
@@ -85,6 +89,7 @@ impl Modality {
             Self::Text => "text",
             Self::Image => "image",
             Self::Video => "video",
+            Self::Pair => "pair",
         }
     }
 }
@@ -176,6 +181,15 @@ pub trait Tokenize: Send + Sync + Debug {
     /// # Errors
     /// [`EmbedError::TextTooLong`] (invalid input); [`EmbedError::Tokenize`] (internal).
     fn encode(&self, text: &str, role: Role) -> Result<Encoded, EmbedError>;
+
+    /// Returns a question and a passage as the model reads them together, the longer one cut until both
+    /// fit.
+    ///
+    /// # Errors
+    /// [`EmbedError::Tokenize`] (internal) if the model reads no pairs, or the tokenizer fails.
+    fn encode_pair(&self, _question: &str, _passage: &str) -> Result<Encoded, EmbedError> {
+        Err(EmbedError::Tokenize("it knows no pairs of texts".to_owned()))
+    }
 
     /// Returns the byte range of each token of the whole text, in order, without special tokens and
     /// without the cut at [`Specification::tokens_max`]. Takes time linear in the length of the

@@ -206,7 +206,7 @@ impl Catalogue {
     ) -> Result<Arc<Manifest>, EmbedError> {
         let name = manifest.name.clone();
         let folder = making.path().to_owned();
-        let entry = Entry { manifest: Arc::new(manifest.clone()), folder };
+        let entry = Entry { manifest: Arc::new(manifest.clone()), folder, program: &[] };
         let mut model = self.open_unchecked(&entry, progress)?;
         manifest.canary = canary::make(texts, model.as_mut())?;
         let text = manifest.to_toml()?;

@@ -3,6 +3,7 @@
 //! The one place that knows ONNX Runtime: finding and loading it, turning weights into graphs, and
 //! sessions over them.
 
+mod cross_encoder;
 mod encoder;
 mod family;
 mod graph;
@@ -17,6 +18,7 @@ mod runtime;
 mod transformer;
 mod weights;
 
+pub(super) use cross_encoder::CrossEncoder;
 pub(super) use family::describe;
 pub(super) use joint::{JointNetwork, outputs};
 pub(super) use layers::layers;

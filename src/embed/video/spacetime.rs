@@ -47,7 +47,7 @@ fn usual_rate() -> f64 {
 }
 
 fn usual_window() -> u64 {
-    2_000
+    1_000
 }
 
 impl SpacetimeSettings {
