@@ -179,6 +179,8 @@ const ROWS: &[Row] = &[
     ("eval retrieval missing", 3, &["missing has no corpus.jsonl, expected the layout of BEIR"]),
     ("eval clusters", 2, &["required", "<FOLDER>"]),
     ("eval clusters missing", 3, &["missing"]),
+    ("eval models --sts missing.tsv", 3, &["missing.tsv", "No such file"]),
+    ("eval models --into a.txt", 2, &["a.txt has no line", "simile eval models: begin"]),
     ("eval labels missing", 2, &["required", "--embedder"]),
     ("eval labels missing --embedder other", 3, &["no model is called `other`"]),
     ("eval labels missing --embedder hashed-words", 2, &["reads text, got image"]),
