@@ -10,7 +10,7 @@ use super::obtain::{
 use super::onnx::{PictureNetwork, RuntimeSearch, Transformer};
 use super::sparse::Counter;
 use super::text::TextModel;
-use super::video::Spacetime;
+use super::video::{self, Spacetime};
 use super::{
     EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
 };
@@ -180,6 +180,13 @@ impl Catalogue {
     pub fn pull(&self, name: &str, progress: Progress<'_>) -> Result<(), EmbedError> {
         let entry = self.entry(name)?;
         let Entry { manifest, folder } = &entry;
+        if let Method::Spacetime { spacetime } = &manifest.method {
+            let image = self.entry(&spacetime.image)?;
+            // One of clips inside one of clips is refused when it is loaded.
+            if !matches!(image.manifest.method, Method::Spacetime { .. }) {
+                self.pull(&spacetime.image, progress)?;
+            }
+        }
         if manifest.files.is_empty() {
             return Ok(());
         }
@@ -349,6 +356,11 @@ impl Shelf {
         let mut shelf = Self::default();
         for text in BUILT_IN {
             let manifest = Arc::new(Manifest::parse(text, "built in")?);
+            let folder = options.models.join(&manifest.name);
+            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+        }
+        if let Some(image) = shelf.entries.get(video::IMAGE_MODEL) {
+            let manifest = Arc::new(video::own_manifest(&image.manifest));
             let folder = options.models.join(&manifest.name);
             shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder });
         }

@@ -16,4 +16,5 @@ mod multi;
 mod plain;
 mod search;
 mod server;
+mod video;
 mod wrong;
