@@ -8,11 +8,15 @@ mod dense;
 mod durability;
 mod embedding;
 mod families;
+mod joint;
 mod layers;
 mod models;
+mod networks;
 #[cfg(unix)]
 mod obtain;
+mod own_networks;
 mod rpc;
+mod small;
 mod sparse;
 mod support;
 mod video;

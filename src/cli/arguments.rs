@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::add::AddArguments;
 use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
 use super::locate::LocateArguments;
+use super::network::LayersArguments;
 use super::shape::ShapeArguments;
-use super::train::{AddArguments, TrainCommand};
+use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -247,6 +249,9 @@ pub(super) struct SearchArguments {
     /// Breadth of the graph search: more finds more and takes longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) ef: Option<u32>,
+    /// Have the best 50 hits read again by this cross-encoder, question and passage together
+    #[arg(long, value_name = "MODEL", requires = "query")]
+    pub(super) rerank: Option<String>,
     /// Every passage that matches, instead of the best one of each document
     #[arg(long)]
     pub(super) passages: bool,
@@ -462,7 +467,9 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
-    /// Add a text transformer from a folder of the model hub's layout
+    /// List the layers of an image network, with shapes and cost
+    Layers(LayersArguments),
+    /// Add a text transformer or an image network: a folder of the model hub's layout, or a graph
     Add(AddArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
@@ -533,6 +540,13 @@ pub(super) struct ManArguments {
     pub(super) folder: Option<PathBuf>,
 }
 
+/// Reads a number of seconds, at most a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -555,11 +569,4 @@ mod tests {
         }
         check(&Cli::command());
     }
-}
-
-/// Reads a number of seconds, at most a day.
-fn seconds(text: &str) -> Result<f64, String> {
-    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
-    let seconds: f64 = text.parse().map_err(|_| expected())?;
-    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }

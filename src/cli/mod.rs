@@ -1,6 +1,7 @@
 //! How does a person use it? Commands that talk gRPC, to a running server or to one that they start
 //! in their own process for as long as they run.
 
+mod add;
 mod arguments;
 mod change;
 mod cluster;
@@ -10,13 +11,16 @@ mod demo;
 mod doctor;
 mod documents;
 mod eval;
+mod eval_models;
 mod exit;
 mod filter;
 mod ingest;
+mod labels;
 mod locate;
 mod maintain;
 mod model;
 mod near;
+mod network;
 mod output;
 mod search;
 mod sentences;
@@ -25,6 +29,7 @@ mod shape;
 mod train;
 mod train_words;
 mod value;
+mod zero_shot;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -121,6 +121,7 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         using: arguments.vector.clone(),
         syntax: syntax.into(),
         grouping: grouping.into(),
+        rerank: arguments.rerank.clone().map(|model| wire::Rerank { model, depth: None }),
         ..Default::default()
     };
     arguments.shape.apply(request, arguments.vector.as_deref())

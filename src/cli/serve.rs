@@ -18,7 +18,7 @@ use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
 use crate::decode::video::FfmpegSearch;
 use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
-use crate::embed::{CatalogueOptions, WorkerOptions};
+use crate::embed::{CatalogueOptions, STAND_IN_TEXT_MODEL, WorkerOptions};
 use crate::error::ErrorKind;
 use crate::server::{Report, Server, ServerOptions};
 use crate::telemetry;
@@ -190,6 +190,9 @@ pub(super) async fn start(
         catalogue: setting.catalogue_options(),
         ffmpeg: setting.ffmpeg(),
         embedder: config.embedder.clone(),
+        // Whoever names a model gets that one or is told why not.
+        stand_in: (config.origin("embedder") == Origin::Default)
+            .then(|| STAND_IN_TEXT_MODEL.to_owned()),
         loads_at_start: start.loads_at_start,
         report: start.report,
         message_bytes_max: config.message_bytes_max,

@@ -15,6 +15,7 @@ use super::upkeep::{Activity, deleted as deleted_slots};
 use super::{SharedEmbedders, files};
 use crate::decode::Limits;
 use crate::document::{FieldType, Sequence};
+use crate::embed::Modality;
 use crate::fail;
 use crate::index::dense::DenseStatistics;
 use crate::index::multi::MultiStatistics;
@@ -215,6 +216,10 @@ impl Collections {
         let settings = Settings::decide(new, &|embedder| {
             let handle = self.embedders.get(embedder)?;
             let specification = handle.specification();
+            if specification.modalities == [Modality::Pair] {
+                // It scores pairs, and gives no vectors.
+                specification.require(Modality::Text)?;
+            }
             Ok(EmbedderFacts {
                 fingerprint: specification.fingerprint.to_string(),
                 form: specification.form,

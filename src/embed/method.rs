@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Modality;
-use super::image::{ImageSettings, NetworkSettings};
+use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use super::video::SpacetimeSettings;
@@ -15,6 +15,10 @@ pub enum Kind {
     BertText,
     /// A text transformer that comes as an ONNX graph.
     OnnxText,
+    /// The mean of the vectors of the tokens, which stand in a table.
+    StaticText,
+    /// A transformer that reads a question and a passage together and scores the passage.
+    CrossEncoder,
     /// Which words of a vocabulary a text has.
     OneHot,
     /// How often a text has each word, against how many texts have it.
@@ -34,6 +38,9 @@ pub enum Kind {
     /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
     /// value of which is the feature.
     OnnxImage,
+    /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
+    /// kin, as ONNX graphs: their vectors are in one space.
+    OnnxJoint,
     /// Clips of videos, by an image model that looks at their frames.
     Spacetime,
 }
@@ -44,6 +51,8 @@ impl Kind {
         match self {
             Self::BertText => "bert-text",
             Self::OnnxText => "onnx-text",
+            Self::StaticText => "static-text",
+            Self::CrossEncoder => "cross-encoder",
             Self::OneHot => "one-hot",
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
@@ -53,6 +62,7 @@ impl Kind {
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
+            Self::OnnxJoint => "onnx-joint",
             Self::Spacetime => "spacetime",
         }
     }
@@ -74,6 +84,19 @@ pub enum Method {
         text: TextSettings,
         /// Which graph is run.
         onnx: OnnxSettings,
+    },
+    /// See [`Kind::StaticText`].
+    StaticText {
+        /// How the tokens are read; their vectors are always joined by their mean.
+        text: TextSettings,
+    },
+    /// See [`Kind::CrossEncoder`].
+    CrossEncoder {
+        /// How the tokens are read; nothing is joined or prefixed.
+        text: TextSettings,
+        /// Which graph is run; none: the weights become one here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onnx: Option<OnnxSettings>,
     },
     /// See [`Kind::OneHot`].
     OneHot {
@@ -137,6 +160,13 @@ pub enum Method {
         image: ImageSettings,
         /// Which graph is run, and what of it is taken.
         network: NetworkSettings,
+    },
+    /// See [`Kind::OnnxJoint`].
+    OnnxJoint {
+        /// How a picture becomes what its network reads.
+        image: ImageSettings,
+        /// Which graphs are run, and how texts are read.
+        joint: JointSettings,
     },
     /// See [`Kind::Spacetime`].
     Spacetime {
@@ -240,6 +270,8 @@ impl Method {
         match self {
             Self::BertText { .. } => Kind::BertText,
             Self::OnnxText { .. } => Kind::OnnxText,
+            Self::StaticText { .. } => Kind::StaticText,
+            Self::CrossEncoder { .. } => Kind::CrossEncoder,
             Self::OneHot { .. } => Kind::OneHot,
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
@@ -249,6 +281,7 @@ impl Method {
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
+            Self::OnnxJoint { .. } => Kind::OnnxJoint,
             Self::Spacetime { .. } => Kind::Spacetime,
         }
     }
@@ -257,9 +290,12 @@ impl Method {
     pub fn modalities(&self) -> &'static [Modality] {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
+            Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
             Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
+            Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -276,11 +312,14 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -294,9 +333,12 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => true,
-            Self::OneHot { .. }
+            Self::StaticText { .. }
+            | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
             | Self::HashedNGram { .. }
@@ -310,7 +352,10 @@ impl Method {
     /// Returns how many tokens of a text it reads, its own special tokens included; 0 if it reads none.
     pub fn tokens_max(&self) -> usize {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.tokens_max,
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::StaticText { text }
+            | Self::CrossEncoder { text, .. } => text.tokens_max,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -320,13 +365,22 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
             Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
+            Self::OnnxJoint { joint, .. } => joint.tokens_max,
         }
     }
 
     /// Returns what is wrong with the settings, if something is.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.check(),
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::CrossEncoder { text, .. } => text.check(),
+            Self::StaticText { text } => {
+                if text.pooling != Pooling::Mean {
+                    return Err(format!("pooling is {:?}, expected the mean", text.pooling));
+                }
+                text.check()
+            }
             Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
                 terms.check()
             }
@@ -338,6 +392,10 @@ impl Method {
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
             Self::OnnxImage { image, .. } => image.check(),
+            Self::OnnxJoint { image, joint } => {
+                image.check()?;
+                joint.check()
+            }
             Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
@@ -348,6 +406,8 @@ impl Method {
         match self {
             Self::BertText { text } => text.facts(),
             Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -357,6 +417,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }

@@ -8,19 +8,25 @@
 //! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
 //! manifest like any other model's.
 
+mod canary;
 mod catalogue;
 mod error;
 mod fetched;
+mod files;
 mod fingerprint;
 pub mod image;
 mod import;
+mod joint;
 mod manifest;
 mod method;
+mod networks;
 pub mod obtain;
 pub mod onnx;
 mod own;
 mod recipe;
+mod small;
 pub mod sparse;
+mod static_text;
 pub mod text;
 mod tokenizer;
 pub mod train;
@@ -36,13 +42,17 @@ use self::image::{Pixels, Preprocess};
 use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
-pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
+pub use catalogue::{
+    Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
+    STAND_IN_TEXT_MODEL,
+};
 pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use import::AddOptions;
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{CanaryPicture, Manifest, ManifestError};
 pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
+pub use networks::{Choice, LayerEmbedder, NetworkOptions};
 pub use recipe::{Corpus, Fitted, Recipe, Training};
 pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};
@@ -68,6 +78,8 @@ pub enum Modality {
     Image,
     /// Stretches of videos.
     Video,
+    /// A question and a passage, read together.
+    Pair,
 }
 
 impl Modality {
@@ -77,6 +89,7 @@ impl Modality {
             Self::Text => "text",
             Self::Image => "image",
             Self::Video => "video",
+            Self::Pair => "pair",
         }
     }
 }
@@ -168,6 +181,15 @@ pub trait Tokenize: Send + Sync + Debug {
     /// # Errors
     /// [`EmbedError::TextTooLong`] (invalid input); [`EmbedError::Tokenize`] (internal).
     fn encode(&self, text: &str, role: Role) -> Result<Encoded, EmbedError>;
+
+    /// Returns a question and a passage as the model reads them together, the longer one cut until both
+    /// fit.
+    ///
+    /// # Errors
+    /// [`EmbedError::Tokenize`] (internal) if the model reads no pairs, or the tokenizer fails.
+    fn encode_pair(&self, _question: &str, _passage: &str) -> Result<Encoded, EmbedError> {
+        Err(EmbedError::Tokenize("it knows no pairs of texts".to_owned()))
+    }
 
     /// Returns the byte range of each token of the whole text, in order, without special tokens and
     /// without the cut at [`Specification::tokens_max`]. Takes time linear in the length of the

@@ -14,6 +14,7 @@ mod order;
 mod plan;
 mod recommend;
 mod request;
+mod rerank;
 
 pub use chance::{CHANCE_SAMPLE, Chance};
 pub use diversify::{Diversity, diversify};
@@ -31,3 +32,4 @@ pub use request::{
     BATCH_MAX, EF_MAX, Fusion, Grouping, LIMIT_DEFAULT, LIMIT_MAX, Leg, Mode, PREFETCH_DEPTH_MAX,
     PREFETCH_MAX, QUESTION_BYTES_MAX, SearchRequest, WINDOW_MAX, WordSyntax,
 };
+pub use rerank::rerank;

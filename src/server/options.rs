@@ -18,6 +18,8 @@ pub struct ServerOptions {
     pub ffmpeg: FfmpegSearch,
     /// The default text embedder.
     pub embedder: String,
+    /// The text embedder that is the default where that one is not to be had; none: there is none then.
+    pub stand_in: Option<String>,
     /// Whether the default embedder is loaded at once, instead of when it is first needed.
     pub loads_at_start: bool,
     /// Told what is done to get a model ready.

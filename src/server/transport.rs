@@ -148,7 +148,8 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     catalogue.manifest(&options.embedder)?;
     let obtains = !options.catalogue.is_offline;
     let report = Arc::clone(&options.report);
-    let models = Models::new(catalogue, options.embedder.clone(), obtains, report);
+    let (default, stand_in) = (options.embedder.clone(), options.stand_in.clone());
+    let models = Models::new(catalogue, default, obtains, stand_in, report);
     let collections = Collections::open(
         &options.data,
         CollectionsOptions {

@@ -73,6 +73,7 @@ impl TestServer {
             catalogue,
             ffmpeg: FfmpegSearch::default(),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
+            stand_in: None,
             loads_at_start: false,
             report: Arc::new(|_, _, _| {}),
             message_bytes_max: MESSAGE_BYTES_MAX,

@@ -238,6 +238,39 @@ impl EmbedderHandle {
         self.embedded(&request, ready - began, ready)
     }
 
+    /// Returns how well each passage answers the question, in order, higher being better; waits for it.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: invalid input if the model reads no pairs; else as [`Self::embed`].
+    pub fn score(
+        &self,
+        question: &str,
+        passages: &[&str],
+        lane: Lane,
+        cancel: &Cancellation,
+    ) -> Result<Vec<f32>, EmbedError> {
+        self.specification.require(Modality::Pair)?;
+        let began = Instant::now();
+        let request = Request::of(passages.len(), cancel);
+        let mut items = Vec::with_capacity(passages.len());
+        for (place, passage) in passages.iter().enumerate() {
+            cancel.check()?;
+            let encoded = self.tokenizer.encode_pair(question, passage)?;
+            items.push(request.item(place, Input::Text(encoded)));
+        }
+        let ready = Instant::now();
+        self.enqueue(items, lane, cancel)?;
+        let embedded = self.embedded(&request, ready - began, ready)?;
+        let scores = embedded.embeddings.iter().map(|embedding| {
+            let vector = embedding.vector.as_ref().and_then(Vector::as_dense);
+            vector.and_then(|vector| vector.as_slice().first().copied())
+        });
+        scores.collect::<Option<_>>().ok_or_else(|| {
+            let name = self.specification.name.clone();
+            EmbedError::Failed { name, reason: "it gives no score".to_owned() }
+        })
+    }
+
     /// Returns the vector of each picture, in order; waits for them. Those of the bulk are made ready
     /// while the model works on the ones before them.
     ///
@@ -317,7 +350,7 @@ impl EmbedderHandle {
     ) -> Result<(), EmbedError> {
         let most = match items.first().map(|item| item.input.modality()) {
             None => return Ok(()),
-            Some(Modality::Text) => self.queue.options.queue_texts_max,
+            Some(Modality::Text | Modality::Pair) => self.queue.options.queue_texts_max,
             Some(Modality::Image | Modality::Video) => self.queue.options.queue_pictures_max,
         };
         let mut state = self.queue.lock();

@@ -8,6 +8,7 @@ use super::super::translate::{
     WireError, answer_to_wire, at_most, batch_result_to_wire, document_id, explanation_to_wire,
     optional_filter, search_request,
 };
+use super::rerank::Rerank;
 use crate::cancel::Cancellation;
 use crate::collection::{LocateRequest, Located};
 use crate::query::{BATCH_MAX, LIMIT_DEFAULT, LIMIT_MAX, Mode, Moment, SearchRequest};
@@ -24,14 +25,18 @@ impl Search for SearchService {
     ) -> Result<Response<wire::SearchResponse>, Status> {
         let (metadata, _, mut message) = request.into_parts();
         let collection = std::mem::take(&mut message.collection);
+        let rerank = Rerank::take(&mut message)?;
         let question = search_request(message)?;
         let search = move |shared: &Shared, cancel: &Cancellation| {
             let collection = shared.collection(&collection)?;
             if embeds(&question) {
                 shared.want_models(&collection)?;
             }
-            let answer = collection.search(&question, cancel);
-            answer.map(answer_to_wire).map_err(|error| status::of(&error))
+            let answer = match &rerank {
+                Some(rerank) => rerank.search(shared, &collection, &question, cancel)?,
+                None => collection.search(&question, cancel).map_err(|error| status::of(&error))?,
+            };
+            Ok(answer_to_wire(answer))
         };
         Ok(Response::new(self.0.answer_with_models(&metadata, search).await?))
     }
@@ -52,6 +57,10 @@ impl Search for SearchService {
                     "a batch asks one collection: it names `{name}`, and this search `{}`",
                     search.collection
                 );
+                return Err(Status::invalid_argument(message));
+            }
+            if search.rerank.is_some() {
+                let message = "the hits of a batch are not read again: ask such a search alone";
                 return Err(Status::invalid_argument(message));
             }
             search_request(search).map_err(Status::from)
