@@ -17,7 +17,7 @@ use super::remote::{Keys, Remote};
 use super::sparse::Counter;
 use super::static_text::StaticText;
 use super::text::TextModel;
-use super::video::Spacetime;
+use super::video::{self, Spacetime};
 use super::{
     EmbedError, Embedder, EmbedderHandle, Kind, Manifest, ManifestError, Method, WorkerOptions,
     small,
@@ -205,6 +205,13 @@ impl Catalogue {
     pub fn pull(&self, name: &str, progress: Progress<'_>) -> Result<(), EmbedError> {
         let entry = self.entry(name)?;
         let Entry { manifest, folder, .. } = &entry;
+        if let Method::Spacetime { spacetime } = &manifest.method {
+            let image = self.entry(&spacetime.image)?;
+            // One of clips inside one of clips is refused when it is loaded.
+            if !matches!(image.manifest.method, Method::Spacetime { .. }) {
+                self.pull(&spacetime.image, progress)?;
+            }
+        }
         if manifest.files.is_empty() || manifest.is_in_program() {
             return Ok(());
         }
@@ -405,6 +412,12 @@ impl Shelf {
             let folder = options.models.join(&manifest.name);
             let program = small::files(&manifest.name);
             shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
+        }
+        if let Some(image) = shelf.entries.get(video::IMAGE_MODEL) {
+            let manifest = Arc::new(video::own_manifest(&image.manifest));
+            let folder = options.models.join(&manifest.name);
+            let entry = Entry { manifest, folder, program: &[] };
+            shelf.entries.insert(video::DEFAULT_VIDEO_MODEL.to_owned(), entry);
         }
         for models in [Some(&options.models), options.own.as_ref()].into_iter().flatten() {
             for folder in fs_err::read_dir(models).into_iter().flatten().flatten() {

@@ -17,4 +17,5 @@ mod plain;
 mod rerank;
 mod search;
 mod server;
+mod video;
 mod wrong;
