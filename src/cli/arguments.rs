@@ -9,6 +9,7 @@ use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
 use super::eval::EvalCommand;
 use super::exit;
+use super::key::KeyCommand;
 use super::locate::LocateArguments;
 use super::network::LayersArguments;
 use super::remote::RemoteArguments;
@@ -100,6 +101,9 @@ pub(super) enum Command {
     /// List, show and obtain models
     #[command(subcommand, visible_alias = "models")]
     Model(ModelCommand),
+    /// Make, list and revoke the keys that open the server
+    #[command(subcommand, visible_alias = "keys")]
+    Key(KeyCommand),
     /// List and cancel long work on a server
     #[command(subcommand, visible_alias = "jobs")]
     Job(JobCommand),
@@ -136,6 +140,13 @@ pub(super) struct Connection {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", env = "SIMILE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) timeout: Option<u64>,
+    /// The key that opens the server, if it needs one; better given in the environment
+    #[arg(long, value_name = "KEY", env = "SIMILE_KEY", hide_env_values = true)]
+    pub(super) key: Option<String>,
+    /// A PEM file with the certificate that the server of an https address is to show, or that of who
+    /// signed it [default: those that the system trusts]
+    #[arg(long, value_name = "FILE", env = "SIMILE_CA")]
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +160,8 @@ pub(super) struct Target {
 #[command(after_help = "Examples:\n  \
     simile serve                                    on 127.0.0.1:7465, over ./simile-data\n  \
     simile serve --data /var/lib/simile --listen 127.0.0.1:0\n  \
-    simile serve --config simile.toml --print-config\n\n\
+    simile serve --config simile.toml --print-config\n  \
+    simile serve --http 127.0.0.1:7466              probes, metrics and embeddings over HTTP, too\n\n\
     The server stops on Ctrl-C or SIGTERM: it takes no more requests, lets the running ones end, \
     writes what is pending and closes. A second Ctrl-C ends it at once; nothing that was \
     acknowledged is lost either way.")]

@@ -15,6 +15,7 @@ mod eval_models;
 mod exit;
 mod filter;
 mod ingest;
+mod key;
 mod labels;
 mod locate;
 mod maintain;
@@ -82,6 +83,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Embed(arguments) => search::embed(&setting, arguments, output),
         Command::Collection(arguments) => collection::run(&setting, arguments, output),
         Command::Model(arguments) => model::run(&setting, arguments, output),
+        Command::Key(command) => key::run(&setting, command, output),
         Command::Job(arguments) => maintain::job(&setting, arguments, output),
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
         Command::Repair(arguments) => maintain::repair(&setting, arguments, output),

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use super::meter::Meter;
 use super::models::{Models, Readiness};
 use super::pool::{Pool, time_allowed};
 use super::{ServerOptions, status};
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) collections: Collections,
     pub(super) models: Arc<Models>,
     pub(super) jobs: Jobs,
+    pub(super) meter: Meter,
     pub(super) options: ServerOptions,
     pub(super) started_unix_ms: u64,
     /// For requests that somebody waits for.

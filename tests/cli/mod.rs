@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod everyday;
 mod interrupted;
+mod keys;
 mod networks;
 mod pages;
 pub(crate) mod program;

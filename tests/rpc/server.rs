@@ -1,6 +1,6 @@
 //! A server of its own for a test, on a free port of loopback, and the clients to ask it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, Keys, WorkerOptions};
-use simile::server::{Server, ServerOptions};
+use simile::server::{Access, Server, ServerOptions};
 use simile_proto::v1::admin_client::AdminClient;
 use simile_proto::v1::cluster_client::ClusterClient;
 use simile_proto::v1::collections_client::CollectionsClient;
@@ -87,6 +87,10 @@ impl TestServer {
             memory_bytes_max: None,
             build_threads: 1,
             clock: Arc::new(|| 1_700_000_000_000),
+            slow_time: Duration::from_secs(60),
+            requests_per_second_max: None,
+            access: Access::Open,
+            tls: None,
         };
         change(&mut options);
         let runtime = Runtime::new().unwrap();
@@ -139,6 +143,18 @@ impl TestServer {
         future: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Status> {
         self.wait(future).map(Response::into_inner)
+    }
+
+    /// Returns where the server listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
+    }
+
+    /// Starts to serve HTTP, too, and returns where.
+    pub(super) fn serve_http(&mut self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _inside = self.runtime.enter();
+        self.server.as_mut().unwrap().serve_http(listener).unwrap()
     }
 
     pub(super) fn channel(&self) -> Channel {

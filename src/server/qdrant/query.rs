@@ -10,7 +10,7 @@ use super::ask::Asked;
 use super::filter::optional_filter;
 use super::value::{document_id, field_path, unsupported};
 use super::vector::{
-    Embeddings, Input, Texts, catalogue_name, dense_input, document, image, multi, object,
+    Embeddings, Input, Texts, catalogue_name, dense_input, document, image, multi_input, object,
     sparse_input, stored_name,
 };
 use crate::document::Filter;
@@ -282,7 +282,7 @@ impl Reader<'_> {
             Kind::Id(id) => return Ok(Given::Document(document_id(id)?)),
             Kind::Dense(dense) => dense_input(name, dense)?,
             Kind::Sparse(sparse) => sparse_input(name, sparse.indices, sparse.values)?,
-            Kind::MultiDense(_) => return Err(multi().into()),
+            Kind::MultiDense(multi) => multi_input(name, multi)?,
             Kind::Document(given) => document(given)?,
             Kind::Image(given) => image(&given)?,
             Kind::Object(given) => object(given)?,

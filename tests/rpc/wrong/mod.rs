@@ -7,6 +7,7 @@ mod filters;
 mod model;
 mod multi;
 mod others;
+mod qdrant;
 mod search;
 
 use std::collections::{BTreeSet, HashMap};
@@ -37,7 +38,10 @@ fn row(method: &str, request: &impl Message, code: Code, says: &str) -> Row {
 }
 
 fn raw(method: &str, request: Vec<Vec<u8>>, code: Code, says: &str) -> Row {
-    let method = format!("simile.v1.{method}");
+    let method = match method.starts_with("qdrant.") {
+        true => method.to_owned(),
+        false => format!("simile.v1.{method}"),
+    };
     Row { method, request, code, says: says.split(" .. ").map(str::to_owned).collect() }
 }
 
@@ -49,6 +53,7 @@ fn rows() -> Vec<Row> {
     rows.extend(multi::rows());
     rows.extend(search::rows());
     rows.extend(others::rows());
+    rows.extend(qdrant::rows());
     rows
 }
 
