@@ -12,6 +12,7 @@ mod layers;
 mod models;
 #[cfg(unix)]
 mod obtain;
+mod recall;
 mod rpc;
 mod sparse;
 mod support;

@@ -1,6 +1,7 @@
 //! How does a person use it? Commands that talk gRPC, to a running server or to one that they start
 //! in their own process for as long as they run.
 
+mod alias;
 mod arguments;
 mod change;
 mod cluster;
@@ -10,6 +11,7 @@ mod demo;
 mod doctor;
 mod documents;
 mod eval;
+mod exchange;
 mod exit;
 mod filter;
 mod ingest;
@@ -20,6 +22,7 @@ mod search;
 mod sentences;
 mod serve;
 mod shape;
+mod snapshot;
 mod train;
 mod train_words;
 mod value;
@@ -72,6 +75,10 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),
         Command::Collection(arguments) => collection::run(&setting, arguments, output),
+        Command::Alias(command) => alias::run(&setting, command, output),
+        Command::Snapshot(command) => snapshot::run(&setting, command, output),
+        Command::Export(arguments) => exchange::export(&setting, arguments, output),
+        Command::Import(arguments) => exchange::import(&setting, arguments, output),
         Command::Model(arguments) => model::run(&setting, arguments, output),
         Command::Job(arguments) => maintain::job(&setting, arguments, output),
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),

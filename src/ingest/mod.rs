@@ -9,7 +9,7 @@ mod result;
 mod source;
 
 pub use prepare::{
-    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, prepare,
+    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, fitted, prepare,
 };
 pub use prepared::Prepared;
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};

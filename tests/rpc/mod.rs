@@ -8,6 +8,7 @@ mod documents;
 mod exchange;
 mod fusion;
 mod jobs;
+mod keeping;
 mod lifecycle;
 mod limits;
 mod messages;

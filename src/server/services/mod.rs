@@ -8,6 +8,7 @@ mod documents;
 mod embedding;
 mod jobs;
 mod search;
+mod snapshots;
 mod upsert;
 
 pub(super) use admin::AdminService;
@@ -17,3 +18,4 @@ pub(super) use documents::DocumentsService;
 pub(super) use embedding::EmbeddingService;
 pub(super) use jobs::JobsService;
 pub(super) use search::SearchService;
+pub(super) use snapshots::SnapshotsService;
