@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 14] = [
     "simile/v1/common.proto",
     "simile/v1/collections.proto",
     "simile/v1/documents.proto",
@@ -15,10 +15,16 @@ const FILES: [&str; 9] = [
     "simile/v1/admin.proto",
     "simile/v1/cluster.proto",
     "simile/v1/snapshots.proto",
+    "qdrant/common.proto",
+    "qdrant/collections.proto",
+    "qdrant/points.proto",
+    "qdrant/snapshots.proto",
+    "qdrant/qdrant.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=simile");
+    println!("cargo::rerun-if-changed=qdrant");
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs_err::write(out.join("simile_v1.descriptors"), descriptors.encode_to_vec())?;

@@ -14,5 +14,7 @@ mod models;
 mod obtain;
 mod recall;
 mod rpc;
+mod small;
 mod sparse;
 mod support;
+mod video;

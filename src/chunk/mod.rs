@@ -16,6 +16,7 @@
 mod group;
 mod passage;
 mod sentence;
+pub mod shots;
 #[cfg(test)]
 mod tests;
 mod unit;

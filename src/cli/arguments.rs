@@ -11,6 +11,7 @@ use super::collection::CollectionCommand;
 use super::eval::EvalCommand;
 use super::exchange::{ExportArguments, ImportArguments};
 use super::exit;
+use super::locate::LocateArguments;
 use super::shape::ShapeArguments;
 use super::snapshot::SnapshotCommand;
 use super::train::{AddArguments, TrainCommand};
@@ -80,6 +81,8 @@ pub(super) enum Command {
     Ingest(IngestArguments),
     /// Ask a collection a question
     Search(SearchArguments),
+    /// Find where in the videos of a collection an excerpt is taken from
+    Locate(LocateArguments),
     /// Print documents by id
     Get(GetArguments),
     /// List documents: by id, in the order of a field, or at random
@@ -261,12 +264,22 @@ pub(super) struct SearchArguments {
     /// So broad a graph search as finds this share of the best passages, as 0.99
     #[arg(long, value_name = "SHARE", conflicts_with_all = ["ef", "exact"])]
     pub(super) target_recall: Option<f32>,
+    /// Have the best 50 hits read again by this cross-encoder, question and passage together
+    #[arg(long, value_name = "MODEL", requires = "query")]
+    pub(super) rerank: Option<String>,
     /// Every passage that matches, instead of the best one of each document
     #[arg(long)]
     pub(super) passages: bool,
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    /// Only moments of videos at which this is seen or heard of, too
+    #[arg(long, value_name = "QUERY", requires = "query", conflicts_with = "explain")]
+    pub(super) near: Option<String>,
+    /// How many seconds the two moments are apart at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "near",
+          value_parser = seconds)]
+    pub(super) within: f64,
     #[command(flatten)]
     pub(super) shape: ShapeArguments,
     #[command(flatten)]
@@ -485,6 +498,13 @@ pub(super) struct ManArguments {
     /// Write a page for every command into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
+}
+
+/// Reads a number of seconds, at most a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let expected = || format!("expected seconds from 0 to 86400, got `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }
 
 #[cfg(test)]

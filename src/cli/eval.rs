@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::arguments::Connection;
 use super::cluster::{ClustersArguments, clusters};
 use super::connection::{Session, with_session};
+use super::eval_models::{ModelsArguments, eval_models};
 use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, STRONG, Unit, styled};
 use super::search::similarity;
@@ -23,7 +24,8 @@ use super::sentences::{SentencesArguments, sentences};
 use super::serve::Setting;
 use crate::error::ErrorKind;
 use crate::evaluate::{
-    Documents, Pair, Quality, Question, RetrievalError, RetrievalSet, Scored, read_pairs, spearman,
+    Documents, Pair, Quality, Question, RetrievalError, RetrievalSet, Scored, pearson, read_pairs,
+    spearman,
 };
 
 /// How deep an answer is looked at: recall is measured there.
@@ -47,6 +49,8 @@ pub(super) enum EvalCommand {
     Sts(StsArguments),
     /// Which models see that two sentences mean the same
     Sentences(SentencesArguments),
+    /// All models beside each other: similarity, retrieval, speed and size
+    Models(ModelsArguments),
 }
 
 #[derive(Debug, Args)]
@@ -61,7 +65,7 @@ pub(super) struct RetrievalArguments {
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
     /// The embedder [default: the server's]
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", visible_alias = "embedder")]
     model: Option<String>,
     /// Cut documents into passages, as ingest does, instead of one passage a document
     #[arg(long)]
@@ -78,13 +82,14 @@ pub(super) struct RetrievalArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Each line of FILE is: score <tab> sentence <tab> sentence. The figure is \
-    Spearman's rank\ncorrelation of the scores with the cosines of the sentences' vectors.")]
+    Spearman's rank\ncorrelation of the scores with the cosines of the sentences' vectors; \
+    Pearson's is beside it.")]
 pub(super) struct StsArguments {
     /// The file with judged pairs of sentences
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The embedder [default: the server's]
-    #[arg(long, value_name = "MODEL", default_value = "")]
+    /// The embedder, of any kind [default: the server's]
+    #[arg(long, value_name = "MODEL", default_value = "", visible_alias = "embedder")]
     model: String,
     #[command(flatten)]
     connection: Connection,
@@ -100,6 +105,7 @@ pub(super) fn run(
         EvalCommand::Clusters(arguments) => clusters(setting, arguments, output),
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
         EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
+        EvalCommand::Models(arguments) => eval_models(setting, arguments, output),
     }
 }
 
@@ -109,18 +115,58 @@ fn retrieval(
     output: &Output,
 ) -> Result<Outcome, CliError> {
     let set = RetrievalSet::open(&arguments.folder).map_err(|error| CliError::of(&error))?;
+    let asking = Asking {
+        cuts_passages: arguments.passages,
+        exact: arguments.exact,
+        ignores_identical_ids: arguments.ignore_identical_ids,
+    };
     in_passing(setting, &arguments.connection, async |session| {
-        let collection = format!("eval-{}", std::process::id());
-        create(session, &collection, arguments.model.as_deref()).await?;
-        let measured = measure(session, &collection, &set, arguments, output).await;
-        // With a server of somebody else the collection must not stay, whatever happened.
-        let request = wire::DeleteCollectionRequest { name: collection.clone() };
-        let deleted = session.collections().delete(session.request(request)).await;
-        let measured = measured?;
-        deleted?;
+        let model = arguments.model.as_deref();
+        let measured = stored_and_asked(session, &set, model, &LEGS, asking, output).await?;
         output.answer(|| to_json(&measured), || table(&measured))?;
         Ok(Outcome::Done)
     })
+}
+
+/// How a set is stored and asked.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    cuts_passages: bool,
+    exact: bool,
+    ignores_identical_ids: bool,
+}
+
+/// Returns the mean nDCG@10 of a model's answers by meaning alone.
+pub(super) async fn ndcg(
+    session: &Session,
+    set: &RetrievalSet,
+    model: &str,
+    output: &Output,
+) -> Result<f64, CliError> {
+    let asking = Asking { cuts_passages: false, exact: true, ignores_identical_ids: false };
+    let legs = &LEGS[..1];
+    let measured = stored_and_asked(session, set, Some(model), legs, asking, output).await?;
+    Ok(measured[0].1.ndcg_10)
+}
+
+/// Measures over a collection that is gone afterwards.
+async fn stored_and_asked(
+    session: &Session,
+    set: &RetrievalSet,
+    model: Option<&str>,
+    legs: &[(&'static str, wire::Mode)],
+    asking: Asking,
+    output: &Output,
+) -> Result<Vec<(&'static str, Quality)>, CliError> {
+    let collection = format!("eval-{}", std::process::id());
+    create(session, &collection, model).await?;
+    let measured = measure(session, &collection, set, legs, asking, output).await;
+    // With a server of somebody else the collection must not stay, whatever happened.
+    let request = wire::DeleteCollectionRequest { name: collection.clone() };
+    let deleted = session.collections().delete(session.request(request)).await;
+    let measured = measured?;
+    deleted?;
+    Ok(measured)
 }
 
 /// Runs the work against the named server, or against one over a folder that is gone afterwards, so
@@ -159,18 +205,19 @@ async fn measure(
     session: &Session,
     collection: &str,
     set: &RetrievalSet,
-    arguments: &RetrievalArguments,
+    legs: &[(&'static str, wire::Mode)],
+    asking: Asking,
     output: &Output,
 ) -> Result<Vec<(&'static str, Quality)>, CliError> {
-    store(session, collection, set, arguments.passages, output).await?;
+    store(session, collection, set, asking.cuts_passages, output).await?;
     let mut measured = Vec::new();
-    for (leg, mode) in LEGS {
+    for &(leg, mode) in legs {
         let mut progress = output.progress(
             &format!("asking, {leg}"),
             Unit::Items,
             Some(set.questions.len() as u64),
         );
-        let quality = ask_all(session, collection, set, mode, arguments, &mut progress).await;
+        let quality = ask_all(session, collection, set, mode, asking, &mut progress).await;
         progress.finish();
         measured.push((leg, quality?));
     }
@@ -260,7 +307,7 @@ async fn ask_all(
     collection: &str,
     set: &RetrievalSet,
     mode: wire::Mode,
-    arguments: &RetrievalArguments,
+    asking: Asking,
     progress: &mut Progress,
 ) -> Result<Quality, CliError> {
     let mut running = JoinSet::new();
@@ -275,7 +322,7 @@ async fn ask_all(
                 each.push(Quality::of(&[], &question.grades));
                 continue;
             }
-            let request = session.request(search_request(collection, question, mode, arguments));
+            let request = session.request(search_request(collection, question, mode, asking));
             let mut client = session.search();
             running.spawn(async move { (number, client.search(request).await) });
         }
@@ -288,9 +335,8 @@ async fn ask_all(
             .hits
             .into_iter()
             .map(|hit| Scored { id: hit.id, score: hit.score });
-        let found: Vec<Scored> = found
-            .filter(|hit| !(arguments.ignore_identical_ids && hit.id == question.id))
-            .collect();
+        let found: Vec<Scored> =
+            found.filter(|hit| !(asking.ignores_identical_ids && hit.id == question.id)).collect();
         each.push(Quality::of(&found, &question.grades));
         progress.set(each.len() as u64, "");
     }
@@ -301,18 +347,18 @@ fn search_request(
     collection: &str,
     question: &Question,
     mode: wire::Mode,
-    arguments: &RetrievalArguments,
+    asking: Asking,
 ) -> wire::SearchRequest {
     wire::SearchRequest {
         collection: collection.to_owned(),
         text: Some(question.text.clone()),
         mode: mode.into(),
         // One more, where the question itself may be among them.
-        limit: Some(DEPTH + u32::from(arguments.ignore_identical_ids)),
+        limit: Some(DEPTH + u32::from(asking.ignores_identical_ids)),
         grouping: wire::Grouping::Document.into(),
         with_payload: Some(false),
         with_text: Some(false),
-        exact: arguments.exact,
+        exact: asking.exact,
         ..Default::default()
     }
 }
@@ -335,23 +381,35 @@ fn sts(setting: &Setting, arguments: &StsArguments, output: &Output) -> Result<O
     let pairs = read_pairs(&arguments.file).map_err(|error| CliError::of(&error))?;
     in_passing(setting, &arguments.connection, async |session| {
         let vectors = embed(session, &pairs, &arguments.model, output).await?;
-        let cosines: Vec<f64> = pairs
-            .iter()
-            .map(|pair| similarity(&vectors[&pair.first], &vectors[&pair.second]))
-            .collect();
-        let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
-        let Some(correlation) = spearman(&scores, &cosines) else {
-            return Err(CliError::usage("all scores are the same, there is nothing to correlate"));
+        let Some((rank, linear)) = correlations(&pairs, &vectors) else {
+            let reason = "all scores or all cosines are the same, there is nothing to correlate";
+            return Err(CliError::usage(reason));
         };
+        let count = pairs.len();
         output.answer(
-            || json!({ "spearman": correlation, "pairs": pairs.len() }),
-            || format!("Spearman {correlation:.4} over {} pairs", pairs.len()),
+            || json!({ "spearman": rank, "pearson": linear, "pairs": count }),
+            || format!("Spearman {rank:.4}, Pearson {linear:.4} over {count} pairs"),
         )?;
         Ok(Outcome::Done)
     })
 }
 
-async fn embed(
+/// Returns the correlations of people's judgements with the cosines of the vectors: Spearman's and
+/// Pearson's. None if all are the same on one side.
+pub(super) fn correlations(
+    pairs: &[Pair],
+    vectors: &HashMap<String, wire::TextEmbedding>,
+) -> Option<(f64, f64)> {
+    let cosines: Vec<f64> = pairs
+        .iter()
+        .map(|pair| similarity(&vectors[&pair.first], &vectors[&pair.second]))
+        .collect();
+    let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
+    Some((spearman(&scores, &cosines)?, pearson(&scores, &cosines)?))
+}
+
+/// Returns the vector of each sentence.
+pub(super) async fn embed(
     session: &Session,
     pairs: &[Pair],
     model: &str,

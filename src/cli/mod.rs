@@ -11,12 +11,15 @@ mod demo;
 mod doctor;
 mod documents;
 mod eval;
+mod eval_models;
 mod exchange;
 mod exit;
 mod filter;
 mod ingest;
+mod locate;
 mod maintain;
 mod model;
+mod near;
 mod output;
 mod search;
 mod sentences;
@@ -68,6 +71,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Serve(arguments) => serve::serve(&setting, arguments, output),
         Command::Ingest(arguments) => ingest::ingest(&setting, arguments, output),
         Command::Search(arguments) => search::search(&setting, arguments, output),
+        Command::Locate(arguments) => locate::locate(&setting, arguments, output),
         Command::Get(arguments) => documents::get(&setting, arguments, output),
         Command::List(arguments) => change::list(&setting, arguments, output),
         Command::Update(arguments) => change::update(&setting, arguments, output),

@@ -29,6 +29,9 @@ pub(super) enum State {
 impl State {
     /// Reads the files of a model and compares them with its manifest.
     pub(super) fn load(manifest: &Manifest, folder: &Path) -> Self {
+        if manifest.is_in_program() {
+            return Self::Installed;
+        }
         let paths = || manifest.files.iter().map(|file| (folder.join(&file.name), &file.sha256));
         if !paths().all(|(path, _)| path.is_file()) {
             return Self::Missing;
@@ -195,9 +198,12 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
     for (name, value) in settings.filter(|(_, value)| *value != "") {
         drop(writeln!(text, "{name} {}", value.as_str().map_or(value.to_string(), str::to_owned)));
     }
-    drop(writeln!(text, "files in {}", folder.display()));
+    let is_in_program = manifest.is_in_program();
+    let place = if is_in_program { "the program".to_owned() } else { folder.display().to_string() };
+    drop(writeln!(text, "files in {place}"));
     for file in &manifest.files {
-        let here = if folder.join(&file.name).is_file() { "" } else { ", not here" };
+        let is_here = is_in_program || folder.join(&file.name).is_file();
+        let here = if is_here { "" } else { ", not here" };
         drop(writeln!(
             text,
             "  {}  {FAINT}{}, SHA-256 {}{here}{FAINT:#}",

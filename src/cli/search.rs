@@ -11,6 +11,7 @@ use super::arguments::{EmbedArguments, Fusion, Mode, SearchArguments, Syntax};
 use super::connection::with_session;
 use super::documents::{place, span_to_json};
 use super::exit::{CliError, Outcome};
+use super::near::search_near;
 use super::output::{BAD, FAINT, MATCH, Output, STRONG, TITLE, styled};
 use super::serve::Setting;
 use super::{filter, value};
@@ -30,6 +31,9 @@ pub(super) fn search(
         return explain(setting, arguments, request, id, output);
     }
     with_session(setting, &arguments.connection, async |session| {
+        if let Some(near) = &arguments.near {
+            return search_near(session, request, near, arguments.within, output).await;
+        }
         let request = session.request(request);
         let answer = session.search().search(request).await?.into_inner();
         output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
@@ -118,6 +122,7 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         using: arguments.vector.clone(),
         syntax: syntax.into(),
         grouping: grouping.into(),
+        rerank: arguments.rerank.clone().map(|model| wire::Rerank { model, depth: None }),
         ..Default::default()
     };
     arguments.shape.apply(request, arguments.vector.as_deref())

@@ -43,10 +43,26 @@ pub(super) struct SentencesArguments {
 type Cosines = [f64; 3];
 
 /// A row of the table.
-struct Compared {
+pub(super) struct Compared {
     model: String,
     kind: String,
     groups: Vec<Cosines>,
+}
+
+impl Compared {
+    /// Asks a model.
+    pub(super) async fn load(
+        session: &Session,
+        model: &wire::Model,
+        groups: &[Vec<String>],
+    ) -> Result<Self, CliError> {
+        let (name, kind) = (model.name.clone(), model.kind.clone());
+        let mut compared = Self { model: name, kind, groups: Vec::new() };
+        for group in groups {
+            compared.groups.push(compare(session, &model.name, group).await?);
+        }
+        Ok(compared)
+    }
 }
 
 pub(super) fn sentences(
@@ -54,35 +70,41 @@ pub(super) fn sentences(
     arguments: &SentencesArguments,
     output: &Output,
 ) -> Result<Outcome, CliError> {
-    let groups: Vec<Vec<String>> = if arguments.sentences.is_empty() {
-        SENTENCES.map(|group| group.map(str::to_owned).to_vec()).to_vec()
+    let groups = if arguments.sentences.is_empty() {
+        default_groups()
     } else {
         vec![arguments.sentences.clone()]
     };
     with_session(setting, &arguments.connection, async |session| {
         let mut rows = Vec::new();
         for model in models(session, &arguments.model).await? {
-            let mut compared =
-                Compared { model: model.name.clone(), kind: model.kind, groups: Vec::new() };
-            for group in &groups {
-                compared.groups.push(compare(session, &model.name, group).await?);
-            }
-            rows.push(compared);
+            rows.push(Compared::load(session, &model, &groups).await?);
         }
         output.answer(
             || json!({ "sentences": groups, "models": rows.iter().map(to_json).collect::<Vec<_>>() }),
-            || table(&groups, &rows),
+            || group_table(&groups, &rows),
         )?;
         Ok(Outcome::Done)
     })
 }
 
-/// Returns the models that are asked: those that were named, or else all that are here.
-async fn models(session: &Session, named: &[String]) -> Result<Vec<wire::Model>, CliError> {
+/// Returns the sentences that are compared where no others are given.
+pub(super) fn default_groups() -> Vec<Vec<String>> {
+    SENTENCES.map(|group| group.map(str::to_owned).to_vec()).to_vec()
+}
+
+/// Returns the models that are asked: those that were named, or else all that are here and read texts.
+pub(super) async fn models(
+    session: &Session,
+    named: &[String],
+) -> Result<Vec<wire::Model>, CliError> {
     let request = session.request(wire::ListModelsRequest {});
     let known = session.embedding().list_models(request).await?.into_inner().models;
     if named.is_empty() {
-        return Ok(known.into_iter().filter(|model| model.is_installed).collect());
+        let reads_texts = |model: &wire::Model| {
+            model.is_installed && model.tokens_max > 0 && model.kind != "cross-encoder"
+        };
+        return Ok(known.into_iter().filter(reads_texts).collect());
     }
     let find = |name: &String| {
         let found = known.iter().find(|model| model.name == *name).cloned();
@@ -122,7 +144,8 @@ fn to_json(row: &Compared) -> Json {
     json!({ "model": row.model, "kind": row.kind, "groups": groups.collect::<Vec<_>>() })
 }
 
-fn table(groups: &[Vec<String>], rows: &[Compared]) -> String {
+/// Returns the table in Markdown.
+pub(super) fn group_table(groups: &[Vec<String>], rows: &[Compared]) -> String {
     let mut text = String::new();
     for (number, group) in (1..).zip(groups) {
         // Writing to a String does not fail.
@@ -161,7 +184,7 @@ mod tests {
         let group = ["a", "b", "c"].map(str::to_owned).to_vec();
         let row = |cosines| Compared { model: "m".into(), kind: "k".into(), groups: vec![cosines] };
         let rows = [row([0.5, 0.25, 0.0]), row([0.0; 3]), row([0.1, 0.2, 0.0])];
-        let text = table(&[group], &rows);
+        let text = group_table(&[group], &rows);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "1: 1 \"a\", 2 \"b\", 3 \"c\"");
         assert_eq!(lines[2], "| model | kind | 1: 1-2 | 1-3 | 2-3 | nearest |");

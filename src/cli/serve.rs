@@ -15,9 +15,10 @@ use super::exit::{CliError, Outcome};
 use super::output::Output;
 use crate::collection::Clock;
 use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
+use crate::decode::video::FfmpegSearch;
 use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
-use crate::embed::{CatalogueOptions, WorkerOptions};
+use crate::embed::{CatalogueOptions, STAND_IN_TEXT_MODEL, WorkerOptions};
 use crate::error::ErrorKind;
 use crate::server::{Report, Server, ServerOptions};
 use crate::telemetry;
@@ -81,6 +82,16 @@ impl Setting {
             is_offline: config.is_offline,
             threads: config.embed_threads,
             worker: WorkerOptions::default(),
+        }
+    }
+
+    /// Returns where the program is looked for that reads videos.
+    pub(super) fn ffmpeg(&self) -> FfmpegSearch {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        FfmpegSearch {
+            explicit: self.config.ffmpeg.clone(),
+            folders: std::env::split_paths(&path).collect(),
+            scratch: std::env::temp_dir(),
         }
     }
 
@@ -177,7 +188,11 @@ pub(super) async fn start(
     let options = ServerOptions {
         data: config.data.clone(),
         catalogue: setting.catalogue_options(),
+        ffmpeg: setting.ffmpeg(),
         embedder: config.embedder.clone(),
+        // Whoever names a model gets that one or is told why not.
+        stand_in: (config.origin("embedder") == Origin::Default)
+            .then(|| STAND_IN_TEXT_MODEL.to_owned()),
         loads_at_start: start.loads_at_start,
         report: start.report,
         message_bytes_max: config.message_bytes_max,

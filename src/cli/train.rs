@@ -515,6 +515,7 @@ fn of_files(fit: &FitArguments, output: &Output) -> Result<Vec<String>, CliError
                     }
                 }
             }
+            Ok(Content::Video(_)) => progress.note(&skip(&"a video has no words")),
             Err(error) => progress.note(&skip(&error)),
         }
         progress.set(read, "");

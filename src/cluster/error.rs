@@ -30,6 +30,12 @@ pub enum ClusterError {
         /// What it is.
         actual: f64,
     },
+    /// No cluster of an earlier run.
+    #[error("no document has the number of a cluster in the field `{field}`")]
+    NothingSaved {
+        /// The field.
+        field: String,
+    },
     /// Two things that have to be of one length, and are not.
     #[error("expected {expected} {what}, got {actual}")]
     Uneven {
@@ -65,7 +71,7 @@ pub enum ClusterError {
 
 impl ClusterError {
     /// Checks that a number is in its range; not a number is in none.
-    pub(super) fn require(
+    pub(crate) fn require(
         name: &'static str,
         actual: f64,
         least: f64,
@@ -82,9 +88,11 @@ impl ClusterError {
 impl Classified for ClusterError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Empty | Self::TooMany { .. } | Self::Option { .. } | Self::Uneven { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::Empty
+            | Self::NothingSaved { .. }
+            | Self::TooMany { .. }
+            | Self::Option { .. }
+            | Self::Uneven { .. } => ErrorKind::InvalidInput,
             Self::Vector { source, .. } => source.kind(),
             Self::Neighbours { kind, .. } => *kind,
             Self::Interrupted(error) => error.kind(),

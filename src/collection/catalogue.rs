@@ -14,7 +14,9 @@ use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
 use super::upkeep::{Activity, deleted as deleted_slots};
 use super::{SharedEmbedders, files};
+use crate::decode::Limits;
 use crate::document::{FieldType, Sequence};
+use crate::embed::Modality;
 use crate::fail;
 use crate::index::dense::DenseStatistics;
 use crate::index::multi::MultiStatistics;
@@ -43,6 +45,8 @@ pub struct CollectionsOptions {
     pub upkeep_interval: Duration,
     /// The time, by which documents expire.
     pub clock: Clock,
+    /// The bounds of decoding.
+    pub limits: Limits,
 }
 
 impl std::fmt::Debug for CollectionsOptions {
@@ -65,6 +69,7 @@ impl Default for CollectionsOptions {
             upkeep_interval: Duration::from_secs(1),
             // A clock that stands still: nothing expires.
             clock: Arc::new(|| 0),
+            limits: Limits::default(),
         }
     }
 }
@@ -452,6 +457,10 @@ pub(super) fn facts_of(
 ) -> Result<EmbedderFacts, Error> {
     let handle = embedders.get(embedder)?;
     let specification = handle.specification();
+    if specification.modalities == [Modality::Pair] {
+        // It scores pairs, and gives no vectors.
+        specification.require(Modality::Text)?;
+    }
     Ok(EmbedderFacts {
         fingerprint: specification.fingerprint.to_string(),
         form: specification.form,

@@ -2,6 +2,7 @@ use super::engine::damaged;
 use super::error::Error;
 use super::open::Collection;
 use super::records::VECTORS;
+use super::saved_clusters::{Joining, check_field};
 use super::settings::VECTOR_NAME_DEFAULT;
 use super::view::View;
 use crate::cancel::Cancellation;
@@ -40,12 +41,33 @@ pub struct ClusterRequest {
     pub vector: Option<String>,
     /// Only these documents.
     pub filter: Option<Filter>,
-    /// The method.
-    pub method: Method,
+    /// What for.
+    pub looking: Looking,
+    /// The field of the payloads that the numbers of the clusters are written into.
+    pub write_to: Option<String>,
     /// Whether each item gets a place on a map.
     pub with_map: bool,
     /// Whether each item gets the beginning of its text.
     pub with_text: bool,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Looking {
+    /// New clusters.
+    New(Method),
+    /// What belongs to the clusters of an earlier run.
+    Joining(Joining),
+}
+
+impl Looking {
+    /// Returns the name that it is asked for by.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::New(method) => method.name(),
+            Self::Joining(_) => "join",
+        }
+    }
 }
 
 /// What belongs together in a collection.
@@ -72,6 +94,8 @@ pub struct Clustering {
 /// One cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
+    /// What is written of it: its place among the new clusters, or what it was called before.
+    pub number: i64,
     /// How many documents it has.
     pub size: u64,
     /// How alike they are, at most 1; see [`Summary::cohesion`].
@@ -103,16 +127,17 @@ pub struct ClusterItem {
 }
 
 /// The vectors of documents, and the first slot of each.
-struct Vectors {
-    points: Points,
-    starts: Vec<u32>,
+pub(super) struct Vectors {
+    pub(super) points: Points,
+    pub(super) starts: Vec<u32>,
     left_out: u64,
     has_many_parts: bool,
 }
 
 impl Collection {
     /// Finds what belongs together among documents. The vector of a document of several parts is
-    /// their mean. `progress` is told what is done, and how many of how many steps of it are.
+    /// their mean. `progress` is told what is done, and how many of how many steps of it are. Where
+    /// numbers are to be written and this is ended, some are and others are not.
     ///
     /// # Errors
     /// Invalid input for a vector name, filter or method that does not fit, or no vectors; cancelled.
@@ -123,13 +148,19 @@ impl Collection {
         cancel: &Cancellation,
     ) -> Result<Clustering, Error> {
         let work = Work { seed: 0, progress, cancel };
+        if let Some(field) = &request.write_to {
+            check_field(field)?;
+        }
         let (name, number, metric) = self.clustered_vector(request.vector.as_deref())?;
         let name = name.as_str();
         let view = self.view();
         let allowed = self.allowed(&view, request.filter.as_ref())?;
         let vectors = self.points(&view, &allowed, number, metric, &work)?;
         let points = &vectors.points;
-        let mut width = request.method.neighbours(points.count());
+        let mut width = match &request.looking {
+            Looking::New(method) => method.neighbours(points.count()),
+            Looking::Joining(_) => 0,
+        };
         if request.with_map {
             width = width.max(MAP_NEIGHBOURS);
         }
@@ -138,7 +169,14 @@ impl Collection {
             _ => Some(self.graph(name, metric, &view, &allowed, &vectors, width, &work)?),
         };
         let is_unit = metric != Metric::Euclidean;
-        let found = group(points, graph.as_ref(), &request.method, is_unit, &work)?;
+        let (found, numbers) = match &request.looking {
+            Looking::New(method) => {
+                let found = group(points, graph.as_ref(), method, is_unit, &work)?;
+                let numbers = (0..).take(found.partition.count()).collect();
+                (found, numbers)
+            }
+            Looking::Joining(joining) => self.joined(&vectors, joining, is_unit, &work)?,
+        };
         let summaries = summarize(points, &found.partition, is_unit, &work)?;
         let silhouette = silhouette(points, found.partition.labels(), FIGURE_SAMPLE, &work)?;
         let layout = match &graph {
@@ -158,14 +196,14 @@ impl Collection {
         let place = |row: u32| layout.as_ref().map(|layout| layout.0[row as usize]);
         let items = self.items(&vectors, &found, &summaries, place, request.with_text, &work)?;
         let mut clusters = Vec::with_capacity(summaries.len());
-        for (number, (summary, terms)) in summaries.iter().zip(terms).enumerate() {
-            let keeper = found.keepers.as_ref().map(|keepers| keepers[number]);
+        for (place, (summary, terms)) in summaries.iter().zip(terms).enumerate() {
+            let keeper = found.keepers.as_ref().map(|keepers| keepers[place]);
             let keeper = keeper.map(|row| self.id_at(vectors.starts[row as usize])).transpose()?;
             let (size, cohesion) = (summary.members.len() as u64, summary.cohesion);
-            clusters.push(Cluster { size, cohesion, keeper, terms });
+            clusters.push(Cluster { number: numbers[place], size, cohesion, keeper, terms });
         }
         cancel.check()?;
-        Ok(Clustering {
+        let found = Clustering {
             vector: name.to_owned(),
             clusters,
             items,
@@ -173,7 +211,11 @@ impl Collection {
             left_out: vectors.left_out,
             silhouette,
             trustworthiness,
-        })
+        };
+        if let Some(field) = &request.write_to {
+            self.write_clusters(field, &found, &work)?;
+        }
+        Ok(found)
     }
 
     fn clustered_vector(&self, asked: Option<&str>) -> Result<(String, u16, Metric), Error> {
@@ -384,7 +426,12 @@ fn terms_of(text: &str) -> Vec<String> {
     terms
 }
 
-fn cancelled(work: &Work<'_>, what: &'static str, done: usize, total: usize) -> Result<(), Error> {
+pub(super) fn cancelled(
+    work: &Work<'_>,
+    what: &'static str,
+    done: usize,
+    total: usize,
+) -> Result<(), Error> {
     work.cancel.check()?;
     (work.progress)(what, done, total);
     Ok(())

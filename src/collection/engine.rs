@@ -17,6 +17,7 @@ use super::records::{
 use super::settings::{MultiSettings, Settings};
 use super::upkeep::Maintenance;
 use super::view::Views;
+use crate::decode::Limits;
 use crate::document::{DocumentId, FieldPath, Payload, Slot, Span};
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::DenseIndex;
@@ -53,6 +54,7 @@ pub(super) struct Engine {
     pub(super) views: Views,
     pub(super) expiries: Expiries,
     pub(super) clock: EngineClock,
+    pub(super) limits: Limits,
     pub(super) read_only: OnceLock<String>,
     /// What was stored under the ids that a commit changes, until it is durable and visible. Stays
     /// if the commit fails.
@@ -103,13 +105,14 @@ pub(super) struct Beginning {
     pub(super) maintenance: Maintenance,
     pub(super) budget: Arc<Budget>,
     pub(super) clock: EngineClock,
+    pub(super) limits: Limits,
 }
 
 impl Engine {
     /// Returns an engine that takes writes.
     pub(super) fn new(beginning: Beginning) -> Self {
         let Beginning { name, folder, database, kept, lexical, views, .. } = beginning;
-        let Beginning { maintenance, budget, clock, .. } = beginning;
+        let Beginning { maintenance, budget, clock, limits, .. } = beginning;
         Self {
             name,
             folder,
@@ -121,6 +124,7 @@ impl Engine {
             views,
             expiries: Expiries::default(),
             clock,
+            limits,
             read_only: OnceLock::new(),
             changing: RwLock::default(),
             is_suspect: AtomicBool::new(false),

@@ -6,11 +6,13 @@ use super::settings::NAME_BYTES_MAX;
 use super::snapshot::SnapshotError;
 use crate::cancel::Interrupted;
 use crate::cluster::ClusterError;
+use crate::decode::DecodeError;
 use crate::document::{FilterError, IdError, PayloadError};
 use crate::embed::EmbedError;
 use crate::error::{Classified, ErrorKind};
 use crate::index::dense::DenseError;
 use crate::index::lexical::LexicalError;
+use crate::ingest::ItemError;
 use crate::query::{FuseError, PlanError};
 
 /// Why a collection did not do what was asked.
@@ -225,6 +227,12 @@ pub enum Error {
     Embed(#[from] EmbedError),
     /// Vectors that cannot be clustered.
     #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// What is asked by cannot be seen.
+    #[error(transparent)]
+    Item(#[from] ItemError),
+    /// Clustering.
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The work was ended early.
     #[error(transparent)]
@@ -269,6 +277,8 @@ impl Classified for Error {
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Embed(error) => error.kind(),
+            Self::Decode(error) => error.kind(),
+            Self::Item(error) => error.kind(),
             Self::Cluster(error) => error.kind(),
             Self::Interrupted(error) => error.kind(),
         }

@@ -21,10 +21,12 @@ mod expiry;
 mod explain;
 mod files;
 mod jobs;
+mod locate;
 mod memory;
 mod mutation;
 #[cfg(test)]
 mod mutation_tests;
+mod notes;
 mod open;
 #[cfg(test)]
 mod question_tests;
@@ -32,6 +34,7 @@ mod rank;
 mod recall;
 mod records;
 mod rows;
+mod saved_clusters;
 mod search;
 mod settings;
 mod snapshot;
@@ -52,13 +55,15 @@ pub use aggregate::{FacetValue, OrderedPage};
 pub use aliases::{ALIASES_MAX, AliasChange};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
 pub use change::{PayloadChange, VectorsChange};
-pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering};
+pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering, Looking};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
+pub use locate::{LocateRequest, Located};
 pub use memory::MemoryUse;
 pub use open::Collection;
 pub use recall::{Recall, RecallRequest};
+pub use saved_clusters::Joining;
 pub use settings::{
     ChunkSettings, EmbedderBinding, MultiSettings, NAME_BYTES_MAX, NewCollection, NewVector,
     NewVectorSource, Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,

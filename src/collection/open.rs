@@ -35,6 +35,8 @@ pub struct Collection {
     pub(super) engine: Arc<Engine>,
     pub(super) committer: Arc<Committer>,
     pub(super) embedders: SharedEmbedders,
+    /// Held while a note is changed.
+    pub(super) notes: Mutex<()>,
     upkeep: Mutex<Option<(crossbeam_channel::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -89,6 +91,7 @@ impl Collection {
             maintenance: Maintenance::new(options),
             budget,
             clock: EngineClock(Arc::clone(&options.clock)),
+            limits: options.limits.clone(),
         });
         engine.load_expiries()?;
         engine.refill_dense()?;
@@ -104,7 +107,8 @@ impl Collection {
         let engine = Arc::new(engine);
         let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);
         let upkeep = upkeep::start(Arc::clone(&engine), Arc::downgrade(&committer))?;
-        Ok(Self { engine, committer, embedders, upkeep: Mutex::new(Some(upkeep)) })
+        let (notes, upkeep) = (Mutex::default(), Mutex::new(Some(upkeep)));
+        Ok(Self { engine, committer, embedders, notes, upkeep })
     }
 
     /// Returns the name.

@@ -9,7 +9,6 @@ use super::open::Collection;
 use super::records::{DOCUMENTS, FILES, FileRecord, KEYS};
 use super::terms::{Terms, Upsert};
 use crate::cancel::Cancellation;
-use crate::decode::Limits;
 use crate::document::{DocumentId, Filter, Sequence};
 use crate::embed::EmbedderHandle;
 use crate::ingest::{
@@ -252,7 +251,7 @@ impl Collection {
             vectors,
             tokens_max: settings.chunk.tokens_max,
             tokens_overlap: settings.chunk.tokens_overlap,
-            limits: Limits::default(),
+            limits: self.engine.limits.clone(),
         })
     }
 

@@ -34,6 +34,9 @@ pub struct PlaceSettings {
     /// The ONNX Runtime library to load, instead of one that is found or obtained
     #[arg(long, value_name = "FILE", env = "SIMILE_ONNXRUNTIME", global = true)]
     pub onnxruntime: Option<PathBuf>,
+    /// The ffmpeg program that reads videos [default: the one on the path]
+    #[arg(long, value_name = "FILE", env = "SIMILE_FFMPEG", global = true)]
+    pub ffmpeg: Option<PathBuf>,
     /// The Python whose pip obtains packages [default: python3]
     #[arg(long, value_name = "PROGRAM", env = "SIMILE_PYTHON", global = true)]
     pub python: Option<String>,
@@ -146,6 +149,8 @@ pub struct Config {
     pub cache: PathBuf,
     /// The runtime library, if it was named.
     pub onnxruntime: Option<PathBuf>,
+    /// The ffmpeg program, if it was named.
+    pub ffmpeg: Option<PathBuf>,
     /// The Python whose pip obtains packages.
     pub python: String,
     /// Where the model hub answers, without a slash at the end.
@@ -269,6 +274,7 @@ impl Config {
                 .or_else(|| surroundings.user_cache.clone())
                 .unwrap_or_else(|| "simile-cache".into()),
             onnxruntime: choose.pick("onnxruntime", |s| s.places.onnxruntime.clone()),
+            ffmpeg: choose.pick("ffmpeg", |s| s.places.ffmpeg.clone()),
             python: choose
                 .pick("python", |s| s.places.python.clone())
                 .unwrap_or_else(|| "python3".to_owned()),
@@ -333,10 +339,11 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 21] = [
+        let lines: [(&str, Option<String>); 22] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
+            ("ffmpeg", optional_path(&self.ffmpeg)),
             ("python", Some(toml::Value::from(self.python.as_str()).to_string())),
             ("hub", Some(toml::Value::from(self.hub.as_str()).to_string())),
             ("offline", Some(self.is_offline.to_string())),

@@ -1,3 +1,4 @@
+use super::video::Frames;
 use super::{Format, Records};
 use crate::document::{Payload, Section};
 
@@ -8,6 +9,8 @@ pub enum Content<'a> {
     Text(TextContent),
     /// A document in each record.
     Records(Records<'a>),
+    /// The frames of a video, decoded as they are asked for.
+    Video(Frames<'a>),
 }
 
 /// The text of one document, and what is known of it.

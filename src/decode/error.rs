@@ -1,4 +1,5 @@
 use super::Format;
+use super::video::Container;
 use crate::cancel::Interrupted;
 use crate::error::{Classified, ErrorKind};
 
@@ -67,6 +68,41 @@ pub enum DecodeError {
         /// The names that are there.
         found: String,
     },
+    /// A video that breaks the rules of its format.
+    #[error("the {container} is damaged: {reason}")]
+    DamagedVideo {
+        /// What the bytes were taken for.
+        container: Container,
+        /// Which rule they break.
+        reason: String,
+    },
+    /// A video whose next frame does not come.
+    #[error("the next frame of the {container} did not come within {seconds} seconds")]
+    SlowVideo {
+        /// What the bytes were taken for.
+        container: Container,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// A program that is needed and not there.
+    #[error(
+        "the {what} needs the program ffmpeg, which is not there: install it (Debian and Ubuntu: \
+         `apt install ffmpeg`) or say where it is; looked for {looked_for}"
+    )]
+    NoProgram {
+        /// What it would read.
+        what: String,
+        /// What was looked for, and where.
+        looked_for: String,
+    },
+    /// A program that is there and does not do its work.
+    #[error("the {what} could not be read: {reason}")]
+    Program {
+        /// What it should read.
+        what: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The work was ended.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -75,14 +111,19 @@ pub enum DecodeError {
 impl Classified for DecodeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnsupportedFormat { .. } | Self::Binary { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedFormat { .. } | Self::Binary { .. } | Self::NoProgram { .. } => {
+                ErrorKind::Unsupported
+            }
             Self::Empty
             | Self::TooLarge { .. }
             | Self::TooSlow { .. }
             | Self::Encrypted(_)
             | Self::Damaged { .. }
             | Self::ParserFailed { .. }
+            | Self::DamagedVideo { .. }
+            | Self::SlowVideo { .. }
             | Self::NoTextField { .. } => ErrorKind::InvalidInput,
+            Self::Program { .. } => ErrorKind::Unavailable,
             Self::Interrupted(reason) => reason.kind(),
         }
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::video::{Container, container};
 use super::{DecodeError, Hint, encoding};
 
 /// A format that is read.
@@ -21,6 +22,8 @@ pub enum Format {
     Csv,
     /// Tab-separated values with a header line.
     Tsv,
+    /// A video.
+    Video(Container),
 }
 
 impl Format {
@@ -28,7 +31,9 @@ impl Format {
     pub fn has_records(self) -> bool {
         match self {
             Self::JsonLines | Self::Csv | Self::Tsv => true,
-            Self::Plain | Self::Markdown | Self::Html | Self::Pdf | Self::Docx => false,
+            Self::Plain | Self::Markdown | Self::Html | Self::Pdf | Self::Docx | Self::Video(_) => {
+                false
+            }
         }
     }
 }
@@ -44,6 +49,7 @@ impl fmt::Display for Format {
             Self::JsonLines => "JSON lines file",
             Self::Csv => "CSV",
             Self::Tsv => "TSV",
+            Self::Video(container) => return container.fmt(formatter),
         })
     }
 }
@@ -146,6 +152,9 @@ fn by_magic(bytes: &[u8]) -> Result<Option<Format>, DecodeError> {
     }
     if bytes.starts_with(b"%!PS") {
         return Err(unsupported(("a PostScript document", "convert it to PDF")));
+    }
+    if let Some(container) = container(bytes) {
+        return Ok(Some(Format::Video(container)));
     }
     for (offset, magic, what) in OTHERS {
         // Two letters begin many a text; a program has a zero soon after.
@@ -290,6 +299,8 @@ mod tests {
         assert_eq!(detect(b" <!DOCTYPE html><p>", &Hint::default()), Ok(Format::Html));
         assert_eq!(detect(b"{\"text\": 1}\n{", &Hint::default()), Ok(Format::JsonLines));
         assert_eq!(detect(b"{\"text\": 1}\n{", &hint("x.txt")), Ok(Format::Plain));
+        let video = Format::Video(Container::Mp4);
+        assert_eq!(detect(b"\0\0\0\x20ftypisom\0\0", &hint("a.txt")), Ok(video));
         assert_eq!(detect(b"MZ is how this text begins", &hint("x")), Ok(Format::Plain));
     }
 
@@ -300,11 +311,6 @@ mod tests {
             (b" \r\n\t", "a.pdf", "the file is empty"),
             (b"MZ\x90\0\x03\0", "a.exe", "a program is not supported: only texts are read"),
             (b"\x7FELF\x02\x01", "a", "a program is not supported: only texts are read"),
-            (
-                b"\0\0\0\x20ftypisom\0\0",
-                "a.mp4",
-                "a video is not supported: images and video are not supported yet",
-            ),
             (
                 b"\x89PNG\r\n\x1a\n",
                 "a.txt",

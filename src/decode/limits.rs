@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::video::VideoOptions;
+
 /// How much of everything one file may ask for; checked before memory is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -23,6 +25,8 @@ pub struct Limits {
     pub zip_ratio_max: u64,
     /// The deepest nesting of elements.
     pub depth_max: usize,
+    /// How videos are read, and the bounds of their frames.
+    pub video: VideoOptions,
 }
 
 impl Default for Limits {
@@ -38,6 +42,7 @@ impl Default for Limits {
             zip_entries_max: 10_000,
             zip_ratio_max: 100,
             depth_max: 256,
+            video: VideoOptions::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is in these bytes?
 //!
 //! The format is told by the bytes themselves first, then by the ending of the file's name, then by
-//! the media type. What comes out is either one text with its sections, or a stream of records.
+//! the media type. What comes out is one text with its sections, a stream of records, or the frames of a video.
 //! Everything that arrives here is hostile until proven otherwise: sizes are checked before memory is
 //! taken, and a parser that panics is an error of that input, not the end of the program.
 
@@ -21,6 +21,7 @@ mod plain;
 mod records;
 #[cfg(test)]
 mod tests;
+pub mod video;
 mod writer;
 
 pub use content::{Content, TextContent};
@@ -80,6 +81,9 @@ pub fn decode<'a>(
         };
     }
     match format {
+        Format::Video(container) => {
+            return video::frames(bytes, container, &limits.video, cancel).map(Content::Video);
+        }
         Format::Pdf => pdf::decode(bytes, limits, cancel),
         Format::Docx => contain::panics(format, || docx::decode(bytes, limits, cancel)),
         Format::Plain
@@ -107,7 +111,8 @@ fn text_content(
         | Format::Docx
         | Format::JsonLines
         | Format::Csv
-        | Format::Tsv => declared,
+        | Format::Tsv
+        | Format::Video(_) => declared,
     };
     let decoded = encoding::decode(bytes, declared);
     cancel.check()?;
@@ -119,7 +124,8 @@ fn text_content(
         | Format::Docx
         | Format::JsonLines
         | Format::Csv
-        | Format::Tsv => plain::decode(decoded.text.into_owned(), limits),
+        | Format::Tsv
+        | Format::Video(_) => plain::decode(decoded.text.into_owned(), limits),
     })?;
     content.warnings.splice(0..0, decoded.warnings);
     if content.text.trim().is_empty() {

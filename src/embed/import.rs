@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::obtain::Progress;
 use super::onnx::{OutputShape, RuntimeSearch, Transformer, describe};
-use super::{EmbedError, Method, OnnxSettings, Pooling, TextSettings};
+use super::{EmbedError, Method, OnnxSettings, Pooling, TextSettings, static_text};
 use crate::vector::Metric;
 
 /// The most bytes of one of the small files of settings.
@@ -57,6 +57,26 @@ struct Module {
     path: String,
     #[serde(rename = "type")]
     kind: String,
+}
+
+/// What `config.json` says of a table of token vectors.
+#[derive(Deserialize, Default)]
+struct StaticSettings {
+    model_type: Option<String>,
+}
+
+/// What `config.json` says of the head.
+#[derive(Deserialize, Default)]
+struct Head {
+    #[serde(default)]
+    architectures: Vec<String>,
+}
+
+impl Head {
+    /// Whether the model scores a text or a pair of texts, and gives no vectors.
+    fn is_classifier(&self) -> bool {
+        self.architectures.iter().any(|name| name.ends_with("ForSequenceClassification"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -110,6 +130,9 @@ pub(super) fn read(
     runtime: &RuntimeSearch,
     progress: Progress<'_>,
 ) -> Result<Found, EmbedError> {
+    if let Some(found) = table_of_tokens(folder, options)? {
+        return Ok(found);
+    }
     let modules = modules(folder)?;
     let similarity: Similarity =
         settings(&folder.join("config_sentence_transformers.json"))?.unwrap_or_default();
@@ -180,6 +203,29 @@ pub(super) fn read(
         .map_err(|source| EmbedError::Import { name: folder.display().to_string(), source });
     let small = ["config.json", "tokenizer.json"].map(|name| (inner.join(name), name.to_owned()));
     let mut files = Vec::from(small);
+    let head = settings::<Head>(&config_file)?.unwrap_or_default();
+    if head.is_classifier() && (weights.is_file() || graph.is_some()) {
+        let (family, _, room) = described?;
+        let onnx = if weights.is_file() {
+            files.push((weights, WEIGHTS.to_owned()));
+            None
+        } else if let Some(graph) = graph {
+            runtime.load(progress)?;
+            let (output, width) = output(&graph)?;
+            if width.is_some_and(|width| width != 1) {
+                let reason = format!("its output `{output}` is {width:?} wide, expected 1");
+                return Err(refused(&graph, reason));
+            }
+            files.extend(parts(&graph)?);
+            Some(OnnxSettings { file: file_name(&graph), output })
+        } else {
+            None
+        };
+        let text = TextSettings { normalize: false, ..text(room)? };
+        let description = format!("{family} over pairs, {} tokens", text.tokens_max);
+        let (method, dimension, metric) = (Method::CrossEncoder { text, onnx }, 1, Metric::Dot);
+        return Ok(Found { method, dimension, metric, description, files });
+    }
     let (method, width, description) = if weights.is_file() {
         let (family, width, room) = described?;
         files.push((weights, WEIGHTS.to_owned()));
@@ -210,6 +256,34 @@ pub(super) fn read(
         return Err(refused(folder, format!("dimension is {dimension}, expected 1 to {width}")));
     }
     Ok(Found { method, dimension, metric, description, files })
+}
+
+/// Returns the table of token vectors in a folder as the model2vec package saves it, if it is one.
+fn table_of_tokens(folder: &Path, options: &AddOptions) -> Result<Option<Found>, EmbedError> {
+    let config = settings::<StaticSettings>(&folder.join("config.json"))?.unwrap_or_default();
+    if config.model_type.as_deref() != Some("model2vec") {
+        return Ok(None);
+    }
+    let [table, tokenizer] = [WEIGHTS, "tokenizer.json"].map(|name| folder.join(name));
+    let width =
+        static_text::width(&fs_err::read(&table)?).map_err(|reason| refused(&table, reason))?;
+    let dimension = options.dimension.unwrap_or(width);
+    if dimension == 0 || dimension > width {
+        return Err(refused(folder, format!("dimension is {dimension}, expected 1 to {width}")));
+    }
+    let text = TextSettings {
+        tokens_max: options.tokens_max.unwrap_or(512),
+        query_prefix: options.query_prefix.clone().unwrap_or_default(),
+        passage_prefix: options.passage_prefix.clone().unwrap_or_default(),
+        ..TextSettings::of(options.pooling.unwrap_or(Pooling::Mean))
+    };
+    Ok(Some(Found {
+        description: format!("a table of token vectors, {width} wide"),
+        method: Method::StaticText { text },
+        dimension,
+        metric: Metric::Cosine,
+        files: vec![(table, WEIGHTS.to_owned()), (tokenizer, "tokenizer.json".to_owned())],
+    }))
 }
 
 /// Returns the modules that `modules.json` names, if it is there: kind and folder.

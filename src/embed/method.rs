@@ -1,7 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use super::Modality;
+use super::image::{ImageSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
+use super::video::SpacetimeSettings;
 use crate::vector::Form;
 
 /// The name of a sort of model. Persisted; kinds may be added, never renamed.
@@ -12,6 +15,10 @@ pub enum Kind {
     BertText,
     /// A text transformer that comes as an ONNX graph.
     OnnxText,
+    /// The mean of the vectors of the tokens, which stand in a table.
+    StaticText,
+    /// A transformer that reads a question and a passage together and scores the passage.
+    CrossEncoder,
     /// Which words of a vocabulary a text has.
     OneHot,
     /// How often a text has each word, against how many texts have it.
@@ -28,6 +35,11 @@ pub enum Kind {
     Lda,
     /// The vector that tells the words of a text best.
     Doc2Vec,
+    /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
+    /// value of which is the feature.
+    OnnxImage,
+    /// Clips of videos, by an image model that looks at their frames.
+    Spacetime,
 }
 
 impl Kind {
@@ -36,6 +48,8 @@ impl Kind {
         match self {
             Self::BertText => "bert-text",
             Self::OnnxText => "onnx-text",
+            Self::StaticText => "static-text",
+            Self::CrossEncoder => "cross-encoder",
             Self::OneHot => "one-hot",
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
@@ -44,6 +58,8 @@ impl Kind {
             Self::FastText => "fasttext",
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
+            Self::OnnxImage => "onnx-image",
+            Self::Spacetime => "spacetime",
         }
     }
 }
@@ -64,6 +80,19 @@ pub enum Method {
         text: TextSettings,
         /// Which graph is run.
         onnx: OnnxSettings,
+    },
+    /// See [`Kind::StaticText`].
+    StaticText {
+        /// How the tokens are read; their vectors are always joined by their mean.
+        text: TextSettings,
+    },
+    /// See [`Kind::CrossEncoder`].
+    CrossEncoder {
+        /// How the tokens are read; nothing is joined or prefixed.
+        text: TextSettings,
+        /// Which graph is run; none: the weights become one here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onnx: Option<OnnxSettings>,
     },
     /// See [`Kind::OneHot`].
     OneHot {
@@ -120,6 +149,18 @@ pub enum Method {
         words: WordSettings,
         /// How the vector of a text is found.
         paragraphs: ParagraphSettings,
+    },
+    /// See [`Kind::OnnxImage`].
+    OnnxImage {
+        /// How a picture becomes what the network reads.
+        image: ImageSettings,
+        /// Which graph is run, and what of it is taken.
+        network: NetworkSettings,
+    },
+    /// See [`Kind::Spacetime`].
+    Spacetime {
+        /// Which image model looks at the frames, and how they become clips.
+        spacetime: SpacetimeSettings,
     },
 }
 
@@ -218,6 +259,8 @@ impl Method {
         match self {
             Self::BertText { .. } => Kind::BertText,
             Self::OnnxText { .. } => Kind::OnnxText,
+            Self::StaticText { .. } => Kind::StaticText,
+            Self::CrossEncoder { .. } => Kind::CrossEncoder,
             Self::OneHot { .. } => Kind::OneHot,
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
@@ -226,6 +269,28 @@ impl Method {
             Self::FastText { .. } => Kind::FastText,
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
+            Self::OnnxImage { .. } => Kind::OnnxImage,
+            Self::Spacetime { .. } => Kind::Spacetime,
+        }
+    }
+
+    /// Returns what it reads, at least one.
+    pub fn modalities(&self) -> &'static [Modality] {
+        match self {
+            Self::OnnxImage { .. } => &[Modality::Image],
+            Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
+            Self::CrossEncoder { .. } => &[Modality::Pair],
+            Self::BertText { .. }
+            | Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::OneHot { .. }
+            | Self::TfIdf { .. }
+            | Self::NGram { .. }
+            | Self::HashedNGram { .. }
+            | Self::WordVectors { .. }
+            | Self::FastText { .. }
+            | Self::Lda { .. }
+            | Self::Doc2Vec { .. } => &[Modality::Text],
         }
     }
 
@@ -234,10 +299,14 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
-            | Self::Doc2Vec { .. } => Form::Dense,
+            | Self::Doc2Vec { .. }
+            | Self::OnnxImage { .. }
+            | Self::Spacetime { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -248,8 +317,13 @@ impl Method {
     /// Returns whether it runs on ONNX Runtime.
     pub fn needs_runtime(&self) -> bool {
         match self {
-            Self::BertText { .. } | Self::OnnxText { .. } => true,
-            Self::OneHot { .. }
+            Self::BertText { .. }
+            | Self::OnnxText { .. }
+            | Self::CrossEncoder { .. }
+            | Self::OnnxImage { .. }
+            | Self::Spacetime { .. } => true,
+            Self::StaticText { .. }
+            | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
             | Self::HashedNGram { .. }
@@ -260,10 +334,13 @@ impl Method {
         }
     }
 
-    /// Returns how many tokens of a text it reads, its own special tokens included.
+    /// Returns how many tokens of a text it reads, its own special tokens included; 0 if it reads none.
     pub fn tokens_max(&self) -> usize {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.tokens_max,
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::StaticText { text }
+            | Self::CrossEncoder { text, .. } => text.tokens_max,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -272,13 +349,22 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
+            Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
         }
     }
 
     /// Returns what is wrong with the settings, if something is.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self::BertText { text } | Self::OnnxText { text, .. } => text.check(),
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::CrossEncoder { text, .. } => text.check(),
+            Self::StaticText { text } => {
+                if text.pooling != Pooling::Mean {
+                    return Err(format!("pooling is {:?}, expected the mean", text.pooling));
+                }
+                text.check()
+            }
             Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
                 terms.check()
             }
@@ -289,6 +375,8 @@ impl Method {
             Self::WordVectors { average, .. } | Self::FastText { average, .. } => average.check(),
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
+            Self::OnnxImage { image, .. } => image.check(),
+            Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
 
@@ -298,6 +386,8 @@ impl Method {
         match self {
             Self::BertText { text } => text.facts(),
             Self::OnnxText { .. }
+            | Self::StaticText { .. }
+            | Self::CrossEncoder { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -305,7 +395,9 @@ impl Method {
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
-            | Self::Doc2Vec { .. } => {
+            | Self::Doc2Vec { .. }
+            | Self::OnnxImage { .. }
+            | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! A [`Manifest`] describes a model; the [`Catalogue`] knows the manifests, obtains the files they
 //! name, checks them and loads them. A loaded model is an [`Embedder`] that one thread owns; everyone
-//! else holds an [`EmbedderHandle`], which tokenizes on the caller's thread and queues the rest. Two
-//! vectors may be compared only if the [`Fingerprint`]s of their models agree.
+//! else holds an [`EmbedderHandle`], which tokenizes texts and resizes pictures on the caller's thread and
+//! queues the rest. Two vectors may be compared only if the [`Fingerprint`]s of their models agree.
 //!
 //! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
 //! manifest like any other model's.
@@ -11,7 +11,9 @@
 mod catalogue;
 mod error;
 mod fetched;
+mod files;
 mod fingerprint;
+pub mod image;
 mod import;
 mod manifest;
 mod method;
@@ -19,20 +21,27 @@ pub mod obtain;
 pub mod onnx;
 mod own;
 mod recipe;
+mod small;
 pub mod sparse;
+mod static_text;
 pub mod text;
 mod tokenizer;
 pub mod train;
+pub mod video;
 mod words;
 mod worker;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::Range;
 use std::sync::Arc;
 
+use self::image::{Pixels, Preprocess};
+use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
-pub use catalogue::{Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState};
+pub use catalogue::{
+    Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState, STAND_IN_TEXT_MODEL,
+};
 pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
@@ -55,6 +64,37 @@ pub enum Role {
     Passage,
 }
 
+/// What a model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Modality {
+    /// Texts.
+    Text,
+    /// Still pictures.
+    Image,
+    /// Stretches of videos.
+    Video,
+    /// A question and a passage, read together.
+    Pair,
+}
+
+impl Modality {
+    /// Returns the name of what is read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Pair => "pair",
+        }
+    }
+}
+
+impl fmt::Display for Modality {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
 /// What a loaded model is, for those who store or compare its vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Specification {
@@ -64,16 +104,45 @@ pub struct Specification {
     pub kind: Kind,
     /// The hash of everything that shapes a vector.
     pub fingerprint: Fingerprint,
+    /// What it reads, at least one; where it is both, texts and pictures are in one space.
+    pub modalities: &'static [Modality],
     /// Whether its vectors are dense or sparse.
     pub form: Form,
     /// How many components a vector has; of a sparse one, how many there could be.
     pub dimension: usize,
     /// How its vectors are compared.
     pub metric: Metric,
-    /// How many tokens of a text it reads, its own special tokens included.
+    /// How many tokens of a text it reads, its own special tokens included; 0 if it reads none.
     pub tokens_max: usize,
     /// The licence of the weights, as an SPDX expression.
     pub licence: String,
+}
+
+impl Specification {
+    /// Checks that the model reads this.
+    ///
+    /// # Errors
+    /// [`EmbedError::NotRead`] (invalid input) naming the model and what it reads.
+    pub fn require(&self, modality: Modality) -> Result<(), EmbedError> {
+        if self.modalities.contains(&modality) {
+            return Ok(());
+        }
+        let reads: Vec<&str> = self.modalities.iter().map(|reads| reads.name()).collect();
+        let (name, reads) = (self.name.clone(), reads.join(" and "));
+        Err(EmbedError::NotRead { name, reads, actual: modality })
+    }
+}
+
+/// The shape of a feature map whose components, channel by channel and in each row by row, are a dense
+/// vector's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grid {
+    /// How many values stand at each place.
+    pub channels: usize,
+    /// How many rows of places.
+    pub rows: usize,
+    /// How many places a row has.
+    pub columns: usize,
 }
 
 /// A text as its model reads it.
@@ -86,13 +155,14 @@ pub struct Encoded {
     pub truncated: bool,
 }
 
-/// The vector of one text.
+/// The vector of one text or picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
     /// The vector, of length one if the model's metric is cosine. None where a dense model knows
-    /// nothing of the text (unknown words only); a sparse vector is empty then.
+    /// nothing of the text (unknown words only) or sees nothing in the picture; a sparse vector is
+    /// empty then.
     pub vector: Option<Vector>,
-    /// How many tokens the model read, its special tokens included.
+    /// How many tokens the model read, its special tokens included; of a picture none.
     pub tokens: u32,
     /// Whether the text was longer than that.
     pub truncated: bool,
@@ -106,6 +176,15 @@ pub trait Tokenize: Send + Sync + Debug {
     /// # Errors
     /// [`EmbedError::TextTooLong`] (invalid input); [`EmbedError::Tokenize`] (internal).
     fn encode(&self, text: &str, role: Role) -> Result<Encoded, EmbedError>;
+
+    /// Returns a question and a passage as the model reads them together, the longer one cut until both
+    /// fit.
+    ///
+    /// # Errors
+    /// [`EmbedError::Tokenize`] (internal) if the model reads no pairs, or the tokenizer fails.
+    fn encode_pair(&self, _question: &str, _passage: &str) -> Result<Encoded, EmbedError> {
+        Err(EmbedError::Tokenize("it knows no pairs of texts".to_owned()))
+    }
 
     /// Returns the byte range of each token of the whole text, in order, without special tokens and
     /// without the cut at [`Specification::tokens_max`]. Takes time linear in the length of the
@@ -121,8 +200,25 @@ pub trait Embedder: Send + Debug {
     /// Returns what the model is.
     fn specification(&self) -> &Specification;
 
-    /// Returns the model's tokenizer, to be shared with the callers' threads.
+    /// Returns the model's tokenizer, to be shared with the callers' threads. That of a model that reads
+    /// no texts refuses them.
     fn tokenizer(&self) -> Arc<dyn Tokenize>;
+
+    /// Returns what makes pictures ready for the model, to be shared with the callers' threads; none if
+    /// it reads no pictures.
+    fn preprocessor(&self) -> Option<Arc<dyn Preprocess>> {
+        None
+    }
+
+    /// Returns the feature map that its vectors are, if that is what they are.
+    fn grid(&self) -> Option<Grid> {
+        None
+    }
+
+    /// Returns how frames become clips, if the model reads videos; its pictures come out as latents then.
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        None
+    }
 
     /// Returns one vector per text of the batch, in order; none for a text that the model knows
     /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
@@ -130,6 +226,17 @@ pub trait Embedder: Send + Debug {
     /// # Errors
     /// [`EmbedError`] (internal) if the model fails or yields what is no vector.
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError>;
+
+    /// Returns one vector per picture of the batch, in order; none for a picture that the model sees
+    /// nothing in. A vector does not depend on the other pictures of its batch beyond rounding.
+    ///
+    /// # Errors
+    /// [`EmbedError::NotRead`] (invalid input) if the model reads no pictures; else as [`Self::run`].
+    fn run_pictures(&mut self, _batch: &[&Pixels]) -> Result<Vec<Option<Vector>>, EmbedError> {
+        self.specification().require(Modality::Image)?;
+        let name = self.specification().name.clone();
+        Err(EmbedError::Failed { name, reason: "it has no way to read pictures".to_owned() })
+    }
 }
 
 impl<E: Embedder + ?Sized> Embedder for Box<E> {
@@ -141,7 +248,23 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
         (**self).tokenizer()
     }
 
+    fn preprocessor(&self) -> Option<Arc<dyn Preprocess>> {
+        (**self).preprocessor()
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        (**self).grid()
+    }
+
+    fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
+        (**self).spacetime()
+    }
+
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
         (**self).run(batch)
+    }
+
+    fn run_pictures(&mut self, batch: &[&Pixels]) -> Result<Vec<Option<Vector>>, EmbedError> {
+        (**self).run_pictures(batch)
     }
 }

@@ -8,7 +8,8 @@ use super::catalogue::{Entry, MANIFEST_FILE, make_canary};
 use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
 use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
 use super::{
-    AddOptions, Catalogue, EmbedError, Manifest, ManifestError, Recipe, Training, fetched, import,
+    AddOptions, Catalogue, EmbedError, Embedder as _, Manifest, ManifestError, Modality, Recipe,
+    Training, fetched, import,
 };
 
 /// How many texts of a corpus become the canary of the model that is fitted on it.
@@ -178,9 +179,11 @@ impl Catalogue {
     ) -> Result<Arc<Manifest>, EmbedError> {
         let name = manifest.name.clone();
         let folder = making.path().to_owned();
-        let entry = Entry { manifest: Arc::new(manifest.clone()), folder };
+        let entry = Entry { manifest: Arc::new(manifest.clone()), folder, program: &[] };
         let mut model = self.open_unchecked(&entry, progress)?;
-        manifest.canary = make_canary(canary, model.as_mut())?;
+        if model.specification().require(Modality::Text).is_ok() {
+            manifest.canary = make_canary(canary, model.as_mut())?;
+        }
         let text = manifest.to_toml()?;
         let path = making.path().join(MANIFEST_FILE);
         fs_err::write(&path, text)?;

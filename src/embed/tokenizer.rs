@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{ModelWrapper, Tokenizer, TruncationParams};
 
 use super::{EmbedError, Encoded, Role, TEXT_BYTES_MAX, TextSettings, Tokenize};
 
@@ -18,13 +18,21 @@ pub(super) struct FileTokenizer {
     whole: Tokenizer,
     settings: TextSettings,
     special_tokens: usize,
+    /// Whether the special tokens are put around a text, and unknown tokens are read.
+    is_whole: bool,
+    unknown: Option<u32>,
 }
 
 impl FileTokenizer {
     /// Reads the file.
     pub(super) fn open(path: &Path, settings: TextSettings) -> Result<Self, EmbedError> {
+        Self::read(&fs_err::read(path)?, settings)
+    }
+
+    /// Reads the bytes of a file.
+    pub(super) fn read(bytes: &[u8], settings: TextSettings) -> Result<Self, EmbedError> {
         let failed = |error: tokenizers::Error| EmbedError::Tokenize(error.to_string());
-        let mut whole = Tokenizer::from_file(path).map_err(failed)?;
+        let mut whole = Tokenizer::from_bytes(bytes).map_err(failed)?;
         whole.with_padding(None);
         whole.with_truncation(None).map_err(failed)?;
         let mut truncating = whole.clone();
@@ -32,7 +40,23 @@ impl FileTokenizer {
             TruncationParams { max_length: settings.tokens_max, ..TruncationParams::default() };
         truncating.with_truncation(Some(truncation)).map_err(failed)?;
         let special_tokens = whole.encode_fast("", true).map_err(failed)?.len();
-        Ok(Self { truncating, whole, settings, special_tokens })
+        let unknown = unknown(&whole);
+        Ok(Self { truncating, whole, settings, special_tokens, is_whole: true, unknown })
+    }
+
+    /// Reads the bytes of a file; texts get no special tokens, and unknown tokens are left out.
+    pub(super) fn bare(bytes: &[u8], settings: TextSettings) -> Result<Self, EmbedError> {
+        Ok(Self { special_tokens: 0, is_whole: false, ..Self::read(bytes, settings)? })
+    }
+
+    /// Returns the token that stands at the end of a text, and between the two of a pair.
+    pub(super) fn separator(&self) -> Option<u32> {
+        self.whole.encode_fast("", true).ok()?.get_ids().last().copied()
+    }
+
+    /// Returns how many tokens there are.
+    pub(super) fn vocabulary(&self) -> usize {
+        self.whole.get_vocab_size(true)
     }
 
     fn slice_ranges(&self, text: &str, start: usize, ranges: &mut Vec<Range<usize>>) {
@@ -67,9 +91,25 @@ impl Tokenize for FileTokenizer {
         };
         let encoding = self
             .truncating
-            .encode_fast(read, true)
+            .encode_fast(read, self.is_whole)
             .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
         let truncated = text.len() > bytes_max || !encoding.get_overflowing().is_empty();
+        let mut ids = encoding.get_ids().to_vec();
+        if !self.is_whole {
+            ids.retain(|id| Some(*id) != self.unknown);
+        }
+        Ok(Encoded { ids, truncated })
+    }
+
+    fn encode_pair(&self, question: &str, passage: &str) -> Result<Encoded, EmbedError> {
+        let bytes_max = self.settings.tokens_max * BYTES_PER_TOKEN_MAX;
+        let read = |text: &str| text[..text.floor_char_boundary(bytes_max)].to_owned();
+        let encoding = self
+            .truncating
+            .encode_fast((read(question), read(passage)), true)
+            .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+        let truncated =
+            question.len().max(passage.len()) > bytes_max || !encoding.get_overflowing().is_empty();
         Ok(Encoded { ids: encoding.get_ids().to_vec(), truncated })
     }
 
@@ -87,6 +127,17 @@ impl Tokenize for FileTokenizer {
     fn special_tokens(&self) -> usize {
         self.special_tokens
     }
+}
+
+/// Returns the token that stands for what is unknown, if there is one.
+fn unknown(tokenizer: &Tokenizer) -> Option<u32> {
+    let token = match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+        ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+        ModelWrapper::BPE(model) => model.unk_token.clone(),
+        ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
+    };
+    token.and_then(|token| tokenizer.token_to_id(&token))
 }
 
 /// Returns where a slice that begins at `start` ends: after a blank where there is one.

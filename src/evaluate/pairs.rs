@@ -86,14 +86,27 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, PairError> {
 /// # Panics
 /// If the lists differ in length.
 pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
+    pearson(&ranks(x), &ranks(y))
+}
+
+/// Returns Pearson's correlation of two lists of the same length, -1 to 1. None for fewer than two values,
+/// or if one list holds a single value only.
+///
+/// # Panics
+/// If the lists differ in length.
+pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     assert_eq!(x.len(), y.len(), "a correlation is of pairs");
-    let (x, y) = (ranks(x), ranks(y));
-    let middle = f64::midpoint(x.len() as f64, 1.0);
-    let product = |a: &[f64], b: &[f64]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a - middle) * (b - middle)).sum()
-    };
-    let spread = (product(&x, &x) * product(&y, &y)).sqrt();
-    (spread > 0.0).then(|| product(&x, &y) / spread)
+    let count = x.len() as f64;
+    let (mean_x, mean_y) = (x.iter().sum::<f64>() / count, y.iter().sum::<f64>() / count);
+    let (mut product, mut square_x, mut square_y) = (0.0, 0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        let (x, y) = (x - mean_x, y - mean_y);
+        product += x * y;
+        square_x += x * x;
+        square_y += y * y;
+    }
+    let spread = (square_x * square_y).sqrt();
+    (spread > 0.0).then(|| product / spread)
 }
 
 /// Returns the rank of each value, from 1; equal values share the mean of their ranks.
@@ -128,6 +141,7 @@ mod tests {
         x: Vec<f64>,
         y: Vec<f64>,
         spearman: f64,
+        pearson: f64,
     }
 
     #[test]
@@ -136,16 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn the_correlation_is_the_one_of_scipy() {
+    fn the_correlations_are_those_of_scipy() {
         let reference: Reference =
             serde_json::from_str(include_str!("../../tests/reference/evaluate.json")).unwrap();
         assert!(reference.spearman.len() > 3);
         for case in reference.spearman {
             let actual = spearman(&case.x, &case.y).unwrap();
             assert!((actual - case.spearman).abs() < 1e-9, "{} {actual}", case.spearman);
+            let actual = pearson(&case.x, &case.y).unwrap();
+            assert!((actual - case.pearson).abs() < 1e-9, "{} {actual}", case.pearson);
         }
-        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
-        assert_eq!(spearman(&[], &[]), None);
+        for correlation in [spearman, pearson] {
+            assert_eq!(correlation(&[1.0, 1.0], &[1.0, 2.0]), None);
+            assert_eq!(correlation(&[], &[]), None);
+        }
     }
 
     fn read(text: &str) -> Result<Vec<Pair>, String> {

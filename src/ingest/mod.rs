@@ -7,6 +7,7 @@ mod prepare;
 mod prepared;
 mod result;
 mod source;
+mod video;
 
 pub use prepare::{
     PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, fitted, prepare,
@@ -14,3 +15,4 @@ pub use prepare::{
 pub use prepared::Prepared;
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};
 pub use source::{ContentHash, PartSource, Source, SourceContent, Version};
+pub use video::{Excerpt, Stretch, excerpt};

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::video::cut_video;
 use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
 use crate::cancel::Cancellation;
 use crate::chunk::{ChunkOptions, CountTokens, chunk};
@@ -116,9 +117,9 @@ pub struct PreparedSource {
     /// How many records were refused.
     pub records_failed: u64,
     /// How long decoding and cutting took.
-    pub decode: std::time::Duration,
+    pub decode: Duration,
     /// How long embedding took, with the items of the same batches.
-    pub embed: std::time::Duration,
+    pub embed: Duration,
 }
 
 /// Decodes, cuts and embeds sources together, so that short ones fill the batches of the embedder.
@@ -138,7 +139,7 @@ pub fn prepare(
     }
     let took = began.elapsed();
     for prepared in all.iter_mut().flatten() {
-        prepared.embed = took;
+        prepared.embed += took;
     }
     all
 }
@@ -177,6 +178,7 @@ fn cut(
         file: None,
     };
     let mut records_failed = 0;
+    let mut embed = Duration::ZERO;
     let cuts = match &source.content {
         SourceContent::Text(text) => {
             let parts = cut_text(text, &[], context, cancel)?;
@@ -211,6 +213,14 @@ fn cut(
                     let payload = file_payload(source, name, metadata, &mut warnings);
                     vec![Cut { prepared: base(parts, payload), warnings }]
                 }
+                Content::Video(frames) => {
+                    let video = cut_video(frames, context, cancel)?;
+                    embed += video.embed;
+                    let mut warnings = video.warnings;
+                    let metadata = (None, video.metadata);
+                    let payload = file_payload(source, name, metadata, &mut warnings);
+                    vec![Cut { prepared: base(video.parts, payload), warnings }]
+                }
                 Content::Records(records) => {
                     let mut cuts = Vec::new();
                     let mut warnings = Vec::new();
@@ -243,8 +253,8 @@ fn cut(
         documents.push(cut.prepared);
         warnings.extend(cut.warnings);
     }
-    let decode = began.elapsed();
-    let embed = std::time::Duration::ZERO;
+    // Of a video, both go on at once.
+    let decode = began.elapsed().saturating_sub(embed);
     Ok(PreparedSource { documents, warnings, tokens: 0, records_failed, decode, embed })
 }
 

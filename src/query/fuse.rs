@@ -96,6 +96,7 @@ pub fn fuse(fusion: &Fusion, rankings: &[Ranking]) -> Result<Vec<Fused>, FuseErr
         }
         Fusion::WeightedScore { .. } => rankings.iter().map(scaled_scores).collect(),
         Fusion::Calibrated { .. } => rankings.iter().map(calibrated_scores).collect(),
+        Fusion::Distribution { .. } => rankings.iter().map(standard_scores).collect(),
     };
     Ok(sum(rankings, &contributions, &weights))
 }
@@ -112,7 +113,7 @@ fn leg_weights(fusion: &Fusion, rankings: &[Ranking]) -> Result<Vec<f64>, FuseEr
     }
     let total: f64 = given.iter().sum();
     match fusion {
-        Fusion::ReciprocalRank { .. } => Ok(given),
+        Fusion::ReciprocalRank { .. } | Fusion::Distribution { .. } => Ok(given),
         Fusion::WeightedScore { .. } | Fusion::Calibrated { .. } => {
             Ok(given.iter().map(|weight| weight / total).collect())
         }
@@ -172,6 +173,19 @@ fn calibrated_scores(ranking: &Ranking) -> Vec<f64> {
 fn scaled_from(ranking: &Ranking, lowest: f64) -> Vec<f64> {
     let width = best(ranking) - lowest;
     let scaled = |score: f64| if width > 0.0 { ((score - lowest) / width).max(0.0) } else { 1.0 };
+    scores(ranking).map(scaled).collect()
+}
+
+/// From three standard deviations below the mean of the leg's own hits to three above; a leg whose
+/// hits do not differ gives each of them a half.
+fn standard_scores(ranking: &Ranking) -> Vec<f64> {
+    let count = ranking.candidates.len() as f64;
+    let mean = scores(ranking).sum::<f64>() / count;
+    let squares: f64 = scores(ranking).map(|score| (score - mean).powi(2)).sum();
+    let deviation = if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+    let scaled = |score: f64| {
+        if deviation > 0.0 { (score - mean) / (6.0 * deviation) + 0.5 } else { 0.5 }
+    };
     scores(ranking).map(scaled).collect()
 }
 
@@ -254,6 +268,20 @@ mod tests {
         assert!((fused[0].score - (1.0 / 62.0 + 1.0 / 61.0)).abs() < 1e-7);
         assert!((fused[1].score - (1.0 / 61.0 + 1.0 / 63.0)).abs() < 1e-7);
         assert_eq!(fused[2].legs, [None, Some((2, Score(0.8)))]);
+    }
+
+    #[test]
+    fn distribution_fusion_counts_standard_deviations() {
+        let rankings = [
+            ranking(Leg::Prefetch(1), &[(1, 3.0), (2, 2.0), (3, 1.0)]),
+            ranking(Leg::Prefetch(2), &[(3, 7.0)]),
+        ];
+        let fused = fuse(&Fusion::Distribution { weights: BTreeMap::new() }, &rankings).unwrap();
+        assert_eq!(keys(&fused), [3, 1, 2]);
+        let scores: Vec<f32> = fused.iter().map(|fused| fused.score).collect();
+        // The deviation of 3, 2, 1 is 1; one hit alone is the mean of its leg.
+        let expected = [0.5 - 1.0 / 6.0 + 0.5, 0.5 + 1.0 / 6.0, 0.5_f32];
+        assert!(scores.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{scores:?}");
     }
 
     #[test]

@@ -9,10 +9,12 @@ mod explain;
 mod fuse;
 mod group;
 mod hit;
+mod moments;
 mod order;
 mod plan;
 mod recommend;
 mod request;
+mod rerank;
 
 pub use chance::{CHANCE_SAMPLE, Chance};
 pub use diversify::{Diversity, diversify};
@@ -20,6 +22,7 @@ pub use explain::{Explanation, LegExplanation, Verdict};
 pub use fuse::{Candidate, FuseError, Fused, Ranking, collapse, fuse};
 pub use group::{GroupBy, Groups};
 pub use hit::{Answer, Hit, HitGroup, LegScore, Snippet, StageTiming, Stages};
+pub use moments::{Meeting, Moment, Sighting, meetings, moments};
 pub use order::{Direction, OrderBy, OrderKey, order_key};
 pub use plan::{
     Plan, PlanError, Question, Shape, SparseShape, VectorLeg, VectorShape, fitting, plan,
@@ -29,3 +32,4 @@ pub use request::{
     BATCH_MAX, EF_MAX, Fusion, Grouping, LIMIT_DEFAULT, LIMIT_MAX, Leg, Mode, PREFETCH_DEPTH_MAX,
     PREFETCH_MAX, QUESTION_BYTES_MAX, SearchRequest, WINDOW_MAX, WordSyntax,
 };
+pub use rerank::rerank;

@@ -157,6 +157,12 @@ pub enum Fusion {
         /// The weight of each leg.
         weights: BTreeMap<String, f32>,
     },
+    /// The weighted sum of the scores, those of each leg scaled so that its mean less three standard
+    /// deviations is 0 and its mean plus three is 1 (distribution-based score fusion).
+    Distribution {
+        /// The weight of each leg.
+        weights: BTreeMap<String, f32>,
+    },
 }
 
 impl SearchRequest {
@@ -173,7 +179,8 @@ impl Fusion {
         match self {
             Self::ReciprocalRank { weights, .. }
             | Self::WeightedScore { weights }
-            | Self::Calibrated { weights } => weights,
+            | Self::Calibrated { weights }
+            | Self::Distribution { weights } => weights,
         }
     }
 }

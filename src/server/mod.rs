@@ -7,6 +7,7 @@ mod core;
 mod models;
 mod options;
 mod pool;
+mod qdrant;
 mod services;
 mod status;
 mod translate;

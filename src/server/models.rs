@@ -2,6 +2,7 @@
 //! that needs one waits for it within its deadline.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::collection::Embedders;
+use crate::embed::obtain::Progress;
 use crate::embed::{Catalogue, EmbedError, EmbedderHandle};
+use crate::error::{Classified as _, ErrorKind};
 
 /// How long after a failure a model is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -22,6 +25,9 @@ pub(super) struct Models {
     catalogue: Catalogue,
     default: String,
     obtains_default: bool,
+    /// What is the default where that cannot be obtained.
+    stand_in: Option<String>,
+    is_stood_in: AtomicBool,
     report: Report,
     loads: Mutex<HashMap<String, Load>>,
     ended: watch::Sender<u64>,
@@ -48,17 +54,21 @@ pub(super) enum Readiness {
 
 impl Models {
     /// Returns the models of a catalogue. `default` is what an empty name means; its files are
-    /// obtained if they are missing and `obtains_default` says so, those of others never.
+    /// obtained if they are missing and `obtains_default` says so, those of others never. Where that
+    /// fails, `stand_in` is the default until the server ends.
     pub(super) fn new(
         catalogue: Catalogue,
         default: String,
         obtains_default: bool,
+        stand_in: Option<String>,
         report: Report,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             catalogue,
             default,
             obtains_default,
+            stand_in,
+            is_stood_in: AtomicBool::new(false),
             report,
             loads: Mutex::default(),
             ended: watch::Sender::new(0),
@@ -71,14 +81,17 @@ impl Models {
         &self.catalogue
     }
 
-    /// Returns the name of the default text embedder.
+    /// Returns the name of the default text embedder, or of what stands in for it.
     pub(super) fn default_name(&self) -> &str {
-        &self.default
+        match &self.stand_in {
+            Some(stand_in) if self.is_stood_in.load(Ordering::Acquire) => stand_in,
+            Some(_) | None => &self.default,
+        }
     }
 
     /// Returns the name, or the default's for an empty one.
     pub(super) fn name_or_default<'a>(&'a self, name: &'a str) -> &'a str {
-        if name.is_empty() { &self.default } else { name }
+        if name.is_empty() { self.default_name() } else { name }
     }
 
     /// Returns whether a model can be used.
@@ -135,6 +148,9 @@ impl Models {
             Ok(())
         };
         let result = obtained.and_then(|()| self.catalogue.load(name, &report));
+        if let Err(error) = &result {
+            self.stand_in_for(name, error, &report);
+        }
         let mut loads = self.lock();
         match result {
             Ok(_) => {
@@ -150,6 +166,29 @@ impl Models {
         }
         drop(loads);
         self.ended.send_modify(|count| *count += 1);
+    }
+
+    /// Loads what stands in for the default, if it is the default that is not to be had here.
+    fn stand_in_for(&self, name: &str, error: &EmbedError, report: Progress<'_>) {
+        let Some(stand_in) = &self.stand_in else { return };
+        if name != self.default || error.kind() != ErrorKind::Unavailable {
+            return;
+        }
+        match self.catalogue.load(stand_in, report) {
+            Ok(_) => {
+                self.is_stood_in.store(true, Ordering::Release);
+                let model = name;
+                tracing::warn!(
+                    model,
+                    stand_in,
+                    "the default model is not to be had, another stands in"
+                );
+            }
+            Err(error) => {
+                let reason = super::status::chain(&error);
+                tracing::error!(model = stand_in, reason, "model not loaded");
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Load>> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::models::Report;
 use crate::collection::Clock;
+use crate::decode::video::FfmpegSearch;
 use crate::embed::CatalogueOptions;
 
 /// How a server behaves; checked by whoever made it.
@@ -13,8 +14,12 @@ pub struct ServerOptions {
     pub data: PathBuf,
     /// The models.
     pub catalogue: CatalogueOptions,
+    /// Where the program is looked for that reads videos.
+    pub ffmpeg: FfmpegSearch,
     /// The default text embedder.
     pub embedder: String,
+    /// The text embedder that is the default where that one is not to be had; none: there is none then.
+    pub stand_in: Option<String>,
     /// Whether the default embedder is loaded at once, instead of when it is first needed.
     pub loads_at_start: bool,
     /// Told what is done to get a model ready.

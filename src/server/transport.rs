@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use simile_proto::qdrant::collections_server::CollectionsServer as QdrantCollectionsServer;
+use simile_proto::qdrant::points_server::PointsServer;
+use simile_proto::qdrant::qdrant_server::QdrantServer;
 use simile_proto::v1::admin_server::AdminServer;
 use simile_proto::v1::cluster_server::ClusterServer;
 use simile_proto::v1::collections_server::CollectionsServer;
@@ -23,11 +26,14 @@ use super::ServerOptions;
 use super::core::{Core, Shared};
 use super::models::{Models, Readiness};
 use super::pool::{Pool, PoolOptions};
+use super::qdrant;
 use super::services::{
     AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
     JobsService, SearchService, SnapshotsService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
+use crate::decode::Limits;
+use crate::decode::video::VideoOptions;
 use crate::embed::{Catalogue, EmbedError, ManifestError};
 use crate::error::{Classified, ErrorKind};
 
@@ -132,12 +138,19 @@ impl Server {
     }
 }
 
+/// The bounds of decoding, and what reads videos.
+fn limits(options: &ServerOptions) -> Limits {
+    let video = VideoOptions { program: options.ffmpeg.clone(), ..VideoOptions::default() };
+    Limits { video, ..Limits::default() }
+}
+
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
     let catalogue = Catalogue::open(options.catalogue.clone())?;
     catalogue.manifest(&options.embedder)?;
     let obtains = !options.catalogue.is_offline;
     let report = Arc::clone(&options.report);
-    let models = Models::new(catalogue, options.embedder.clone(), obtains, report);
+    let (default, stand_in) = (options.embedder.clone(), options.stand_in.clone());
+    let models = Models::new(catalogue, default, obtains, stand_in, report);
     let collections = Collections::open(
         &options.data,
         CollectionsOptions {
@@ -145,6 +158,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
             clock: Arc::clone(&options.clock),
             memory_bytes_max: options.memory_bytes_max,
             build_threads: options.build_threads,
+            limits: limits(&options),
             ..CollectionsOptions::default()
         },
         Arc::clone(&models) as SharedEmbedders,
@@ -193,6 +207,7 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
             $service.max_decoding_message_size(most).max_encoding_message_size(usize::MAX)
         };
     }
+    let collections = qdrant::CollectionsService(core.clone());
     Ok(tonic::transport::Server::builder()
         .max_concurrent_streams(options.streams_max)
         .initial_stream_window_size(WINDOWS.0)
@@ -210,11 +225,14 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
         .add_service(limited!(SnapshotsServer::new(SnapshotsService(core.clone()))))
         .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
         .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
-        .add_service(limited!(AdminServer::new(AdminService(core.clone())))))
+        .add_service(limited!(AdminServer::new(AdminService(core.clone()))))
+        .add_service(limited!(PointsServer::new(qdrant::PointsService(core.clone()))))
+        .add_service(limited!(QdrantCollectionsServer::new(collections)))
+        .add_service(QdrantServer::new(qdrant::HealthService)))
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 10] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
@@ -222,6 +240,9 @@ const SERVICES: [&str; 7] = [
     "simile.v1.Cluster",
     "simile.v1.Snapshots",
     "simile.v1.Admin",
+    "qdrant.Collections",
+    "qdrant.Points",
+    "qdrant.Qdrant",
 ];
 
 /// The service whose health is that of the default embedder.

@@ -1,7 +1,7 @@
 //! A collection as plain as it can be, and what it answers; documents made from numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -360,24 +360,39 @@ pub(crate) fn scratch() -> tempfile::TempDir {
     found.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
-/// Copies a folder with all that is in it; of what a file holds, not the zeros.
+/// Copies a folder with all that is in it; of what a file holds, not the zeros. Where a file is removed
+/// meanwhile, as a merge does, the copy would be of no moment, and is made again.
 pub(crate) fn copy(from: &Path, to: &Path) {
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
+        match copied(from, to) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs_err::remove_dir_all(to).unwrap()
+            }
+            result => return result.unwrap(),
+        }
+    }
+    panic!("files were removed during each of {TRIES} copies of {}", from.display());
+}
+
+fn copied(from: &Path, to: &Path) -> std::io::Result<()> {
     const BLOCK: usize = 64 << 10;
     for entry in walkdir::WalkDir::new(from) {
-        let entry = entry.unwrap();
+        let entry = entry?;
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {
-            fs_err::create_dir_all(&target).unwrap();
+            fs_err::create_dir_all(&target)?;
             continue;
         }
-        let bytes = fs_err::read(entry.path()).unwrap();
-        let mut file = fs_err::File::create(&target).unwrap();
-        file.set_len(bytes.len() as u64).unwrap();
+        let bytes = fs_err::read(entry.path())?;
+        let mut file = fs_err::File::create(&target)?;
+        file.set_len(bytes.len() as u64)?;
         for (number, block) in (0..).zip(bytes.chunks(BLOCK)) {
             if *block != [0; BLOCK][..block.len()] {
-                file.seek(SeekFrom::Start(number * BLOCK as u64)).unwrap();
-                file.write_all(block).unwrap();
+                file.seek(SeekFrom::Start(number * BLOCK as u64))?;
+                file.write_all(block)?;
             }
         }
     }
+    Ok(())
 }

@@ -53,7 +53,9 @@ def main():
     for length, steps in [(2, 50), (5, 3), (20, 4), (50, 1000)]:
         x = [CHANCE.randint(0, steps) / 2 for _ in range(length)]
         y = [value + CHANCE.randint(0, steps) for value in x]
-        pairs.append({"x": x, "y": y, "spearman": float(scipy.stats.spearmanr(x, y).statistic)})
+        spearman = float(scipy.stats.spearmanr(x, y).statistic)
+        pearson = float(scipy.stats.pearsonr(x, y).statistic)
+        pairs.append({"x": x, "y": y, "spearman": spearman, "pearson": pearson})
     json.dump({"rankings": rankings, "spearman": pairs}, sys.stdout, separators=(",", ":"))
     print()
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use simile::embed::STAND_IN_TEXT_MODEL;
 use simile_proto::v1::{self as wire};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
@@ -77,6 +78,33 @@ fn a_model_that_cannot_be_loaded_is_said_in_the_info() {
     assert_eq!(info.embedder_state(), wire::EmbedderState::Failed);
     assert!(info.embedder_message.contains("is not installed"), "{}", info.embedder_message);
     assert!(info.runtime.is_empty() || info.runtime.starts_with("ONNX Runtime"));
+}
+
+#[test]
+fn where_the_default_model_is_not_to_be_had_what_comes_with_the_program_stands_in() {
+    let server = TestServer::without_model(|options| {
+        options.stand_in = Some(STAND_IN_TEXT_MODEL.to_owned());
+    });
+    let embed = |model: &str| {
+        let (model, texts) = (model.to_owned(), vec!["cat".to_owned()]);
+        let request = wire::EmbedRequest { model, texts, ..Default::default() };
+        server.ask(server.embedding().embed(request))
+    };
+    let answer = embed("").unwrap();
+    let dimension = answer.embeddings[0].vector.as_ref().unwrap().components.len();
+    assert_eq!(dimension, 128);
+    let info = server.ask(server.admin().info(wire::InfoRequest {})).unwrap();
+    assert_eq!(info.embedder_state(), wire::EmbedderState::Ready);
+    assert_eq!(info.embedder, STAND_IN_TEXT_MODEL);
+    // Who names a model gets that one or nothing.
+    assert_eq!(embed("all-minilm-l6-v2").unwrap_err().code(), Code::Unavailable);
+    assert_eq!(embed(STAND_IN_TEXT_MODEL).unwrap().fingerprint, answer.fingerprint);
+    // A collection is bound to what stood in, by its name.
+    let request = wire::CreateCollectionRequest { name: "new".to_owned(), ..Default::default() };
+    let created = server.create(request);
+    let vector = &created.vectors["text"];
+    assert_eq!((vector.embedder.as_str(), vector.dimension), (STAND_IN_TEXT_MODEL, 128));
+    assert_eq!(vector.fingerprint, answer.fingerprint);
 }
 
 #[test]

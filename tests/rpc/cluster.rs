@@ -8,7 +8,7 @@ use simile_proto::v1::cluster_response::Kind;
 use simile_proto::v1::{self as wire};
 use tonic::{Code, Status};
 
-use super::messages::{Random, collection, part, parts};
+use super::messages::{Random, collection, equals, integer, part, parts};
 use super::server::TestServer;
 
 const THEMES: [&str; 3] = ["harbour", "kitchen", "observatory"];
@@ -105,7 +105,7 @@ fn every_method_finds_the_groups_and_none_finds_them_where_vectors_are_permuted(
     stored(&server, false);
     stored(&permuted, true);
     for method in methods() {
-        let found = ask(&server, request(method)).unwrap();
+        let found = ask(&server, request(method.clone())).unwrap();
         assert_eq!(found.items.len(), THEMES.len() * OF_THEME);
         let right = agreement(&found.items);
         assert!(right > 0.95, "{method:?}: {right}");
@@ -113,7 +113,7 @@ fn every_method_finds_the_groups_and_none_finds_them_where_vectors_are_permuted(
         assert_eq!(ids.len(), found.items.len(), "{method:?}");
         let sizes: u64 = found.summary.clusters.iter().map(|cluster| cluster.size).sum();
         assert_eq!(sizes + found.summary.noise, found.summary.items, "{method:?}");
-        let wrong = agreement(&ask(&permuted, request(method)).unwrap().items);
+        let wrong = agreement(&ask(&permuted, request(method.clone())).unwrap().items);
         assert!(wrong < 0.7, "{method:?}: {wrong} after permuting");
     }
 }
@@ -170,7 +170,7 @@ fn near_duplicates_have_one_to_keep_and_documents_of_many_parts_count_once() {
     documents.push(parts("g", vec![at(0.31), at(-0.29)]));
     server.store("c", documents);
     let method = Method::Duplicates(wire::DuplicatesMethod { radius: Some(0.1) });
-    let found = ask(&server, request(method)).unwrap();
+    let found = ask(&server, request(method.clone())).unwrap();
     let mut groups: BTreeMap<Option<u32>, Vec<&str>> = BTreeMap::new();
     for item in &found.items {
         groups.entry(item.cluster).or_default().push(&item.id);
@@ -187,6 +187,87 @@ fn near_duplicates_have_one_to_keep_and_documents_of_many_parts_count_once() {
     let filter = Some(wire::Filter { kind: Some(filter) });
     let some = ask(&server, wire::ClusterRequest { filter, ..request(method) }).unwrap();
     assert_eq!((some.summary.items, some.summary.noise), (3, 1));
+}
+
+/// Returns the ids of the documents with a number in the field `topic`.
+fn with_topic(server: &TestServer, number: i64) -> BTreeSet<String> {
+    let request = wire::ScrollRequest {
+        collection: "c".to_owned(),
+        filter: Some(equals("topic", integer(number))),
+        limit: Some(1_000),
+        ..wire::ScrollRequest::default()
+    };
+    let page = server.ask(server.documents().scroll(request)).unwrap();
+    page.documents.into_iter().map(|document| document.id).collect()
+}
+
+#[test]
+fn clusters_are_written_into_a_field_and_new_documents_join_them() {
+    let mut server = TestServer::without_model(|_| {});
+    stored(&server, false);
+    let write_to = Some("topic".to_owned());
+    let kmeans = wire::ClusterRequest {
+        write_to: write_to.clone(),
+        ..request(Method::Kmeans(wire::KMeansMethod { k: Some(3) }))
+    };
+    let found = ask(&server, kmeans.clone()).unwrap();
+    let sequence = |server: &TestServer| {
+        let get = wire::GetCollectionRequest { name: "c".to_owned() };
+        server.ask(server.collections().get(get)).unwrap().last_sequence
+    };
+    for (number, cluster) in (0..).zip(&found.summary.clusters) {
+        assert_eq!(cluster.number, number);
+        let members = found.items.iter().filter(|item| item.cluster == Some(number as u32));
+        let members: BTreeSet<String> = members.map(|item| item.id.clone()).collect();
+        assert_eq!(with_topic(&server, number), members);
+        assert_eq!(members.len(), OF_THEME);
+    }
+    let written = sequence(&server);
+    ask(&server, kmeans).unwrap();
+    assert_eq!(sequence(&server), written, "what is so already is not written again");
+
+    // The largest cluster is now another one, and keeps its number all the same.
+    let kitchen = found.summary.clusters[1].number;
+    let member = with_topic(&server, kitchen).pop_first().unwrap();
+    let theme = member.split('-').next().unwrap();
+    let axis = THEMES.iter().position(|name| *name == theme).unwrap();
+    let near = |axis: usize| {
+        let mut vector = [0.2; DIMENSION as usize];
+        vector[axis] = 1.2;
+        vector
+    };
+    let mut far = [0.0; DIMENSION as usize];
+    far[7] = -1.0;
+    server.store(
+        "c",
+        vec![parts("new", vec![part("", &near(axis))]), parts("stranger", vec![part("", &far)])],
+    );
+    server.restart();
+    let join = Method::Join(wire::JoinMethod { field: "topic".to_owned(), slack: None });
+    let joined = wire::ClusterRequest { write_to, ..request(join.clone()) };
+    let found = ask(&server, joined).unwrap();
+    assert_eq!((found.summary.method.as_str(), found.summary.noise), ("join", 1));
+    let largest = &found.summary.clusters[0];
+    assert_eq!((largest.size, largest.number), (OF_THEME as u64 + 1, kitchen));
+    assert!(with_topic(&server, kitchen).contains("new"));
+    assert_eq!(sequence(&server), written + 3, "two were stored, and one was written to");
+
+    // Documents in no cluster lose the field.
+    let method = Method::Dbscan(wire::DbscanMethod { radius: Some(1e-6), min_samples: None });
+    let write_to = Some("topic".to_owned());
+    ask(&server, wire::ClusterRequest { write_to, ..request(method) }).unwrap();
+    assert_eq!(with_topic(&server, kitchen), BTreeSet::new());
+    let Err(error) = ask(&server, request(join)) else { panic!("expected a refusal") };
+    let words = "no document has the number of a cluster in the field `topic`";
+    assert_eq!((error.code(), error.message()), (Code::InvalidArgument, words));
+    for field in ["", "a.b"] {
+        let write_to = Some(field.to_owned());
+        let kmeans = request(Method::Kmeans(wire::KMeansMethod { k: Some(3) }));
+        let Err(error) = ask(&server, wire::ClusterRequest { write_to, ..kmeans }) else {
+            panic!("expected a refusal")
+        };
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    }
 }
 
 #[test]

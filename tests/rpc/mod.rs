@@ -15,6 +15,7 @@ mod messages;
 mod model;
 mod multi;
 mod plain;
+mod rerank;
 mod search;
 mod server;
 mod wrong;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, WorkerOptions};
@@ -71,7 +72,9 @@ impl TestServer {
         let mut options = ServerOptions {
             data: folder.path().to_owned(),
             catalogue,
+            ffmpeg: FfmpegSearch::default(),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
+            stand_in: None,
             loads_at_start: false,
             report: Arc::new(|_, _, _| {}),
             message_bytes_max: MESSAGE_BYTES_MAX,

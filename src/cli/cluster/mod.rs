@@ -34,7 +34,9 @@ const SHOWN: usize = 5;
     simile cluster -c notes                                  communities, printed\n  \
     simile cluster -c notes --method hdbscan --html notes.html\n  \
     simile cluster -c notes --method kmeans --k 20 --csv > clusters.csv\n  \
-    simile cluster -c notes --method duplicates --radius 0.2\n\n\
+    simile cluster -c notes --method duplicates --radius 0.2\n  \
+    simile cluster -c notes --write-to topic                 and then: simile search ... --filter topic=0\n  \
+    simile cluster -c notes --join topic --write-to topic    new documents join the topics there are\n\n\
     Documents are compared by their vectors; one of several passages by the mean of them. Distances \
     are Euclidean,\nof vectors of length one unless the metric is Euclidean: a cosine of c is a \
     distance of sqrt(2 - 2c).")]
@@ -49,6 +51,15 @@ pub(super) struct ClusterArguments {
     /// Only documents of which this holds (may be repeated; all have to hold)
     #[arg(long, short, value_name = "FILTER")]
     filter: Vec<String>,
+    /// Write the number of each document's cluster into this field, where filters and facets find it
+    #[arg(long, value_name = "FIELD")]
+    write_to: Option<String>,
+    /// Find no new clusters: documents join the nearest of those that were written into this field
+    #[arg(long, value_name = "FIELD", conflicts_with = "method")]
+    join: Option<String>,
+    /// How many times the distance of a cluster's farthest member one that joins may have
+    #[arg(long, value_name = "NUMBER", requires = "join", default_value_t = 1.1)]
+    slack: f32,
     /// Print a line of comma-separated values for each document
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -163,7 +174,14 @@ pub(super) fn cluster(
         with_map: arguments.html.is_some(),
         with_text: arguments.html.is_some(),
         label: None,
-        method: Some(arguments.method.to_wire()?),
+        write_to: arguments.write_to.clone(),
+        method: Some(match &arguments.join {
+            Some(field) => WireMethod::Join(wire::JoinMethod {
+                field: field.clone(),
+                slack: Some(arguments.slack),
+            }),
+            None => arguments.method.to_wire()?,
+        }),
     };
     with_session(setting, &arguments.connection, async |session| {
         let found = run(session, request, output).await?;
@@ -254,6 +272,7 @@ fn to_json(found: &Found) -> Json {
         next = next.saturating_add(usize::try_from(cluster.size).unwrap_or(usize::MAX));
         json!({
             "cluster": number,
+            "number": cluster.number,
             "size": cluster.size,
             "cohesion": cluster.cohesion,
             "medoid": medoid.map(|item| &item.id),
@@ -343,6 +362,7 @@ mod tests {
 
     fn found() -> Found {
         let cluster = |size, keeper: Option<&str>, term: &str| wire::ClusterInfo {
+            number: 0,
             size,
             cohesion: 0.5,
             keeper: keeper.map(str::to_owned),

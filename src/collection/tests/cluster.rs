@@ -1,12 +1,14 @@
 use std::sync::Mutex;
 
-use super::super::ClusterRequest;
+use super::super::{ClusterRequest, Looking};
 use super::*;
 use crate::cancel::Interrupted;
 use crate::cluster::Method;
 
 fn request(method: Method) -> ClusterRequest {
-    ClusterRequest { vector: None, filter: None, method, with_map: true, with_text: false }
+    let looking = Looking::New(method);
+    let (vector, filter, write_to) = (None, None, None);
+    ClusterRequest { vector, filter, looking, write_to, with_map: true, with_text: false }
 }
 
 #[test]

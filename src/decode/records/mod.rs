@@ -151,7 +151,12 @@ impl<'a> Records<'a> {
             Format::Csv | Format::Tsv => {
                 Source::Table(table::Table::new(source, format, roles, limits)?)
             }
-            Format::Plain | Format::Markdown | Format::Html | Format::Pdf | Format::Docx => {
+            Format::Plain
+            | Format::Markdown
+            | Format::Html
+            | Format::Pdf
+            | Format::Docx
+            | Format::Video(_) => {
                 return Err(DecodeError::UnsupportedFormat {
                     what: "a file of records in this format",
                     advice: "records come as JSON lines, CSV or TSV",

@@ -51,7 +51,8 @@ impl<'a> Table<'a> {
             | Format::Markdown
             | Format::Html
             | Format::Pdf
-            | Format::Docx => delimiter_of(beginning),
+            | Format::Docx
+            | Format::Video(_) => delimiter_of(beginning),
         };
         let bytes_max = limits.record_bytes_max;
         let mut reader = csv::ReaderBuilder::new()

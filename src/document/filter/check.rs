@@ -101,6 +101,40 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Returns the filter with each condition that the fields cannot answer replaced by one that never
+    /// holds: what no document has, none satisfies.
+    #[must_use]
+    pub fn lenient(&self, fields: &FieldTypes) -> Self {
+        self.lenient_below("", fields)
+    }
+
+    /// As [`Self::lenient`], of a filter whose paths begin behind `base`.
+    fn lenient_below(&self, base: &str, fields: &FieldTypes) -> Self {
+        let all = |filters: &[Self]| {
+            filters.iter().map(|filter| filter.lenient_below(base, fields)).collect()
+        };
+        match self {
+            Self::All(filters) => Self::All(all(filters)),
+            Self::Any(filters) => Self::Any(all(filters)),
+            Self::AtLeast(least, filters) => Self::AtLeast(*least, all(filters)),
+            Self::Not(filter) => Self::Not(Box::new(filter.lenient_below(base, fields))),
+            Self::Field { path, condition } => {
+                let whole = FieldPath(format!("{base}{}", path.0));
+                match check_types(&whole, condition, fields) {
+                    Ok(()) => self.clone(),
+                    Err(_) => Self::Any(Vec::new()),
+                }
+            }
+            Self::Nested { path, filter } => {
+                let filter = filter.lenient_below(&format!("{base}{}.", path.0), fields);
+                Self::Nested { path: path.clone(), filter: Box::new(filter) }
+            }
+            Self::Ids(_) => self.clone(),
+        }
+    }
+}
+
 impl Condition {
     fn check_form(&self) -> Result<(), FilterError> {
         match self {

@@ -141,3 +141,32 @@ fn endless_filters_are_refused() {
     let prefix = "x".repeat(FILTER_PREFIX_BYTES_MAX + 1);
     assert!(field("title", Condition::Prefix(prefix)).check(&fields).is_err());
 }
+
+#[test]
+fn a_lenient_filter_fits_the_fields_and_never_means_more() {
+    let (payload, id) = example();
+    let fields = FieldTypes::infer(&payload);
+    let unknown = || field("colour", Condition::Equals(text("red")));
+    let wrong = || field("year", Condition::Text("cat".to_owned()));
+    let nested = |name: &str| Filter::Nested {
+        path: FieldPath("people".to_owned()),
+        filter: Box::new(field(name, Condition::Equals(text("Ann")))),
+    };
+    let known = || field("year", Condition::Equals(Scalar::Integer(2020)));
+    let cases = [
+        (unknown(), false),
+        (wrong(), false),
+        (nested("name"), true),
+        (nested("nick"), false),
+        (Filter::Not(Box::new(unknown())), true),
+        (Filter::Any(vec![unknown(), known()]), true),
+        (Filter::AtLeast(2, vec![unknown(), wrong(), known()]), false),
+        (Filter::All(vec![known(), wrong()]), false),
+    ];
+    for (filter, holds) in cases {
+        let lenient = filter.lenient(&fields);
+        lenient.check(&fields).unwrap();
+        assert_eq!(lenient.matches(&payload, &id), holds, "{filter:?}");
+    }
+    assert_eq!(known().lenient(&fields), known());
+}

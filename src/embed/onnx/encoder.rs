@@ -54,12 +54,14 @@ const MPNET: Names = Names {
     ..BERT
 };
 
-/// Builds the encoder and returns the vector of each token: batch x tokens x width.
+/// Builds the encoder and returns the vector of each token: batch x tokens x width. Without `types`
+/// every token is of the first type.
 pub(super) fn build(
     plan: &Plan<'_>,
     layers: &mut Layers<'_, '_>,
     ids: &Value,
     mask: &Value,
+    types: Option<&Value>,
 ) -> Result<Value, ImportError> {
     let names = match plan.family {
         Family::Bert | Family::Roberta | Family::ModernBert => &BERT,
@@ -67,7 +69,7 @@ pub(super) fn build(
         Family::Mpnet => &MPNET,
     };
     let tokens = layers.tokens(ids);
-    let mut hidden = embeddings(plan, layers, ids, &tokens)?;
+    let mut hidden = embeddings(plan, layers, ids, &tokens, types)?;
     let mut added = vec![layers.added_to_scores(mask)];
     if plan.family == Family::Mpnet {
         added.push(nearness(plan, layers, &tokens)?);
@@ -84,17 +86,19 @@ fn embeddings(
     layers: &mut Layers<'_, '_>,
     ids: &Value,
     tokens: &Value,
+    types: Option<&Value>,
 ) -> Result<Value, ImportError> {
     let config = &plan.config;
     let (width, places) = (config.hidden_size, config.max_position_embeddings);
     let positions = "embeddings.position_embeddings.weight";
     let mut positions = layers.weights.get(positions, &[places, width])?;
-    if config.type_vocab_size > 0 {
+    let kinds = "embeddings.token_type_embeddings.weight";
+    let shape = [config.type_vocab_size, width];
+    if config.type_vocab_size > 0 && types.is_none() {
         // Every token is of the first type, so its vector is added to those of the positions.
-        let types = "embeddings.token_type_embeddings.weight";
-        let types = layers.weights.get(types, &[config.type_vocab_size, width])?;
+        let kinds = layers.weights.get(kinds, &shape)?;
         for row in positions.chunks_exact_mut(width) {
-            row.iter_mut().zip(&types).for_each(|(value, kind)| *value += kind);
+            row.iter_mut().zip(&kinds).for_each(|(value, kind)| *value += kind);
         }
     }
     let used = &positions[plan.first_position() * width..];
@@ -103,7 +107,11 @@ fn embeddings(
     let positions = layers.graph.node("Slice", &[&positions, &zero, tokens, &zero], &[]);
     let words = "embeddings.word_embeddings.weight";
     let words = layers.looked_up(words, [config.vocab_size, width], ids)?;
-    let sum = layers.graph.node("Add", &[&words, &positions], &[]);
+    let mut sum = layers.graph.node("Add", &[&words, &positions], &[]);
+    if let Some(types) = types {
+        let kinds = layers.looked_up(kinds, shape, types)?;
+        sum = layers.graph.node("Add", &[&sum, &kinds], &[]);
+    }
     layers.norm("embeddings.LayerNorm", &sum, width)
 }
 

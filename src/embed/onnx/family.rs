@@ -53,7 +53,7 @@ pub(super) struct Config {
 
 impl Config {
     /// DistilBERT does not write its own down.
-    fn epsilon(&self) -> f32 {
+    pub(super) fn epsilon(&self) -> f32 {
         self.norm_eps.or(self.layer_norm_eps).unwrap_or(1e-12)
     }
 
@@ -104,7 +104,11 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Reads and checks a configuration. `dimension` is how many components of the hidden ones are kept.
-    fn read(bytes: &[u8], text: &'a TextSettings, dimension: usize) -> Result<Self, ImportError> {
+    pub(super) fn read(
+        bytes: &[u8],
+        text: &'a TextSettings,
+        dimension: usize,
+    ) -> Result<Self, ImportError> {
         let config: Config = serde_json::from_slice(bytes)
             .map_err(|error| ImportError::Config(error.to_string()))?;
         let family = FAMILIES.iter().find(|(name, _)| *name == config.model_type);
@@ -190,7 +194,7 @@ pub(super) fn import(
         Layers { weights: &weights, graph: &mut graph, epsilon: plan.config.epsilon() };
     let hidden = match plan.family {
         Family::Bert | Family::Roberta | Family::DistilBert | Family::Mpnet => {
-            encoder::build(&plan, &mut layers, &ids, &mask)?
+            encoder::build(&plan, &mut layers, &ids, &mask, None)?
         }
         Family::ModernBert => modern::build(&plan, &mut layers, &ids, &mask)?,
     };

@@ -5,7 +5,7 @@ use prost::Message;
 
 const IR_VERSION: i64 = 8;
 const OPSET_VERSION: i64 = 17;
-const FLOAT: i32 = 1;
+pub(super) const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
@@ -21,11 +21,11 @@ struct Model {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct OperatorSet {
+pub(super) struct OperatorSet {
     #[prost(string, tag = "1")]
-    domain: String,
+    pub(super) domain: String,
     #[prost(int64, tag = "2")]
-    version: i64,
+    pub(super) version: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -43,31 +43,31 @@ struct GraphMessage {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Node {
+pub(super) struct Node {
     #[prost(string, repeated, tag = "1")]
-    input: Vec<String>,
+    pub(super) input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
-    output: Vec<String>,
+    pub(super) output: Vec<String>,
     #[prost(string, tag = "3")]
-    name: String,
+    pub(super) name: String,
     #[prost(string, tag = "4")]
-    op_type: String,
+    pub(super) op_type: String,
     #[prost(message, repeated, tag = "5")]
-    attribute: Vec<AttributeMessage>,
+    pub(super) attribute: Vec<AttributeMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct AttributeMessage {
+pub(super) struct AttributeMessage {
     #[prost(string, tag = "1")]
-    name: String,
+    pub(super) name: String,
     #[prost(float, optional, tag = "2")]
-    f: Option<f32>,
+    pub(super) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
-    i: Option<i64>,
+    pub(super) i: Option<i64>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
-    ints: Vec<i64>,
+    pub(super) ints: Vec<i64>,
     #[prost(int32, tag = "20")]
-    kind: i32,
+    pub(super) kind: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -83,39 +83,39 @@ struct TensorMessage {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct ValueInfo {
+pub(super) struct ValueInfo {
     #[prost(string, tag = "1")]
-    name: String,
+    pub(super) name: String,
     #[prost(message, optional, tag = "2")]
-    kind: Option<TypeMessage>,
+    pub(super) kind: Option<TypeMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TypeMessage {
+pub(super) struct TypeMessage {
     #[prost(message, optional, tag = "1")]
-    tensor_type: Option<TensorType>,
+    pub(super) tensor_type: Option<TensorType>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TensorType {
+pub(super) struct TensorType {
     #[prost(int32, tag = "1")]
-    elem_type: i32,
+    pub(super) elem_type: i32,
     #[prost(message, optional, tag = "2")]
-    shape: Option<Shape>,
+    pub(super) shape: Option<Shape>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Shape {
+pub(super) struct Shape {
     #[prost(message, repeated, tag = "1")]
-    dim: Vec<Dimension>,
+    pub(super) dim: Vec<Dimension>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Dimension {
+pub(super) struct Dimension {
     #[prost(int64, optional, tag = "1")]
-    dim_value: Option<i64>,
+    pub(super) dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    dim_param: Option<String>,
+    pub(super) dim_param: Option<String>,
 }
 
 /// An attribute of a node.
@@ -222,12 +222,12 @@ impl Graph {
     }
 }
 
-fn value_info(name: &str, elem_type: i32, dim: Vec<Dimension>) -> ValueInfo {
+pub(super) fn value_info(name: &str, elem_type: i32, dim: Vec<Dimension>) -> ValueInfo {
     let tensor_type = Some(TensorType { elem_type, shape: Some(Shape { dim }) });
     ValueInfo { name: name.to_owned(), kind: Some(TypeMessage { tensor_type }) }
 }
 
-fn attribute((name, value): &(&str, Attribute<'_>)) -> AttributeMessage {
+pub(super) fn attribute((name, value): &(&str, Attribute<'_>)) -> AttributeMessage {
     let name = (*name).to_owned();
     let empty = AttributeMessage { name, f: None, i: None, ints: Vec::new(), kind: 0 };
     match *value {

@@ -3,16 +3,22 @@
 //! The one place that knows ONNX Runtime: finding and loading it, turning weights into graphs, and
 //! sessions over them.
 
+mod cross_encoder;
 mod encoder;
 mod family;
 mod graph;
 mod modern;
+mod network;
 mod pooling;
+mod prune;
+mod reduce;
 mod runtime;
 mod transformer;
 mod weights;
 
+pub(super) use cross_encoder::CrossEncoder;
 pub(super) use family::describe;
+pub(super) use network::PictureNetwork;
 pub use runtime::{RUNTIME_VERSION, Runtime, RuntimeError, RuntimeSearch};
 pub(super) use transformer::OutputShape;
 pub(super) use transformer::Transformer;

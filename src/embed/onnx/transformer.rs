@@ -6,6 +6,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{TensorRef, ValueType};
 
 use super::family::{self, ATTENTION_MASK, EMBEDDING, INPUT_IDS};
+use crate::embed::files::Files;
 use crate::embed::tokenizer::FileTokenizer;
 use crate::embed::{
     EmbedError, Embedder, Encoded, Manifest, OnnxSettings, Pooling, Specification, TextSettings,
@@ -13,8 +14,8 @@ use crate::embed::{
 };
 use crate::vector::{DenseVector, Vector};
 
-/// The input that graphs of others may have: all zero, every token is of the first type.
-const TOKEN_TYPE_IDS: &str = "token_type_ids";
+/// The input that says of which type each token is: the first one, where a text stands alone.
+pub(super) const TOKEN_TYPE_IDS: &str = "token_type_ids";
 
 /// A text transformer in a session of ONNX Runtime.
 #[derive(Debug)]
@@ -70,21 +71,23 @@ impl Transformer {
         })
     }
 
-    /// Loads the model in a folder from its graph; the runtime is loaded already.
+    /// Loads a model from its graph; the runtime is loaded already.
     pub(in crate::embed) fn of_graph(
         manifest: &Manifest,
         text: &TextSettings,
         onnx: &OnnxSettings,
-        folder: &Path,
+        files: &Files,
         threads: usize,
     ) -> Result<Self, EmbedError> {
         let failed = |reason| EmbedError::Failed { name: manifest.name.clone(), reason };
-        let tokenizer = FileTokenizer::open(&folder.join("tokenizer.json"), text.clone())?;
-        let session = builder(threads)
-            .and_then(|mut builder| {
-                builder.commit_from_file(folder.join(&onnx.file)).map_err(|error| error.to_string())
-            })
-            .map_err(failed)?;
+        let tokenizer = FileTokenizer::read(&files.read("tokenizer.json")?, text.clone())?;
+        let mut builder = builder(threads).map_err(failed)?;
+        let session = match files {
+            // Weights may lie in files beside the graph.
+            Files::Folder(folder) => builder.commit_from_file(folder.join(&onnx.file)),
+            Files::Program(_) => builder.commit_from_memory(&files.read(&onnx.file)?),
+        };
+        let session = session.map_err(|error| failed(error.to_string()))?;
         let mut has_types = false;
         for input in session.inputs() {
             match input.name() {
@@ -145,7 +148,7 @@ fn output_shape(session: &Session, name: &str) -> Result<OutputShape, String> {
     }
 }
 
-fn builder(threads: usize) -> Result<SessionBuilder, String> {
+pub(super) fn builder(threads: usize) -> Result<SessionBuilder, String> {
     // An arena keeps its high-water mark, and a memory pattern is kept for each shape it meets.
     let processor = ort::ep::CPU::default().with_arena_allocator(false).build();
     let environment = super::runtime::environment().ok_or("ONNX Runtime is not loaded")?;

@@ -44,7 +44,7 @@ impl Cluster for ClusterService {
         let label = message.label.take();
         let asked = cluster_request(message)?;
         let collection = self.0.collection(&name)?;
-        let method = asked.method.name();
+        let method = asked.looking.name();
         let cancel = Cancellation::new();
         let label = label.as_deref().unwrap_or(method);
         let job = self.0.jobs.start(JobKind::Cluster, &name, label, cancel.clone());

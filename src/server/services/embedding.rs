@@ -94,6 +94,7 @@ fn model_to_wire(model: ModelState) -> wire::Model {
         dimension: small(model.manifest.dimension),
         tokens_max: small(model.manifest.method.tokens_max()),
         is_sparse: model.manifest.method.form() == Form::Sparse,
+        bytes: model.manifest.bytes(),
         licence: model.manifest.licence,
         fingerprint,
         is_installed: model.is_installed,

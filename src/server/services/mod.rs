@@ -7,6 +7,7 @@ mod collections;
 mod documents;
 mod embedding;
 mod jobs;
+mod rerank;
 mod search;
 mod snapshots;
 mod upsert;

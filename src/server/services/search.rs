@@ -6,10 +6,12 @@ use super::super::core::{Core, Shared};
 use super::super::status;
 use super::super::translate::{
     WireError, answer_to_wire, at_most, batch_result_to_wire, document_id, explanation_to_wire,
-    search_request,
+    optional_filter, search_request,
 };
+use super::rerank::Rerank;
 use crate::cancel::Cancellation;
-use crate::query::{BATCH_MAX, Mode, SearchRequest};
+use crate::collection::{LocateRequest, Located};
+use crate::query::{BATCH_MAX, LIMIT_DEFAULT, LIMIT_MAX, Mode, Moment, SearchRequest};
 
 /// Asking a collection.
 #[derive(Debug)]
@@ -23,14 +25,18 @@ impl Search for SearchService {
     ) -> Result<Response<wire::SearchResponse>, Status> {
         let (metadata, _, mut message) = request.into_parts();
         let collection = std::mem::take(&mut message.collection);
+        let rerank = Rerank::take(&mut message)?;
         let question = search_request(message)?;
         let search = move |shared: &Shared, cancel: &Cancellation| {
             let collection = shared.collection(&collection)?;
             if embeds(&question) {
                 shared.want_models(&collection)?;
             }
-            let answer = collection.search(&question, cancel);
-            answer.map(answer_to_wire).map_err(|error| status::of(&error))
+            let answer = match &rerank {
+                Some(rerank) => rerank.search(shared, &collection, &question, cancel)?,
+                None => collection.search(&question, cancel).map_err(|error| status::of(&error))?,
+            };
+            Ok(answer_to_wire(answer))
         };
         Ok(Response::new(self.0.answer_with_models(&metadata, search).await?))
     }
@@ -51,6 +57,10 @@ impl Search for SearchService {
                     "a batch asks one collection: it names `{name}`, and this search `{}`",
                     search.collection
                 );
+                return Err(Status::invalid_argument(message));
+            }
+            if search.rerank.is_some() {
+                let message = "the hits of a batch are not read again: ask such a search alone";
                 return Err(Status::invalid_argument(message));
             }
             search_request(search).map_err(Status::from)
@@ -95,6 +105,46 @@ impl Search for SearchService {
         };
         Ok(Response::new(self.0.answer_with_models(&metadata, explain).await?))
     }
+
+    async fn locate(
+        &self,
+        request: Request<wire::LocateRequest>,
+    ) -> Result<Response<wire::LocateResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let limit = message.limit.map_or(LIMIT_DEFAULT, |limit| limit as usize);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            let message = format!("limit is {limit}, expected 1 to {LIMIT_MAX}");
+            return Err(Status::invalid_argument(message));
+        }
+        if message.excerpt.is_empty() {
+            return Err(WireError::Missing("the excerpt"))?;
+        }
+        let name = message.collection;
+        let question = LocateRequest {
+            bytes: message.excerpt,
+            using: message.using,
+            filter: optional_filter(message.filter)?,
+            limit,
+        };
+        let locate = move |shared: &Shared, cancel: &Cancellation| {
+            let collection = shared.collection(&name)?;
+            shared.want_models(&collection)?;
+            let located = collection.locate(&question, cancel);
+            located.map(located_to_wire).map_err(|error| status::of(&error))
+        };
+        Ok(Response::new(self.0.answer_with_models(&metadata, locate).await?))
+    }
+}
+
+fn located_to_wire(located: Located) -> wire::LocateResponse {
+    let moment = |moment: Moment| wire::Moment {
+        id: moment.id.to_string(),
+        start_ms: moment.start_ms,
+        end_ms: moment.end_ms,
+        score: moment.score,
+    };
+    let moments = located.moments.into_iter().map(moment).collect();
+    wire::LocateResponse { moments, warnings: located.warnings }
 }
 
 /// Returns whether the question, or one within it, may have to be embedded.

@@ -4,12 +4,14 @@ use simile_proto::v1::{self as wire};
 use super::WireError;
 use super::filter::optional_filter;
 use crate::cluster::{Linkage, Method};
-use crate::collection::{Cluster, ClusterItem, ClusterRequest, Clustering};
+use crate::collection::{Cluster, ClusterItem, ClusterRequest, Clustering, Joining, Looking};
 
 /// Sizes and numbers of samples where a request does not say.
 const MIN_SIZE_DEFAULT: u32 = 5;
 /// The radius of duplicates where a request does not say: a cosine of 0.955.
 const RADIUS_DEFAULT: f32 = 0.3;
+/// How much farther than its farthest member something may lie that joins a cluster.
+const SLACK_DEFAULT: f32 = 1.1;
 
 /// Returns what is asked, but for the collection.
 pub(in crate::server) fn cluster_request(
@@ -18,15 +20,20 @@ pub(in crate::server) fn cluster_request(
     Ok(ClusterRequest {
         vector: given.vector.filter(|name| !name.is_empty()),
         filter: optional_filter(given.filter)?,
-        method: method(given.method.ok_or(WireError::Missing("the method"))?)?,
+        looking: looking(given.method.ok_or(WireError::Missing("the method"))?)?,
+        write_to: given.write_to,
         with_map: given.with_map,
         with_text: given.with_text,
     })
 }
 
-fn method(given: WireMethod) -> Result<Method, WireError> {
+fn looking(given: WireMethod) -> Result<Looking, WireError> {
     let or_default = |given: Option<u32>| given.unwrap_or(MIN_SIZE_DEFAULT) as usize;
-    Ok(match given {
+    let method = match given {
+        WireMethod::Join(wire::JoinMethod { field, slack }) => {
+            let slack = slack.unwrap_or(SLACK_DEFAULT);
+            return Ok(Looking::Joining(Joining { field, slack }));
+        }
         WireMethod::Kmeans(given) => Method::KMeans { k: given.k.map(|k| k as usize) },
         WireMethod::Hdbscan(given) => Method::Hdbscan {
             min_size: or_default(given.min_size),
@@ -44,7 +51,8 @@ fn method(given: WireMethod) -> Result<Method, WireError> {
         WireMethod::Duplicates(given) => {
             Method::Duplicates { radius: given.radius.unwrap_or(RADIUS_DEFAULT) }
         }
-    })
+    };
+    Ok(Looking::New(method))
 }
 
 fn linkage(given: i32) -> Result<Linkage, WireError> {
@@ -78,6 +86,7 @@ pub(in crate::server) fn clustering_to_wire(
 fn cluster_to_wire(cluster: Cluster) -> wire::ClusterInfo {
     let terms = cluster.terms.into_iter();
     wire::ClusterInfo {
+        number: cluster.number,
         size: cluster.size,
         cohesion: cluster.cohesion,
         keeper: cluster.keeper.map(|id| id.to_string()),

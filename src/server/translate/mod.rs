@@ -66,6 +66,9 @@ pub(super) enum WireError {
         /// Its number.
         actual: i32,
     },
+    /// Something that the message can say and this server cannot do.
+    #[error("{0} is not supported")]
+    Unsupported(String),
     /// A vector under a name.
     #[error("vector `{name}`: {source}")]
     Vector {
@@ -143,6 +146,7 @@ impl Classified for WireError {
             | Self::SpanOfTime { .. }
             | Self::SpanOfBoth
             | Self::EmptyArea { .. } => ErrorKind::InvalidInput,
+            Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Filter(error) => error.kind(),

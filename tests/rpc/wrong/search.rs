@@ -13,6 +13,7 @@ pub(super) fn rows() -> Vec<Row> {
     let mut rows = numbers();
     rows.extend(questions());
     rows.extend(fusions());
+    rows.extend(excerpts());
     rows
 }
 
@@ -22,6 +23,29 @@ fn search(request: &wire::SearchRequest, code: Code, says: &str) -> Row {
 
 fn cat() -> wire::SearchRequest {
     wire::SearchRequest { mode: wire::Mode::Lexical.into(), ..ask("c", "cat") }
+}
+
+fn excerpts() -> Vec<Row> {
+    let locate = |request: &wire::LocateRequest, code: Code, says: &str| {
+        row("Search/Locate", request, code, says)
+    };
+    let of = |collection: &str, excerpt: &[u8]| wire::LocateRequest {
+        collection: collection.to_owned(),
+        excerpt: excerpt.to_vec(),
+        ..wire::LocateRequest::default()
+    };
+    let video = b"YUV4MPEG2 W2 H2 F1:1 Cmono\nFRAME\n____";
+    let limit = |limit| wire::LocateRequest { limit: Some(limit), ..of("c", video) };
+    let using = |name: &str| wire::LocateRequest { using: Some(name.to_owned()), ..of("c", video) };
+    vec![
+        locate(&of("none", video), Code::NotFound, "there is no collection `none`"),
+        locate(&of("", video), WRONG, "the name of the collection is missing"),
+        locate(&of("c", b""), WRONG, "the excerpt is missing"),
+        locate(&limit(0), WRONG, "limit is 0, expected 1 to 1000"),
+        locate(&limit(1_001), WRONG, "limit is 1001, expected 1 to 1000"),
+        locate(&of("c", video), WRONG, "the collection sees no videos"),
+        locate(&using("v"), WRONG, "vector `v` sees no videos"),
+    ]
 }
 
 fn numbers() -> Vec<Row> {

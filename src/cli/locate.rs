@@ -1,0 +1,96 @@
+//! `simile locate`: where is this excerpt from?
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+use simile_proto::v1::{self as wire};
+
+use super::arguments::{Connection, Target};
+use super::connection::with_session;
+use super::documents::place;
+use super::exit::{CliError, Outcome};
+use super::filter;
+use super::output::{FAINT, Output, STRONG};
+use super::serve::Setting;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    simile locate excerpt.mp4 --collection clips\n  \
+    simile locate meme.gif --collection clips --filter 'seconds<600' --json")]
+pub(super) struct LocateArguments {
+    /// The excerpt: a video or an animated picture
+    #[arg(value_name = "FILE")]
+    excerpt: PathBuf,
+    #[command(flatten)]
+    target: Target,
+    /// How many moments
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Only documents of which this holds (may be repeated; all have to hold)
+    #[arg(long, short, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// The named vector to ask, if several see videos or pictures
+    #[arg(long, value_name = "NAME")]
+    vector: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) fn locate(
+    setting: &Setting,
+    arguments: &LocateArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let request = wire::LocateRequest {
+        collection: arguments.target.collection.clone(),
+        excerpt: fs_err::read(&arguments.excerpt)?,
+        using: arguments.vector.clone(),
+        filter: filter::parse_all(&arguments.filter)?,
+        limit: Some(arguments.limit),
+    };
+    with_session(setting, &arguments.connection, async |session| {
+        let answer = session.search().locate(session.request(request)).await?.into_inner();
+        output.answer(|| to_json(&answer), || render(&answer))?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn to_json(answer: &wire::LocateResponse) -> Json {
+    let moments = answer.moments.iter().map(|moment| {
+        json!({
+            "id": moment.id,
+            "start_ms": moment.start_ms,
+            "end_ms": moment.end_ms,
+            "score": moment.score,
+        })
+    });
+    json!({ "moments": moments.collect::<Vec<_>>(), "warnings": answer.warnings })
+}
+
+/// A line for each moment, those of one video together, in the order of its best one.
+fn render(answer: &wire::LocateResponse) -> String {
+    let mut text = String::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for moment in &answer.moments {
+        if seen.contains(&moment.id.as_str()) {
+            continue;
+        }
+        seen.push(&moment.id);
+        drop(writeln!(text, "{STRONG}{}{STRONG:#}", moment.id));
+        for moment in answer.moments.iter().filter(|other| other.id == moment.id) {
+            let (start_ms, end_ms) = (Some(moment.start_ms), Some(moment.end_ms));
+            let place = place(&wire::Span { start_ms, end_ms, ..Default::default() });
+            drop(writeln!(text, "  {place}  {FAINT}{:.3}{FAINT:#}", moment.score));
+        }
+    }
+    if answer.moments.is_empty() {
+        text.push_str("nothing looks like it\n");
+    }
+    for warning in &answer.warnings {
+        drop(writeln!(text, "warning: {warning}"));
+    }
+    text
+}

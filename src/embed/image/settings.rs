@@ -1,0 +1,217 @@
+use serde::{Deserialize, Serialize};
+
+/// The most rows or columns of pixels that a network is fed.
+pub const SIDE_MAX: u32 = 2_048;
+
+/// How a picture becomes what a network reads. Persisted in manifests, where names may be added and
+/// never renamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSettings {
+    /// How many rows of pixels the network reads.
+    pub height: u32,
+    /// How many pixels a row has.
+    pub width: u32,
+    /// How a picture of another shape is fitted.
+    pub resize: Resize,
+    /// How long the shorter edge is after [`Resize::ShortEdge`], before the middle is cut out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<u32>,
+    /// Where the middle begins if it cannot be exact.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub crop: Crop,
+    /// What new pixels are made of old ones by.
+    pub filter: Filter,
+    /// Whose arithmetic the resize follows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resampler: Resampler,
+    /// What a sample, 0 to 255, is multiplied by.
+    pub scale: f64,
+    /// What is then taken off each channel, in the order red, green, blue.
+    pub mean: [f64; 3],
+    /// What each channel is divided by in the end, in the order red, green, blue.
+    pub std: [f64; 3],
+    /// The order in which the network reads the channels.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub channels: Channels,
+    /// How the numbers are laid out, which is also how the network lays out its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub layout: Layout,
+}
+
+/// How a picture of another shape is fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// Rows and columns are scaled by themselves.
+    Stretch,
+    /// The shorter edge gets a length, the other one follows, and the middle is cut out; what is not
+    /// there is black.
+    ShortEdge,
+}
+
+/// Where the middle begins if what is to be cut off is an odd number of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crop {
+    /// The half is rounded down, as the image processors of transformers do it.
+    #[default]
+    Down,
+    /// The half is rounded to the even number, as torchvision does it.
+    Even,
+}
+
+/// What a new pixel is made of old ones by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// The one old pixel under its middle.
+    Nearest,
+    /// The mean over its area.
+    Box,
+    /// A triangle.
+    Bilinear,
+    /// A sinc under the window of Hamming.
+    Hamming,
+    /// The cubic of Keys (1981) with a = -1/2.
+    Bicubic,
+    /// A sinc under a sinc, three zeros wide.
+    Lanczos,
+}
+
+/// Whose arithmetic a resize follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resampler {
+    /// Pillow's: rows first, rounded to 8 bits in between, weights of 22 bits.
+    #[default]
+    Pillow,
+    /// torchvision's on tensors of bytes, antialiased: the same with weights of 16 bits.
+    TorchBytes,
+    /// torchvision's on tensors of floats, antialiased: nothing is rounded.
+    TorchFloats,
+}
+
+/// The order of the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+}
+
+/// How the numbers of a picture are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Channel by channel, each row by row.
+    #[default]
+    Nchw,
+    /// Row by row, the channels of a pixel side by side.
+    Nhwc,
+}
+
+/// Which graph is run, which of its values is the feature, and what is made of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// The name of the graph's file.
+    pub file: String,
+    /// The value of the graph that is taken, by its name; what it does not need is not run.
+    pub layer: String,
+    /// How it becomes a vector.
+    pub pooling: Reduction,
+    /// Whether the vector is scaled to length one.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub normalize: bool,
+}
+
+/// How a feature map becomes a vector. Of one that is a vector already nothing is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// All of it, channel by channel and in each row by row.
+    Flatten,
+    /// The mean of each channel.
+    Mean,
+    /// The generalised mean of each channel with the exponent 3, of what is not negative (Radenović et
+    /// al. 2018).
+    Gem,
+    /// The largest of each channel.
+    Max,
+    /// The first token of a transformer, which stands for the whole.
+    Cls,
+}
+
+impl Reduction {
+    /// Returns the name that manifests use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flatten => "flatten",
+            Self::Mean => "mean",
+            Self::Gem => "gem",
+            Self::Max => "max",
+            Self::Cls => "cls",
+        }
+    }
+}
+
+impl Default for ImageSettings {
+    /// Returns what most networks trained on `ImageNet` read.
+    fn default() -> Self {
+        Self {
+            height: 224,
+            width: 224,
+            resize: Resize::ShortEdge,
+            edge: Some(256),
+            crop: Crop::default(),
+            filter: Filter::Bilinear,
+            resampler: Resampler::default(),
+            scale: 1.0 / 255.0,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            channels: Channels::default(),
+            layout: Layout::default(),
+        }
+    }
+}
+
+impl ImageSettings {
+    /// Returns what is wrong with the settings, if something is.
+    pub(in crate::embed) fn check(&self) -> Result<(), String> {
+        let sides =
+            [("height", Some(self.height)), ("width", Some(self.width)), ("edge", self.edge)];
+        for (name, side) in sides {
+            if let Some(side) = side.filter(|side| !(1..=SIDE_MAX).contains(side)) {
+                return Err(format!("{name} is {side}, expected 1 to {SIDE_MAX}"));
+            }
+        }
+        match (self.resize, self.edge) {
+            (Resize::Stretch, Some(_)) => return Err("only short-edge has an edge".to_owned()),
+            (Resize::ShortEdge, None) => {
+                return Err("edge is missing, short-edge has one".to_owned());
+            }
+            (Resize::Stretch, None) | (Resize::ShortEdge, Some(_)) => {}
+        }
+        let numbers = self.mean.iter().chain(&self.std).chain([&self.scale]);
+        if numbers.clone().any(|number| !number.is_finite()) || self.std.contains(&0.0) {
+            return Err("scale, mean and std are finite, and std is not zero".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}

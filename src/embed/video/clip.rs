@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use super::{Latent, Patch, SpacetimeSettings, TimedLatent, clip_vector, patches};
+use crate::cancel::Cancellation;
+use crate::embed::{EmbedError, EmbedderHandle, Embedding, Grid, Lane, Modality};
+use crate::picture::{Area, Picture};
+use crate::vector::{DenseVector, Vector};
+
+/// A frame of a clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipFrame {
+    /// What is seen.
+    pub picture: Arc<Picture>,
+    /// From when on, in milliseconds from the start of the video.
+    pub start_ms: u64,
+    /// Until when; later than the start.
+    pub end_ms: u64,
+}
+
+/// What became of a clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clip {
+    /// Its vector, of length one; none where the model sees nothing.
+    pub vector: Option<DenseVector>,
+    /// Its tokens, in the order of time, then rows, then columns.
+    pub patches: Vec<Patch>,
+}
+
+impl EmbedderHandle {
+    /// Returns the clip that consecutive frames are; waits for it. `size` is the width and height of the
+    /// picture that the areas of the patches are told in, of which the frames are smaller copies.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: invalid input if the model reads no videos; else as [`Self::embed_pictures`].
+    pub fn embed_clip(
+        &self,
+        frames: &[ClipFrame],
+        size: (u32, u32),
+        lane: Lane,
+        cancel: &Cancellation,
+    ) -> Result<Clip, EmbedError> {
+        let (settings, grid) = self.spacetime_of()?;
+        let pictures: Vec<Arc<Picture>> =
+            frames.iter().map(|frame| Arc::clone(&frame.picture)).collect();
+        let embedded = self.embed_latents(&pictures, lane, cancel)?;
+        // A frame in which the model sees nothing takes no part.
+        let latents: Vec<TimedLatent> = frames
+            .iter()
+            .zip(embedded.embeddings)
+            .filter_map(|(frame, embedding)| {
+                let latent = latent_of(embedding.vector?, grid)?;
+                Some(TimedLatent { latent, start_ms: frame.start_ms, end_ms: frame.end_ms })
+            })
+            .collect();
+        let covered = self.covered(size);
+        let patches = patches(&latents, settings.patch, covered).unwrap_or_default();
+        Ok(Clip { vector: vector_of(&latents, &settings)?, patches })
+    }
+
+    /// Returns the clips that single pictures are; their latents are given.
+    pub(in crate::embed) fn stills(
+        &self,
+        latents: Vec<Embedding>,
+    ) -> Result<Vec<Embedding>, EmbedError> {
+        let (settings, grid) = self.spacetime_of()?;
+        let still = |embedding: Embedding| {
+            let latent = embedding.vector.and_then(|vector| latent_of(vector, grid));
+            let timed = latent.map(|latent| TimedLatent { latent, start_ms: 0, end_ms: 1 });
+            let vector = match timed {
+                Some(timed) => vector_of(&[timed], &settings)?.map(Vector::from),
+                None => None,
+            };
+            Ok(Embedding { vector, ..embedding })
+        };
+        latents.into_iter().map(still).collect()
+    }
+
+    fn spacetime_of(&self) -> Result<(Arc<SpacetimeSettings>, Grid), EmbedError> {
+        self.specification().require(Modality::Video)?;
+        self.spacetime().zip(self.grid()).ok_or_else(|| {
+            let name = self.specification().name.clone();
+            EmbedError::Failed { name, reason: "it does not say how clips are made".to_owned() }
+        })
+    }
+
+    /// Returns the part of a picture that the model sees.
+    fn covered(&self, (width, height): (u32, u32)) -> Area {
+        let whole = Area { left: 0, top: 0, width: width.max(1), height: height.max(1) };
+        self.preprocessor().map_or(whole, |preprocessor| preprocessor.covered(whole))
+    }
+}
+
+fn vector_of(
+    latents: &[TimedLatent],
+    settings: &SpacetimeSettings,
+) -> Result<Option<DenseVector>, EmbedError> {
+    let vector = clip_vector(latents, &settings.pooling, &settings.centre);
+    Ok(vector.map(DenseVector::new).transpose()?)
+}
+
+fn latent_of(vector: Vector, grid: Grid) -> Option<Latent> {
+    match vector {
+        Vector::Dense(vector) => {
+            Latent::new(grid.channels, grid.rows, grid.columns, vector.as_slice().to_vec())
+        }
+        Vector::Sparse(_) | Vector::Multi(_) => None,
+    }
+}

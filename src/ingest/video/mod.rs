@@ -1,0 +1,172 @@
+//! What becomes of a video: a part for each shot or window of one, with the vectors of those who see.
+//!
+//! Frames are decoded, looked at and let go; no more of them are held than a window has, so a long video
+//! takes no more memory than a short one.
+
+mod excerpt;
+mod sampler;
+
+pub use excerpt::{Excerpt, Stretch, excerpt};
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use self::sampler::Sampler;
+use super::ItemError;
+use super::prepare::PrepareContext;
+use crate::cancel::Cancellation;
+use crate::chunk::shots::{Shot, ShotCutter, ShotOptions};
+use crate::decode::DecodeError;
+use crate::decode::video::Frames;
+use crate::document::{Part, Payload, Span, Value};
+use crate::embed::{EmbedderHandle, Lane, Modality};
+use crate::error::ErrorKind;
+
+/// What was made of a video.
+#[derive(Debug)]
+pub(super) struct VideoParts {
+    /// In the order of time.
+    pub(super) parts: Vec<Part>,
+    /// What was left out, and why.
+    pub(super) warnings: Vec<String>,
+    /// What the video says of itself.
+    pub(super) metadata: Payload,
+    /// How long embedding took, waiting for the models included.
+    pub(super) embed: Duration,
+}
+
+/// Cuts a video into shots and windows and embeds them as they come.
+///
+/// # Errors
+/// Unsupported if nothing in the collection sees; invalid input for a video without a frame that shows
+/// anything, and for what decoding ends with; what the models say.
+pub(super) fn cut_video(
+    mut frames: Frames<'_>,
+    context: &PrepareContext,
+    cancel: &Cancellation,
+) -> Result<VideoParts, ItemError> {
+    let readers = readers(context)?;
+    let embedders: Vec<&EmbedderHandle> = readers.iter().map(|(_, embedder)| *embedder).collect();
+    let (width, height) = frames.size();
+    let sampler = Sampler::new((width, height), &embedders);
+    let window_ms = sampler.window_ms();
+    let mut cutter = ShotCutter::new(ShotOptions { window_ms, ..ShotOptions::default() });
+    let mut work =
+        Work { readers, sampler, parts: Vec::new(), embed: Duration::ZERO, blank_ms: 0, cancel };
+    let (mut number, mut end_ms) = (0_u64, 0);
+    let mut warnings = Vec::new();
+    for frame in &mut frames {
+        let frame = match frame {
+            Ok(frame) => frame,
+            // What was seen until then is worth keeping.
+            Err(error) if number > 0 && is_damage(&error) => {
+                warnings.push(format!("the video ends early: {error}"));
+                break;
+            }
+            Err(error) => return Err(ItemError::from_error(&error)),
+        };
+        if let Some(shot) = cutter.push(&frame.picture, frame.start_ms, frame.end_ms) {
+            work.finish(&shot)?;
+            work.sampler.begin_anew();
+        }
+        end_ms = frame.end_ms;
+        number += 1;
+        work.sampler.see(frame);
+    }
+    if let Some(shot) = cutter.finish() {
+        work.finish(&shot)?;
+    }
+    let Work { parts, embed, blank_ms, .. } = work;
+    if parts.is_empty() {
+        return Err(nothing_to_see());
+    }
+    if blank_ms > 0 {
+        let seconds = blank_ms as f64 / 1_000.0;
+        warnings.push(format!("{seconds:.1} s without anything to see were left out"));
+    }
+    warnings.extend(frames.take_warnings());
+    let integer = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let metadata = [
+        ("media", Value::Text("video".to_owned())),
+        ("width", integer(width.into())),
+        ("height", integer(height.into())),
+        ("frames", integer(number)),
+        ("seconds", Value::Float(end_ms as f64 / 1_000.0)),
+    ];
+    let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    Ok(VideoParts { parts, warnings, metadata, embed })
+}
+
+/// A video at work.
+struct Work<'a> {
+    /// The models that see, by vector name.
+    readers: Vec<(&'a str, &'a EmbedderHandle)>,
+    sampler: Sampler,
+    parts: Vec<Part>,
+    embed: Duration,
+    /// How long nothing was to be seen.
+    blank_ms: u64,
+    cancel: &'a Cancellation,
+}
+
+impl Work<'_> {
+    /// Makes a part of a shot that is over.
+    fn finish(&mut self, shot: &Shot) -> Result<(), ItemError> {
+        // Frames of the next shot may have come already.
+        let samples = self.sampler.take_before(shot.frames.end);
+        let began = Instant::now();
+        let mut vectors = BTreeMap::new();
+        for (name, embedder) in &self.readers {
+            let seen = self.sampler.vector(&samples, embedder, Lane::Bulk, self.cancel)?;
+            vectors.extend(seen.map(|vector| ((*name).to_owned(), vector)));
+        }
+        self.embed += began.elapsed();
+        if vectors.is_empty() {
+            self.blank_ms += shot.end_ms - shot.start_ms;
+        } else {
+            let span = Span::Media { time: Some(shot.start_ms..shot.end_ms), area: None };
+            self.parts.push(Part { span, text: String::new(), vectors });
+        }
+        Ok(())
+    }
+}
+
+/// Returns the embedders that see videos or the pictures in them, with the names of their vectors.
+fn readers(context: &PrepareContext) -> Result<Vec<(&str, &EmbedderHandle)>, ItemError> {
+    let mut readers = Vec::new();
+    let mut others = Vec::new();
+    for (name, target) in &context.vectors {
+        let Some(embedder) = &target.embedder else {
+            others.push(format!("vector `{name}` is given"));
+            continue;
+        };
+        let specification = embedder.specification();
+        let reads = specification.modalities;
+        if reads.contains(&Modality::Video) || reads.contains(&Modality::Image) {
+            readers.push((name.as_str(), embedder));
+        } else {
+            let reads: Vec<&str> = reads.iter().map(|one| one.name()).collect();
+            let (model, reads) = (&specification.name, reads.join(" and "));
+            others.push(format!("vector `{name}` is made by {model}, which reads {reads}"));
+        }
+    }
+    if !readers.is_empty() {
+        return Ok(readers);
+    }
+    let others = match others.join("; ") {
+        none if none.is_empty() => "it has no vector".to_owned(),
+        some => some,
+    };
+    let message = format!("the collection sees no videos: {others}");
+    Err(ItemError { kind: ErrorKind::Unsupported, message })
+}
+
+/// Whether the file is at fault for an error, so that what was read of it before is as good as ever.
+fn is_damage(error: &DecodeError) -> bool {
+    matches!(error, DecodeError::DamagedVideo { .. })
+}
+
+fn nothing_to_see() -> ItemError {
+    let message = "there is nothing to see in it: all of its frames are of one colour".to_owned();
+    ItemError { kind: ErrorKind::InvalidInput, message }
+}

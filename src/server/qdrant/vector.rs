@@ -1,0 +1,289 @@
+use std::collections::BTreeMap;
+
+use simile_proto::qdrant::value::Kind;
+use simile_proto::qdrant::vector::Vector as WireVector;
+use simile_proto::qdrant::vectors::VectorsOptions;
+use simile_proto::qdrant::{self as wire, vector_output, vectors_output};
+use tonic::Status;
+
+use super::super::core::Shared;
+use super::super::status;
+use super::super::translate::WireError;
+use super::value::unsupported;
+use crate::cancel::Cancellation;
+use crate::collection::{Embedders as _, Settings};
+use crate::embed::{EmbedderHandle, Lane, Role};
+use crate::vector::{DenseVector, SparseVector, Vector, VectorError};
+
+/// The vector of a collection that the protocol knows without a name.
+pub(super) const UNNAMED: &str = "default";
+/// Up to so many texts of one request somebody is taken to wait for.
+const QUERY_TEXTS_MAX: usize = 16;
+
+/// A vector that is given, or a text to be embedded.
+#[derive(Debug, Clone)]
+pub(super) enum Input {
+    Given(Vector),
+    Text { text: String, model: String },
+}
+
+/// The texts of a request, to be embedded together.
+#[derive(Debug, Default)]
+pub(super) struct Texts(BTreeMap<String, Vec<String>>);
+
+/// Embedded texts, and how many tokens each model read.
+#[derive(Debug, Default)]
+pub(super) struct Embeddings {
+    vectors: BTreeMap<(String, String), Vector>,
+    tokens: BTreeMap<String, u64>,
+}
+
+/// Returns the name under which a vector is stored.
+pub(super) fn stored_name(name: &str) -> &str {
+    if name.is_empty() { UNNAMED } else { name }
+}
+
+/// Returns the vectors of a point by the names under which they are stored.
+pub(super) fn inputs(given: Option<wire::Vectors>) -> Result<BTreeMap<String, Input>, WireError> {
+    match given.and_then(|given| given.vectors_options) {
+        Some(VectorsOptions::Vector(vector)) => {
+            Ok(BTreeMap::from([(UNNAMED.to_owned(), input(UNNAMED, vector)?)]))
+        }
+        Some(VectorsOptions::Vectors(named)) => {
+            let one = |(name, vector): (String, wire::Vector)| {
+                let name = stored_name(&name).to_owned();
+                let input = input(&name, vector)?;
+                Ok((name, input))
+            };
+            named.vectors.into_iter().map(one).collect()
+        }
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+fn input(name: &str, given: wire::Vector) -> Result<Input, WireError> {
+    unsupported(given.vectors_count.is_some_and(|count| count > 1), "a vector of vectors")?;
+    match given.vector {
+        Some(WireVector::Dense(dense)) => dense_input(name, dense),
+        Some(WireVector::Sparse(sparse)) => sparse_input(name, sparse.indices, sparse.values),
+        Some(WireVector::MultiDense(_)) => Err(multi()),
+        Some(WireVector::Document(given)) => document(given),
+        Some(WireVector::Image(given)) => image(&given),
+        Some(WireVector::Object(given)) => object(given),
+        // As older clients write it.
+        None => match given.indices {
+            Some(indices) => sparse_input(name, indices.data, given.data),
+            None => dense_input(name, wire::DenseVector { data: given.data }),
+        },
+    }
+}
+
+/// Returns the refusal of a vector that consists of several.
+pub(super) fn multi() -> WireError {
+    WireError::Unsupported("a vector of vectors".to_owned())
+}
+
+/// Returns a dense vector, checked.
+pub(super) fn dense_input(name: &str, given: wire::DenseVector) -> Result<Input, WireError> {
+    let vector = DenseVector::new(given.data);
+    Ok(Input::Given(vector.map_err(|source| wrong(name, source))?.into()))
+}
+
+/// Returns a sparse vector, checked.
+pub(super) fn sparse_input(
+    name: &str,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+) -> Result<Input, WireError> {
+    let vector = SparseVector::new(indices, values);
+    Ok(Input::Given(vector.map_err(|source| wrong(name, source))?.into()))
+}
+
+fn wrong(name: &str, source: VectorError) -> WireError {
+    WireError::Vector { name: name.to_owned(), source }
+}
+
+/// Returns a text to be embedded.
+pub(super) fn document(given: wire::Document) -> Result<Input, WireError> {
+    unsupported(!given.options.is_empty(), "`options` of a Document")?;
+    Ok(Input::Text { text: given.text, model: given.model })
+}
+
+/// Refuses a picture: no model of this build reads any.
+pub(super) fn image(given: &wire::Image) -> Result<Input, WireError> {
+    unsupported(!given.options.is_empty(), "`options` of an Image")?;
+    Err(WireError::Unsupported("a vector as Image".to_owned()))
+}
+
+/// Returns what an object asks to be embedded: its field `text`.
+pub(super) fn object(given: wire::InferenceObject) -> Result<Input, WireError> {
+    unsupported(!given.options.is_empty(), "`options` of an InferenceObject")?;
+    let kind = given.object.and_then(|value| value.kind);
+    let text = match kind {
+        Some(Kind::StringValue(text)) => Some(text),
+        Some(Kind::StructValue(mut fields)) if fields.fields.len() == 1 => {
+            match fields.fields.remove("text").and_then(|value| value.kind) {
+                Some(Kind::StringValue(text)) => Some(text),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let text = text.ok_or_else(|| {
+        WireError::Unsupported("an InferenceObject other than a text or {\"text\": ..}".to_owned())
+    })?;
+    Ok(Input::Text { text, model: given.model })
+}
+
+/// Returns the embedder of this name. Clients write a model as its publisher does, with the
+/// publisher before it; the catalogue has its last part in lower case.
+fn embedder(shared: &Shared, model: &str) -> Result<EmbedderHandle, Status> {
+    shared.models.get(&catalogue_name(shared, model)).map_err(|error| status::of(&error))
+}
+
+/// Returns how the catalogue calls a model.
+pub(super) fn catalogue_name(shared: &Shared, model: &str) -> String {
+    if model.is_empty() || shared.models.catalogue().manifest(model).is_ok() {
+        return shared.models.name_or_default(model).to_owned();
+    }
+    let last = model.rsplit('/').next().unwrap_or(model).to_lowercase();
+    match shared.models.catalogue().manifest(&last) {
+        Ok(_) => last,
+        Err(_) => model.to_owned(),
+    }
+}
+
+impl Texts {
+    /// Notes the texts of inputs, but those that the collection embeds itself.
+    pub(super) fn note(&mut self, inputs: &BTreeMap<String, Input>, settings: &Settings) {
+        for (name, input) in inputs {
+            if let Input::Text { text, model } = input
+                && settings.embedder(name).is_none()
+            {
+                let texts = self.0.entry(model.clone()).or_default();
+                texts.push(text.clone());
+            }
+        }
+    }
+
+    /// Embeds the texts, those of a model together.
+    pub(super) fn embed(
+        self,
+        shared: &Shared,
+        role: Role,
+        cancel: &Cancellation,
+    ) -> Result<Embeddings, Status> {
+        let mut embedded = Embeddings::default();
+        // Before anything is computed, so that a model that is not there costs nothing.
+        for model in self.0.keys() {
+            embedder(shared, model)?;
+        }
+        for (model, mut texts) in self.0 {
+            texts.sort_unstable();
+            texts.dedup();
+            let embedder = embedder(shared, &model)?;
+            let lane = if texts.len() <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
+            let given: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let found = embedder.embed(&given, role, lane, cancel);
+            let found = found.map_err(|error| status::of(&error))?;
+            for (text, embedding) in texts.iter().zip(found.embeddings) {
+                let vector = embedding.vector.ok_or_else(|| {
+                    let message = format!("model `{model}` knows no word of `{text}`");
+                    Status::invalid_argument(message)
+                })?;
+                embedded.vectors.insert((model.clone(), text.clone()), vector);
+                *embedded.tokens.entry(model.clone()).or_default() += u64::from(embedding.tokens);
+            }
+        }
+        Ok(embedded)
+    }
+}
+
+impl Embeddings {
+    /// Returns the vector of an input; none of a text that was not embedded.
+    pub(super) fn vector(&self, input: Input) -> Option<Vector> {
+        match input {
+            Input::Given(vector) => Some(vector),
+            Input::Text { text, model } => self.vectors.get(&(model, text)).cloned(),
+        }
+    }
+
+    /// Returns what was read for them, as it travels.
+    pub(super) fn usage(self) -> Option<wire::Usage> {
+        if self.tokens.is_empty() {
+            return None;
+        }
+        let one = |(model, tokens)| (model, wire::ModelUsage { tokens });
+        let models = self.tokens.into_iter().map(one).collect();
+        Some(wire::Usage { hardware: None, inference: Some(wire::InferenceUsage { models }) })
+    }
+}
+
+/// Which vectors are answered.
+#[derive(Debug, Clone)]
+pub(super) enum Names {
+    All,
+    None,
+    Only(Vec<String>),
+}
+
+impl Names {
+    /// Returns what a selector means; none where there is none.
+    pub(super) fn of(selector: Option<wire::WithVectorsSelector>) -> Self {
+        use simile_proto::qdrant::with_vectors_selector::SelectorOptions;
+        match selector.and_then(|selector| selector.selector_options) {
+            Some(SelectorOptions::Enable(true)) => Self::All,
+            Some(SelectorOptions::Include(names)) => {
+                let stored = |name: String| stored_name(&name).to_owned();
+                Self::Only(names.names.into_iter().map(stored).collect())
+            }
+            Some(SelectorOptions::Enable(false)) | None => Self::None,
+        }
+    }
+
+    /// Returns whether none are answered.
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Returns the vectors that are answered, as they travel. One that is stored as the unnamed one and
+    /// is the only one travels without a name.
+    pub(super) fn select(
+        &self,
+        mut vectors: BTreeMap<String, Vector>,
+    ) -> Option<wire::VectorsOutput> {
+        match self {
+            Self::None => return None,
+            Self::All => {}
+            Self::Only(names) => vectors.retain(|name, _| names.contains(name)),
+        }
+        let is_unnamed = vectors.len() == 1;
+        let options = match vectors.remove(UNNAMED) {
+            Some(only) if is_unnamed => vectors_output::VectorsOptions::Vector(output(only)),
+            unnamed => {
+                let unnamed = unnamed.map(|vector| (String::new(), vector));
+                let all = vectors.into_iter().chain(unnamed);
+                let vectors = all.map(|(name, vector)| (name, output(vector))).collect();
+                vectors_output::VectorsOptions::Vectors(wire::NamedVectorsOutput { vectors })
+            }
+        };
+        Some(wire::VectorsOutput { vectors_options: Some(options) })
+    }
+}
+
+fn output(vector: Vector) -> wire::VectorOutput {
+    let vector = match vector {
+        Vector::Dense(dense) => {
+            vector_output::Vector::Dense(wire::DenseVector { data: dense.into_vec() })
+        }
+        Vector::Sparse(sparse) => {
+            let (values, indices) = (sparse.values().to_vec(), sparse.indices().to_vec());
+            vector_output::Vector::Sparse(wire::SparseVector { values, indices })
+        }
+        Vector::Multi(multi) => {
+            let rows = multi.rows().map(|row| wire::DenseVector { data: row.to_vec() });
+            vector_output::Vector::MultiDense(wire::MultiDenseVector { vectors: rows.collect() })
+        }
+    };
+    wire::VectorOutput { vector: Some(vector), ..wire::VectorOutput::default() }
+}

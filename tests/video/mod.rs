@@ -1,0 +1,7 @@
+//! Videos, from bytes to frames and moments.
+
+mod decoding;
+mod ffmpeg;
+mod ingesting;
+mod real;
+mod render;
