@@ -2,6 +2,7 @@
 //! in their own process for as long as they run.
 
 mod add;
+mod alias;
 mod arguments;
 mod change;
 mod cluster;
@@ -12,6 +13,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod eval_models;
+mod exchange;
 mod exit;
 mod filter;
 mod ingest;
@@ -28,6 +30,7 @@ mod search;
 mod sentences;
 mod serve;
 mod shape;
+mod snapshot;
 mod train;
 mod train_words;
 mod value;
@@ -82,6 +85,10 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),
         Command::Collection(arguments) => collection::run(&setting, arguments, output),
+        Command::Alias(command) => alias::run(&setting, command, output),
+        Command::Snapshot(command) => snapshot::run(&setting, command, output),
+        Command::Export(arguments) => exchange::export(&setting, arguments, output),
+        Command::Import(arguments) => exchange::import(&setting, arguments, output),
         Command::Model(arguments) => model::run(&setting, arguments, output),
         Command::Key(command) => key::run(&setting, command, output),
         Command::Job(arguments) => maintain::job(&setting, arguments, output),

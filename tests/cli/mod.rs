@@ -4,6 +4,7 @@ mod cluster;
 mod demo;
 mod doctor;
 mod everyday;
+mod features;
 mod interrupted;
 mod keys;
 mod networks;

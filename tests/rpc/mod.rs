@@ -10,6 +10,7 @@ mod exchange;
 mod fusion;
 mod http;
 mod jobs;
+mod keeping;
 mod keys;
 mod lifecycle;
 mod limits;

@@ -17,6 +17,7 @@ use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
 use simile_proto::v1::jobs_client::JobsClient;
 use simile_proto::v1::search_client::SearchClient;
+use simile_proto::v1::snapshots_client::SnapshotsClient;
 use simile_proto::v1::{self as wire};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -183,6 +184,10 @@ impl TestServer {
 
     pub(super) fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel())
+    }
+
+    pub(super) fn snapshots(&self) -> SnapshotsClient<Channel> {
+        SnapshotsClient::new(self.channel()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(super) fn searches(&self) -> SearchClient<Channel> {
