@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 12] = [
     "simile/v1/common.proto",
     "simile/v1/collections.proto",
     "simile/v1/documents.proto",
@@ -17,7 +17,6 @@ const FILES: [&str; 13] = [
     "qdrant/common.proto",
     "qdrant/collections.proto",
     "qdrant/points.proto",
-    "qdrant/snapshots.proto",
     "qdrant/qdrant.proto",
 ];
 
