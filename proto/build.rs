@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 13] = [
     "simile/v1/common.proto",
     "simile/v1/collections.proto",
     "simile/v1/documents.proto",
@@ -18,7 +18,6 @@ const FILES: [&str; 14] = [
     "qdrant/common.proto",
     "qdrant/collections.proto",
     "qdrant/points.proto",
-    "qdrant/snapshots.proto",
     "qdrant/qdrant.proto",
 ];
 

@@ -29,7 +29,7 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 65] = [
+pub const METHODS: [(&str, Need); 62] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
@@ -93,9 +93,6 @@ pub const METHODS: [(&str, Need); 65] = [
     ("qdrant.Points/UpdateBatch", Key(Write, FIRST)),
     ("qdrant.Points/UpdateVectors", Key(Write, FIRST)),
     ("qdrant.Points/Upsert", Key(Write, FIRST)),
-    ("qdrant.Snapshots/Create", Key(Admin, FIRST)),
-    ("qdrant.Snapshots/Delete", Key(Admin, FIRST)),
-    ("qdrant.Snapshots/List", Key(Admin, FIRST)),
 ];
 
 /// Returns what it takes to call the method of a path, as `/simile.v1.Search/Search`.
