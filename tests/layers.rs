@@ -24,11 +24,13 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Foreign crates and the only places under `src` that import them.
-const ENGINES: [(&str, &[&str]); 12] = [
+const ENGINES: [(&str, &[&str]); 14] = [
     ("ort", &["embed/onnx"]),
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),
     ("hf_hub", &["embed"]),
+    ("moxcms", &["decode"]),
+    ("zune_jpeg", &["decode"]),
     ("hnsw_rs", &["index"]),
     ("tantivy", &["index"]),
     ("sled", &[]),

@@ -15,6 +15,7 @@ mod networks;
 #[cfg(unix)]
 mod obtain;
 mod own_networks;
+mod pictures;
 mod rpc;
 mod small;
 mod sparse;

@@ -22,6 +22,7 @@ mod model;
 mod near;
 mod network;
 mod output;
+mod pictures;
 mod search;
 mod sentences;
 mod serve;

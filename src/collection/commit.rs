@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -14,8 +15,9 @@ use super::mutation::{put_expiry, remove_expiry};
 use super::open::scan;
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, MULTI, MultiRecord, PARTS, PartRecord,
-    Run, SPARSE, SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
+    HEADER_KEY, HeaderRecord, KeyRecord, LIKENESSES, LOG, LogRecord, MULTI, MultiRecord, PARTS,
+    PartRecord, Run, SPARSE, SparseRecord, StoredSpan, THUMBNAILS, ThumbnailRecord, VECTORS,
+    VectorRecord, field_bit,
 };
 use super::terms::Terms;
 use super::view::{Released, View};
@@ -403,6 +405,14 @@ impl<'a> Group<'a> {
                 self.put_vector(rows, name, slot, vector)?;
             }
         }
+        for (part, picture) in &prepared.pictures {
+            let (slot, jpeg) = (run.first + part, picture.thumbnail.clone());
+            rows.put(&LIKENESSES, &slot, &picture.likeness.into())?;
+            rows.put(&THUMBNAILS, &slot, &ThumbnailRecord { jpeg })?;
+        }
+        if !prepared.pictures.is_empty() {
+            self.engine.has_pictures.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -487,11 +497,16 @@ impl<'a> Group<'a> {
     /// Clears the rows of slots that no view shows any more; what does not fit is for a later group.
     fn clear_released(&mut self) -> Result<Released, Error> {
         let released = self.engine.views.released(RELEASED_SLOTS_MAX);
+        let has_pictures = self.engine.has_pictures.load(Ordering::Relaxed);
         let mut rows = Batch::new();
         for run in &released.runs {
             rows.remove(&BODIES, &run.first)?;
             for slot in run.slots() {
                 rows.remove(&PARTS, &slot)?;
+                if has_pictures {
+                    rows.remove(&LIKENESSES, &slot)?;
+                    rows.remove(&THUMBNAILS, &slot)?;
+                }
                 for settings in self.engine.settings.vectors.values() {
                     rows.remove(&VECTORS, &(settings.number, slot))?;
                 }

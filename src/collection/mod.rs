@@ -26,6 +26,7 @@ mod mutation;
 mod mutation_tests;
 mod notes;
 mod open;
+mod pictures;
 #[cfg(test)]
 mod question_tests;
 mod rank;
@@ -56,6 +57,7 @@ pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
 pub use locate::{LocateRequest, Located};
 pub use memory::MemoryUse;
 pub use open::Collection;
+pub use pictures::{THUMBNAILS_MAX, Thumbnail};
 pub use saved_clusters::Joining;
 pub use settings::{
     ChunkSettings, EmbedderBinding, MultiSettings, NAME_BYTES_MAX, NewCollection, NewVector,

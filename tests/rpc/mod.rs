@@ -13,6 +13,7 @@ mod limits;
 mod messages;
 mod model;
 mod multi;
+mod pictures;
 mod plain;
 mod rerank;
 mod search;

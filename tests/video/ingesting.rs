@@ -140,6 +140,7 @@ fn context(embedder: EmbedderHandle) -> PrepareContext {
         vectors: BTreeMap::from([("clip".to_owned(), target)]),
         tokens_max: None,
         tokens_overlap: None,
+        has_words: true,
         limits: Limits::default(),
     }
 }
