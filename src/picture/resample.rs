@@ -36,7 +36,7 @@ impl Filter {
     }
 }
 
-/// Rows from the top of so many samples a pixel.
+/// Rows from the top of one or three samples a pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Samples<'a> {
     pub(super) width: usize,
@@ -55,28 +55,24 @@ impl Samples<'_> {
         for row in self.bytes.chunks_exact(self.width * channels) {
             for (first, weights) in &columns {
                 let pixels = &row[first * channels..];
-                if channels == 1 {
-                    narrow.push(rounded(pixels.iter().zip(weights).map(product).sum()));
-                    continue;
-                }
-                for channel in 0..channels {
-                    let samples = pixels[channel..].iter().step_by(channels);
-                    narrow.push(rounded(samples.zip(weights).map(product).sum()));
+                match channels {
+                    1 => narrow.push(rounded(pixels.iter().zip(weights).map(product).sum())),
+                    _ => narrow.extend(sums(pixels, weights).map(rounded)),
                 }
             }
         }
         let stride = width * channels;
         let mut bytes = Vec::with_capacity(stride * height);
-        let mut sums = vec![0_i32; stride];
+        let mut line_sums = vec![0_i32; stride];
         for (first, weights) in &rows {
-            sums.fill(0);
+            line_sums.fill(0);
             let lines = narrow[first * stride..].chunks_exact(stride);
             for (line, weight) in lines.zip(weights) {
-                for (sum, sample) in sums.iter_mut().zip(line) {
+                for (sum, sample) in line_sums.iter_mut().zip(line) {
                     *sum += product((sample, weight));
                 }
             }
-            bytes.extend(sums.iter().map(|&sum| rounded(sum)));
+            bytes.extend(line_sums.iter().map(|&sum| rounded(sum)));
         }
         Samples { width, height, channels, bytes: bytes.into() }
     }
@@ -134,6 +130,17 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<(usize, Vec<i32>)> {
         (first, weights.into_iter().map(fixed).collect())
     };
     (0..to).map(of).collect()
+}
+
+/// Returns the weighted sum of each of three channels.
+fn sums(pixels: &[u8], weights: &[i32]) -> [i32; 3] {
+    let mut sums = [0; 3];
+    for (pixel, weight) in pixels.chunks_exact(3).zip(weights) {
+        for (sum, sample) in sums.iter_mut().zip(pixel) {
+            *sum += product((sample, weight));
+        }
+    }
+    sums
 }
 
 fn product((&sample, &weight): (&u8, &i32)) -> i32 {
