@@ -29,6 +29,8 @@ const ENGINES: [(&str, &[&str]); 15] = [
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),
     ("hf_hub", &["embed"]),
+    ("moxcms", &["decode"]),
+    ("zune_jpeg", &["decode"]),
     ("hnsw_rs", &["index"]),
     ("tantivy", &["index"]),
     ("sled", &[]),

@@ -15,6 +15,7 @@ use super::exit;
 use super::key::KeyCommand;
 use super::locate::LocateArguments;
 use super::network::LayersArguments;
+use super::pictures::PictureArguments;
 use super::remote::RemoteArguments;
 use super::shape::ShapeArguments;
 use super::snapshot::SnapshotCommand;
@@ -97,7 +98,7 @@ pub(super) enum Command {
     Delete(DeleteArguments),
     /// Count documents
     Count(CountArguments),
-    /// Turn texts into vectors
+    /// Turn texts and pictures into vectors
     Embed(EmbedArguments),
     /// Create, list, show and delete collections
     #[command(subcommand, visible_alias = "collections")]
@@ -191,9 +192,10 @@ pub(super) struct ServeArguments {
 #[command(after_help = "Examples:\n  \
     simile ingest ~/notes --collection notes        a folder, with everything in it\n  \
     simile ingest 'docs/**/*.md' report.pdf         a pattern and a file\n  \
+    simile ingest ~/Pictures --collection photos    pictures, seen by the model for them\n  \
     simile ingest records.jsonl                     one document for each line\n  \
     pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n\n\
-    Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV. A document's id is its path as \
+    Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV, and pictures: JPEG, PNG, WebP, GIF, BMP\nand TIFF. A document's id is its path as \
     given.\nFiles whose content is stored already are skipped, so after Ctrl-C the same command goes \
     on where it stopped.\nA file that fails is named with the reason at the end; the rest goes on, \
     and the exit code is 8.")]
@@ -234,11 +236,13 @@ pub(super) struct IngestArguments {
     simile search \"how do cats hunt\" --mode semantic --limit 3\n  \
     simile search '\"exact phrase\" -without' --mode lexical --syntax query\n  \
     simile search cats --filter 'year>=2020' --filter 'tags=animals|pets'\n  \
+    simile search --image beach.jpg -c photos --html hits.html\n  \
+    simile search \"a red car\" --image car.jpg --without \"at night\" -c photos\n  \
     simile search cats --filter '{\"any\": [{\"field\": \"lang\", \"equals\": \"en\"}, {\"not\": {\"field\": \"draft\", \"exists\": true}}]}'")]
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse"])]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image"])]
     pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
@@ -297,6 +301,8 @@ pub(super) struct SearchArguments {
     pub(super) within: f64,
     #[command(flatten)]
     pub(super) shape: ShapeArguments,
+    #[command(flatten)]
+    pub(super) pictures: PictureArguments,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -387,8 +393,11 @@ pub(super) struct CountArguments {
     simile embed \"The cat chases the mouse\" --json                       the vector")]
 pub(super) struct EmbedArguments {
     /// The texts
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required_unless_present = "image", value_name = "TEXT")]
     pub(super) texts: Vec<String>,
+    /// A picture, for a model that reads pictures (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Vec<PathBuf>,
     /// The model [default: the server's default embedder]
     #[arg(long, value_name = "MODEL", default_value = "")]
     pub(super) model: String,

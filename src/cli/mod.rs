@@ -25,6 +25,7 @@ mod model;
 mod near;
 mod network;
 mod output;
+mod pictures;
 mod remote;
 mod search;
 mod sentences;

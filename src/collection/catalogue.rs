@@ -21,6 +21,7 @@ use crate::fail;
 use crate::index::dense::DenseStatistics;
 use crate::index::multi::MultiStatistics;
 use crate::index::sparse::SparseStatistics;
+use crate::query::Reads;
 
 /// The folder of the collections in a data directory.
 const COLLECTIONS: &str = "collections";
@@ -463,6 +464,10 @@ pub(super) fn facts_of(
     }
     Ok(EmbedderFacts {
         fingerprint: specification.fingerprint.to_string(),
+        reads: Reads {
+            texts: specification.modalities.contains(&Modality::Text),
+            pictures: specification.modalities.contains(&Modality::Image),
+        },
         form: specification.form,
         dimension: specification.dimension,
         metric: specification.metric,

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -15,7 +16,8 @@ use super::mutation::remove_expiry;
 use super::open::scan;
 use super::records::{
     BODIES, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER, HEADER_KEY,
-    HeaderRecord, KeyRecord, LOG, LogRecord, MULTI, PARTS, Run, SPARSE, VECTORS, field_bit,
+    HeaderRecord, KeyRecord, LIKENESSES, LOG, LogRecord, MULTI, PARTS, Run, SPARSE, THUMBNAILS,
+    VECTORS, field_bit,
 };
 use super::rows::put_document;
 use super::snapshot::Heads;
@@ -447,11 +449,16 @@ impl<'a> Group<'a> {
     /// Clears the rows of slots that no view shows any more; what does not fit is for a later group.
     fn clear_released(&mut self) -> Result<Released, Error> {
         let released = self.engine.views.released(RELEASED_SLOTS_MAX);
+        let has_pictures = self.engine.has_pictures.load(Ordering::Relaxed);
         let mut rows = Batch::new();
         for run in &released.runs {
             rows.remove(&BODIES, &run.first)?;
             for slot in run.slots() {
                 rows.remove(&PARTS, &slot)?;
+                if has_pictures {
+                    rows.remove(&LIKENESSES, &slot)?;
+                    rows.remove(&THUMBNAILS, &slot)?;
+                }
                 for settings in self.kept.settings.vectors.values() {
                     rows.remove(&VECTORS, &(settings.number, slot))?;
                 }

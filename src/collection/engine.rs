@@ -11,8 +11,8 @@ use super::jobs::Clock;
 use super::memory::Budget;
 use super::recall::{Curves, LastAsked};
 use super::records::{
-    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, MULTI, MultiRecord, PARTS, PartRecord, SPARSE,
-    VECTORS,
+    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, LIKENESSES, MULTI, MultiRecord, PARTS,
+    PartRecord, SPARSE, THUMBNAILS, VECTORS,
 };
 use super::settings::{MultiSettings, Settings};
 use super::upkeep::Maintenance;
@@ -24,6 +24,7 @@ use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
 use crate::index::multi::MultiIndex;
 use crate::index::sparse::SparseIndex;
+use crate::picture::Likeness;
 use crate::vector::{DenseVector, MultiVector, Vector};
 
 /// Vectors of random parts, and how many parts there were when they were drawn.
@@ -59,6 +60,8 @@ pub(super) struct Engine {
     /// What was stored under the ids that a commit changes, until it is durable and visible. Stays
     /// if the commit fails.
     changing: RwLock<HashMap<DocumentId, Option<DocumentRecord>>>,
+    /// Whether there may be rows of pictures.
+    pub(super) has_pictures: AtomicBool,
     /// Whether a read met damage, so that upkeep is to look at the indexes.
     pub(super) is_suspect: AtomicBool,
     pub(super) maintenance: Maintenance,
@@ -113,6 +116,8 @@ impl Engine {
     pub(super) fn new(beginning: Beginning) -> Self {
         let Beginning { name, folder, database, kept, lexical, views, .. } = beginning;
         let Beginning { maintenance, budget, clock, limits, .. } = beginning;
+        // A row that is damaged is there.
+        let has_pictures = !matches!(database.first(&LIKENESSES), Ok(None));
         Self {
             name,
             folder,
@@ -127,6 +132,7 @@ impl Engine {
             limits,
             read_only: OnceLock::new(),
             changing: RwLock::default(),
+            has_pictures: AtomicBool::new(has_pictures),
             is_suspect: AtomicBool::new(false),
             maintenance,
             budget,
@@ -215,6 +221,16 @@ impl Engine {
     /// Returns a part.
     pub(super) fn part(&self, slot: Slot) -> Result<Option<PartRecord>, Error> {
         Ok(self.database.get(&PARTS, &slot.0)?)
+    }
+
+    /// Returns what a part that is a picture looks like.
+    pub(super) fn likeness(&self, slot: Slot) -> Result<Option<Likeness>, Error> {
+        Ok(self.database.get(&LIKENESSES, &slot.0)?.map(Likeness::from))
+    }
+
+    /// Returns the thumbnail of a part that is a picture: a JPEG.
+    pub(super) fn thumbnail(&self, slot: Slot) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.database.get(&THUMBNAILS, &slot.0)?.map(|record| record.jpeg))
     }
 
     /// Returns the vectors of a part by name.

@@ -222,6 +222,9 @@ pub enum Error {
     /// A payload that cannot be stored.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// A question whose picture cannot be read.
+    #[error("the picture of the question: {0}")]
+    Picture(DecodeError),
     /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
@@ -276,6 +279,7 @@ impl Classified for Error {
             Self::Filter(error) => error.kind(),
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
+            Self::Picture(error) => error.kind(),
             Self::Embed(error) => error.kind(),
             Self::Decode(error) => error.kind(),
             Self::Item(error) => error.kind(),

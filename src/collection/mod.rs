@@ -28,6 +28,7 @@ mod mutation;
 mod mutation_tests;
 mod notes;
 mod open;
+mod pictures;
 #[cfg(test)]
 mod question_tests;
 mod rank;
@@ -62,6 +63,7 @@ pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
 pub use locate::{LocateRequest, Located};
 pub use memory::MemoryUse;
 pub use open::Collection;
+pub use pictures::{THUMBNAILS_MAX, Thumbnail};
 pub use recall::{Recall, RecallRequest};
 pub use saved_clusters::Joining;
 pub use settings::{

@@ -1,6 +1,7 @@
 //! Mutations that depend on what is stored: on terms, of a payload alone, of what has expired.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use simile_storage::Batch;
 
@@ -13,7 +14,7 @@ use super::records::{
 };
 use super::terms::Terms;
 use crate::document::{DocumentId, Part, Sequence, Slot};
-use crate::ingest::{ContentHash, Prepared};
+use crate::ingest::{ContentHash, PartPicture, Prepared};
 
 /// For how many mutations an idempotency key is remembered, and how many are forgotten with a group.
 const KEYS_REMEMBERED: u64 = 1_000_000;
@@ -110,17 +111,22 @@ impl<'a> Group<'a> {
         let first = record.first;
         let missing = |table: &str, slot| damaged(table, slot, "missing");
         let body = engine.body(Slot(first))?.ok_or_else(|| missing("body", first))?;
-        let mut parts = Vec::new();
-        for slot in record.run().slots() {
+        let (mut parts, mut pictures) = (Vec::new(), BTreeMap::new());
+        for (place, slot) in (0..).zip(record.run().slots()) {
             let part = engine.part(Slot(slot))?.ok_or_else(|| missing("part", slot))?;
             let vectors = engine.vectors(Slot(slot))?;
             parts.push(Part { span: part.span.into(), text: part.text, vectors });
+            if let Some(likeness) = engine.likeness(Slot(slot))? {
+                let thumbnail = engine.thumbnail(Slot(slot))?.unwrap_or_default();
+                pictures.insert(place, PartPicture { thumbnail, likeness });
+            }
         }
         let file = record.file(id).map(DocumentId::new).transpose()?;
         Ok(Prepared {
             id: id.clone(),
             payload: body.payload,
             parts,
+            pictures,
             content: ContentHash(record.content),
             version: record.version(),
             file,

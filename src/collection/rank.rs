@@ -209,7 +209,7 @@ impl Collection {
         if request.exact || reach.is_exact {
             near.clone_from(allowed);
         } else {
-            for example in &examples.positive {
+            for (example, _) in &examples.positive {
                 let name = &examples.name;
                 let hits = self.vector_hits(name, example, request, allowed, reach, cancel)?;
                 near.extend(hits.into_iter().map(|(slot, _)| slot.0));
@@ -219,9 +219,11 @@ impl Collection {
         for slot in near {
             cancel.check()?;
             let Some(vector) = self.engine.vector(&examples.name, Slot(slot))? else { continue };
-            let best = |examples_: &[Vector]| {
+            let best = |examples_: &[(Vector, f32)]| {
                 let scores = examples_.iter();
-                scores.filter_map(|example| self.similarity(&examples.name, example, &vector)).max()
+                scores
+                    .filter_map(|(example, _)| self.similarity(&examples.name, example, &vector))
+                    .max()
             };
             if let Some(positive) = best(&examples.positive) {
                 hits.push((Slot(slot), best_score(positive, best(&examples.negative))));

@@ -5,8 +5,9 @@ use simile_storage::Batch;
 use super::error::Error;
 use super::mutation::put_expiry;
 use super::records::{
-    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, MULTI, MultiRecord, PARTS, PartRecord, Run,
-    SPARSE, SparseRecord, StoredSpan, VECTORS, VectorRecord,
+    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, LIKENESSES, MULTI, MultiRecord, PARTS,
+    PartRecord, Run, SPARSE, SparseRecord, StoredSpan, THUMBNAILS, ThumbnailRecord, VECTORS,
+    VectorRecord,
 };
 use super::settings::Settings;
 use crate::ingest::Prepared;
@@ -42,6 +43,11 @@ pub(super) fn put_document(
         for (name, vector) in &part.vectors {
             put_vector(rows, settings, name, slot, vector)?;
         }
+    }
+    for (part, picture) in &prepared.pictures {
+        let (slot, jpeg) = (run.first + part, picture.thumbnail.clone());
+        rows.put(&LIKENESSES, &slot, &picture.likeness.into())?;
+        rows.put(&THUMBNAILS, &slot, &ThumbnailRecord { jpeg })?;
     }
     put_expiry(rows, &prepared.id, expires, run)?;
     Ok(record)

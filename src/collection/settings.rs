@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::files;
 use crate::index::dense::{DenseOptions, Quantisation};
-use crate::query::{Shape, SparseShape, VectorShape};
+use crate::query::{Reads, Shape, SparseShape, VectorShape};
 use crate::vector::{DIMENSION_MAX, Form, Metric};
 
 /// The most named vectors of a collection.
@@ -146,6 +146,17 @@ pub struct EmbedderBinding {
     pub name: String,
     /// What identifies model, files and settings.
     pub fingerprint: String,
+    /// What it reads; collections of before there were pictures hold texts.
+    #[serde(default = "texts", skip_serializing_if = "is_texts")]
+    pub reads: Reads,
+}
+
+fn texts() -> Reads {
+    Reads { texts: true, pictures: false }
+}
+
+fn is_texts(reads: &Reads) -> bool {
+    *reads == texts()
 }
 
 /// What has to be known of an embedder to bind a collection to it.
@@ -153,6 +164,8 @@ pub struct EmbedderBinding {
 pub(crate) struct EmbedderFacts {
     /// What identifies model, files and settings.
     pub fingerprint: String,
+    /// What it reads.
+    pub reads: Reads,
     /// Which form its vectors have.
     pub form: Form,
     /// How many components its vectors have.
@@ -337,7 +350,7 @@ impl Settings {
             let shape = VectorShape {
                 dimension: vector.dimension,
                 metric: vector.metric,
-                has_embedder: vector.embedder.is_some(),
+                reads: vector.embedder.as_ref().map(|bound| bound.reads).unwrap_or_default(),
             };
             (name.clone(), shape)
         };
@@ -346,8 +359,8 @@ impl Settings {
         };
         let multi = |(name, multi): (&String, &MultiSettings)| {
             let (dimension, metric) = (multi.dimension, multi.metric);
-            let has_embedder = multi.embedder.is_some();
-            (name.clone(), VectorShape { dimension, metric, has_embedder })
+            let reads = multi.embedder.as_ref().map(|bound| bound.reads).unwrap_or_default();
+            (name.clone(), VectorShape { dimension, metric, reads })
         };
         Shape {
             vectors: self.vectors.iter().map(vector).collect(),
@@ -498,7 +511,8 @@ impl NewVector {
     fn binding(&self, facts: Option<EmbedderFacts>) -> Option<EmbedderBinding> {
         match (&self.source, facts) {
             (NewVectorSource::Embedder(name), Some(facts)) => {
-                Some(EmbedderBinding { name: name.clone(), fingerprint: facts.fingerprint })
+                let EmbedderFacts { fingerprint, reads, .. } = facts;
+                Some(EmbedderBinding { name: name.clone(), fingerprint, reads })
             }
             _ => None,
         }

@@ -10,7 +10,9 @@ use super::engine::Engine;
 use super::error::{Error, described};
 use super::files;
 use super::open::Collection;
-use super::records::{BODIES, DOCUMENTS, MULTI, PARTS, Run, SPARSE, VECTORS};
+use super::records::{
+    BODIES, DOCUMENTS, LIKENESSES, MULTI, PARTS, Run, SPARSE, THUMBNAILS, VECTORS,
+};
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
@@ -364,6 +366,19 @@ impl Engine {
                 rows.insert(first);
             }
         }
+        let (mut seen, mut shown_slots) = (SlotSet::new(), SlotSet::new());
+        for row in self.database.range(&LIKENESSES, ..=end) {
+            seen.extend(found.read(row)?.map(|(slot, _)| slot));
+        }
+        for row in self.database.range(&THUMBNAILS, ..=end) {
+            shown_slots.extend(found.read(row)?.map(|(slot, _)| slot));
+        }
+        for slot in &(&seen ^ &shown_slots) & live {
+            found.tell(format!(
+                "the picture in slot {slot} is there by half: its hashes or its thumbnail"
+            ));
+        }
+        rows |= seen | shown_slots;
         let kept = self.kept();
         for settings in kept.settings.vectors.values() {
             let number = settings.number;

@@ -251,6 +251,7 @@ impl Collection {
             vectors,
             tokens_max: settings.chunk.tokens_max,
             tokens_overlap: settings.chunk.tokens_overlap,
+            has_words: settings.has_words,
             limits: self.engine.limits.clone(),
         })
     }

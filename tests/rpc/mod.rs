@@ -17,6 +17,7 @@ mod limits;
 mod messages;
 mod model;
 mod multi;
+mod pictures;
 mod plain;
 mod qdrant;
 mod rerank;

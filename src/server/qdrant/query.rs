@@ -17,9 +17,9 @@ use crate::document::Filter;
 use crate::embed::Role;
 use crate::query::{
     Direction, Diversity, Example, Fusion, GroupBy, LIMIT_DEFAULT, Mode, OrderBy,
-    PREFETCH_DEPTH_MAX, PlanError, Recommend, SearchRequest, Strategy,
+    PREFETCH_DEPTH_MAX, PlanError, Recommend, SearchRequest, Strategy, Weighted,
 };
-use crate::vector::Metric;
+use crate::vector::{Metric, Vector};
 
 /// The constant of reciprocal rank fusion where a request does not say. Ranks begin at 0 there.
 const RRF_K: u32 = 2;
@@ -243,7 +243,7 @@ impl Reader<'_> {
     ) -> Result<(), Status> {
         match self.given(&name, given)? {
             Given::Document(id) => {
-                let positive = vec![Example::Document(id)];
+                let positive = vec![Example::Document(id).into()];
                 let vector = Some(name);
                 draft.request.recommend =
                     Some(Recommend { positive, vector, ..Recommend::default() });
@@ -347,14 +347,18 @@ impl Draft {
     }
 }
 
-fn example(given: Given, embeddings: &Embeddings) -> Result<Example, Status> {
+fn example(given: Given, embeddings: &Embeddings) -> Result<Weighted, Status> {
     match given {
-        Given::Document(id) => Ok(Example::Document(id)),
-        Given::Input(input) => embeddings.vector(input).map(Example::Vector).ok_or_else(|| {
+        Given::Document(id) => Ok(Example::Document(id).into()),
+        Given::Input(input) => embeddings.vector(input).map(of_vector).ok_or_else(|| {
             let what = "a text as an example for a vector that the collection embeds itself";
             WireError::Unsupported(what.to_owned()).into()
         }),
     }
+}
+
+fn of_vector(vector: Vector) -> Weighted {
+    Example::Vector(vector).into()
 }
 
 fn prefetch(given: wire::PrefetchQuery) -> Query {

@@ -12,7 +12,7 @@ use super::super::translate::{
     vectors_change,
 };
 use super::upsert::upsert;
-use crate::collection::StoredDocument;
+use crate::collection::{StoredDocument, THUMBNAILS_MAX, Thumbnail};
 use crate::document::{DocumentId, FieldPath, Filter, Value};
 use crate::query::{Direction, OrderBy};
 
@@ -226,6 +226,26 @@ impl Documents for DocumentsService {
             Ok(wire::FacetResponse { values: values.collect() })
         });
         Ok(Response::new(facet.await?))
+    }
+
+    async fn thumbnails(
+        &self,
+        request: Request<wire::ThumbnailsRequest>,
+    ) -> Result<Response<wire::ThumbnailsResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        at_most("thumbnails", message.parts.len(), THUMBNAILS_MAX)?;
+        let named = |name: wire::PartName| Ok((document_id(name.id)?, name.part));
+        let parts = message.parts.into_iter().map(named).collect::<Result<Vec<_>, Status>>()?;
+        let thumbnails = self.0.answer(&metadata, move |shared, _| {
+            let collection = shared.collection(&message.collection)?;
+            let found = collection.thumbnails(&parts).map_err(|error| status::of(&error))?;
+            let thumbnails = found.into_iter().map(|Thumbnail { id, part, jpeg }| {
+                let id = id.to_string();
+                wire::Thumbnail { id, part, jpeg }
+            });
+            Ok(wire::ThumbnailsResponse { thumbnails: thumbnails.collect() })
+        });
+        Ok(Response::new(thumbnails.await?))
     }
 
     async fn count(

@@ -190,9 +190,12 @@ fn vector_info(
         .as_ref()
         .map(|bound| (bound.name.clone(), bound.fingerprint.clone()))
         .unwrap_or_default();
+    let reads = settings.embedder.as_ref().map(|bound| bound.reads).unwrap_or_default();
     wire::VectorInfo {
         embedder,
         fingerprint,
+        reads_texts: reads.texts,
+        reads_pictures: reads.pictures,
         dimension: u32::try_from(settings.dimension).unwrap_or(u32::MAX),
         metric: metric.into(),
         indexed: held.sealed,
@@ -218,6 +221,7 @@ fn sparse_info(settings: &SparseSettings, held: SparseStatistics) -> wire::Vecto
         head: held.head,
         segments: u32::try_from(held.chunks).unwrap_or(u32::MAX),
         sparse: true,
+        reads_texts: settings.embedder.is_some(),
         entries: held.entries,
         memory_bytes: held.bytes,
         ..Default::default()

@@ -65,6 +65,7 @@ fn embeds() -> Vec<Row> {
         model: model.to_owned(),
         texts: vec!["cat".to_owned(); count],
         role,
+        ..Default::default()
     };
     let row =
         |request: wire::EmbedRequest, code, says| row("Embedding/Embed", &request, code, says);

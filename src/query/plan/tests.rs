@@ -1,10 +1,12 @@
+use super::super::request::{PREFETCH_DEPTH_MAX, PREFETCH_MAX, QUESTION_BYTES_MAX};
 use super::*;
 use crate::query::Fusion;
 
 fn shape(vectors: &[(&str, bool)], has_words: bool) -> Shape {
     let vector = |&(name, has_embedder): &(&str, bool)| {
         let metric = Metric::Cosine;
-        (name.to_owned(), VectorShape { dimension: 2, metric, has_embedder })
+        let reads = Reads { texts: has_embedder, pictures: false };
+        (name.to_owned(), VectorShape { dimension: 2, metric, reads })
     };
     let (sparse, multi) = (BTreeMap::new(), BTreeMap::new());
     Shape { vectors: vectors.iter().map(vector).collect(), sparse, multi, has_words }
@@ -102,6 +104,10 @@ fn numbers_out_of_range_are_refused_with_both_sides() {
         ),
         (SearchRequest { ef: Some(0), ..cat.clone() }, "ef is 0, expected 1 to 4096"),
         (
+            ask(&"x".repeat(QUESTION_BYTES_MAX + 1), Mode::Automatic),
+            "the length of the text in bytes is 32769, expected 0 to 32768",
+        ),
+        (
             SearchRequest { target_recall: Some(1.5), ..cat.clone() },
             "target_recall is 1.5, expected 0 to 1",
         ),
@@ -112,10 +118,6 @@ fn numbers_out_of_range_are_refused_with_both_sides() {
         (
             SearchRequest { target_recall: Some(0.9), ef: Some(50), ..cat.clone() },
             "the breadth of a search is given by ef or by target_recall, not both",
-        ),
-        (
-            ask(&"x".repeat(QUESTION_BYTES_MAX + 1), Mode::Automatic),
-            "the length of the text in bytes is 32769, expected 0 to 32768",
         ),
         (
             SearchRequest { score_threshold: Some(f32::NAN), ..cat },
@@ -174,4 +176,63 @@ fn only_what_was_left_open_may_be_answered_by_fewer_legs() {
     let weighted =
         SearchRequest { fusion: Fusion::WeightedScore { weights }, ..ask("cat", Mode::Automatic) };
     assert!(plan(&weighted, &both).unwrap().is_strict);
+}
+
+/// A vector of texts, one of pictures, and one of both.
+fn joint(names: &[(&str, Reads)], has_words: bool) -> Shape {
+    let mut shape = shape(&[], has_words);
+    for (name, reads) in names {
+        let (dimension, metric) = (2, Metric::Cosine);
+        shape.vectors.insert((*name).into(), VectorShape { dimension, metric, reads: *reads });
+    }
+    shape
+}
+
+const TEXTS: Reads = Reads { texts: true, pictures: false };
+const PICTURES: Reads = Reads { texts: false, pictures: true };
+const BOTH: Reads = Reads { texts: true, pictures: true };
+
+fn see(image: &[u8]) -> SearchRequest {
+    SearchRequest { image: Some(image.into()), ..SearchRequest::default() }
+}
+
+#[test]
+fn text_and_picture_each_go_to_the_vector_that_is_made_of_them() {
+    let apart = joint(&[("image", PICTURES), ("text", TEXTS)], true);
+    assert_eq!(legs(&see(b"jpeg"), &apart), ["dense:image"]);
+    assert_eq!(legs(&ask("cat", Mode::Automatic), &apart), ["lexical", "dense:text"]);
+    let both = SearchRequest { text: Some("cat".into()), ..see(b"jpeg") };
+    assert_eq!(legs(&both, &apart), ["lexical", "dense:image", "dense:text"]);
+    let one = joint(&[("joint", BOTH)], false);
+    let planned = plan(&both, &one).unwrap();
+    assert_eq!(planned.vectors[0].question, Question::Both("cat".into(), b"jpeg"[..].into()));
+    // Named, the vector of pictures takes the picture, and the text is left to the words.
+    let named = SearchRequest { using: Some("image".into()), ..both };
+    assert_eq!(legs(&named, &apart), ["lexical", "dense:image"]);
+}
+
+#[test]
+fn a_question_that_no_vector_is_made_of_is_refused_by_name() {
+    let pictures = joint(&[("image", PICTURES)], true);
+    let texts = joint(&[("text", TEXTS)], true);
+    let wordless = joint(&[("image", PICTURES)], false);
+    let unread = PlanError::ReadsNoText { name: "image".into() };
+    let using = |name: &str, request| SearchRequest { using: Some(name.into()), ..request };
+    for (request, shape, expected) in [
+        (ask("cat", Mode::Semantic), &pictures, unread.clone()),
+        (ask("cat", Mode::Hybrid), &pictures, unread.clone()),
+        (ask("cat", Mode::Automatic), &wordless, unread.clone()),
+        (using("image", ask("cat", Mode::Automatic)), &pictures, unread),
+        (see(b"jpeg"), &texts, PlanError::NoneSees { known: "text".into() }),
+        (using("text", see(b"jpeg")), &texts, PlanError::ReadsNoPicture { name: "text".into() }),
+    ] {
+        assert_eq!(plan(&request, shape).unwrap_err(), expected);
+    }
+    let words = plan(&ask("cat", Mode::Automatic), &pictures).unwrap();
+    assert_eq!(words.legs(), [Leg::Lexical]);
+    assert!(words.warnings[0].contains("vector `image` is made of pictures"));
+    let error = plan(&SearchRequest { mode: Mode::Lexical, ..see(b"jpeg") }, &pictures);
+    assert!(error.unwrap_err().to_string().contains("needs a text"));
+    let empty = plan(&see(b""), &pictures).unwrap_err().to_string();
+    assert_eq!(empty, "the size of the picture in bytes is 0, expected 1 to 33554432");
 }

@@ -1,10 +1,19 @@
+mod error;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::PlanError;
 
 use super::request::{
-    EF_MAX, LIMIT_MAX, PREFETCH_DEPTH_MAX, PREFETCH_MAX, QUESTION_BYTES_MAX, WINDOW_MAX,
+    EF_MAX, IMAGE_BYTES_MAX, LIMIT_MAX, PREFETCH_DEPTH_MAX, PREFETCH_MAX, QUESTION_BYTES_MAX,
+    WINDOW_MAX,
 };
-use super::{Leg, Mode, SearchRequest};
-use crate::error::{Classified, ErrorKind};
+use super::{Example, Leg, Mode, Recommend, SearchRequest};
 use crate::vector::{DenseVector, Form, Metric, MultiVector, Vector, VectorError};
 
 /// What a plan has to know of a collection.
@@ -27,8 +36,17 @@ pub struct VectorShape {
     pub dimension: usize,
     /// How two are compared.
     pub metric: Metric,
-    /// Whether texts are embedded into it by this program.
-    pub has_embedder: bool,
+    /// What is embedded into it by this program.
+    pub reads: Reads,
+}
+
+/// What the embedder of a vector reads; nothing if its vectors are given. Persisted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reads {
+    /// Texts.
+    pub texts: bool,
+    /// Still pictures.
+    pub pictures: bool,
 }
 
 /// What a plan has to know of a named sparse vector.
@@ -69,95 +87,10 @@ pub enum Question {
     Given(Vector),
     /// The embedding of this text.
     Embed(String),
-}
-
-/// Why a request cannot be answered.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PlanError {
-    /// Nothing to search for.
-    #[error("a search needs a text or a vector; to list documents, scroll")]
-    Empty,
-    /// A number out of its range.
-    #[error("{name} is {actual}, expected {minimum} to {maximum}")]
-    OutOfRange {
-        /// What the number says.
-        name: &'static str,
-        /// What it is.
-        actual: usize,
-        /// The least it may be.
-        minimum: usize,
-        /// The most it may be.
-        maximum: usize,
-    },
-    /// Searches within searches without end.
-    #[error("searches are nested at most {PREFETCH_DEPTH_MAX} deep")]
-    TooDeep,
-    /// Two things that exclude each other.
-    #[error("{0}")]
-    Combination(&'static str),
-    /// A share that is none.
-    #[error("{name} is {actual}, expected 0 to 1")]
-    Share {
-        /// What the number says.
-        name: &'static str,
-        /// What it is.
-        actual: f32,
-    },
-    /// A threshold that compares with nothing.
-    #[error("score_threshold is {0}, expected a finite number")]
-    Threshold(f32),
-    /// A vector name that the collection does not have.
-    #[error("the collection has no vector `{name}`; it has {known}")]
-    UnknownVector {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// A vector that does not fit the collection's.
-    #[error("vector `{name}`: {source}")]
-    Vector {
-        /// The vector name.
-        name: String,
-        /// What is wrong.
-        #[source]
-        source: VectorError,
-    },
-    /// A text for a vector that only takes vectors.
-    #[error("vector `{name}` has no embedder, so the question has to be a vector")]
-    NoEmbedder {
-        /// The vector name.
-        name: String,
-    },
-    /// A text where no vector has an embedder.
-    #[error(
-        "no vector of the collection has an embedder, so a semantic question has to be a vector"
-    )]
-    NoneEmbeds,
-    /// A text that could be embedded in several ways.
-    #[error("several vectors have an embedder ({0}): name one of them in `using`")]
-    Ambiguous(String),
-    /// Examples that could be compared in several ways.
-    #[error("examples are compared by one vector, and the collection has {0}: name it")]
-    Several(String),
-    /// A lexical search without words.
-    #[error("a {mode} search needs a text")]
-    NoText {
-        /// The mode that was asked for.
-        mode: &'static str,
-    },
-    /// A lexical search where words are not indexed.
-    #[error("the lexical index of the collection is disabled")]
-    NoWords,
-    /// No leg can run.
-    #[error("the collection can answer neither by words nor by an embedder: give a vector")]
-    NoLeg,
-}
-
-impl Classified for PlanError {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::InvalidInput
-    }
+    /// The embedding of this picture, the bytes of its file.
+    See(Arc<[u8]>),
+    /// What lies between the embeddings of a text and of a picture.
+    Both(String, Arc<[u8]>),
 }
 
 /// Returns the steps that answer the request on a collection of this shape.
@@ -171,7 +104,7 @@ pub fn plan(request: &SearchRequest, shape: &Shape) -> Result<Plan, PlanError> {
     if !request.has_question() && !request.prefetch.is_empty() {
         return Ok(Plan::default());
     }
-    if text.is_none() && request.vectors.is_empty() {
+    if text.is_none() && request.image.is_none() && request.vectors.is_empty() {
         return Err(match request.mode {
             Mode::Lexical => PlanError::NoText { mode: "lexical" },
             Mode::Automatic | Mode::Hybrid | Mode::Semantic => PlanError::Empty,
@@ -182,14 +115,33 @@ pub fn plan(request: &SearchRequest, shape: &Shape) -> Result<Plan, PlanError> {
         Mode::Automatic | Mode::Hybrid | Mode::Semantic => vector_legs(request, text, shape)?,
     };
     let lexical = lexical_leg(request.mode, text, shape)?;
-    match request.mode {
-        Mode::Semantic | Mode::Hybrid if vectors.is_empty() => return Err(PlanError::NoneEmbeds),
-        Mode::Automatic if vectors.is_empty() && lexical.is_none() => return Err(PlanError::NoLeg),
-        Mode::Automatic | Mode::Semantic | Mode::Hybrid | Mode::Lexical => {}
+    let seeing = shape.only_pictures();
+    let unread = |name: &str| PlanError::ReadsNoText { name: name.to_owned() };
+    match (request.mode, seeing) {
+        (Mode::Lexical, _) if request.image.is_some() => {
+            let reason = "a picture has no words: a lexical search takes a text alone";
+            return Err(PlanError::Combination(reason));
+        }
+        (Mode::Lexical, _) => {}
+        (Mode::Semantic | Mode::Hybrid, Some(name)) if vectors.is_empty() => {
+            return Err(unread(name));
+        }
+        (Mode::Semantic | Mode::Hybrid, None) if vectors.is_empty() => {
+            return Err(PlanError::NoneEmbeds);
+        }
+        (Mode::Automatic, Some(name)) if vectors.is_empty() && lexical.is_none() => {
+            return Err(unread(name));
+        }
+        (Mode::Automatic, None) if vectors.is_empty() && lexical.is_none() => {
+            return Err(PlanError::NoLeg);
+        }
+        (Mode::Automatic | Mode::Semantic | Mode::Hybrid, _) => {}
     }
+    let by_words_alone = vectors.is_empty() && request.mode == Mode::Automatic;
+    let warnings = seeing.filter(|_| by_words_alone).map(|name| format!("{}", unread(name)));
     // Weights name legs, so leaving one of them out would change what was asked for.
     let is_strict = request.mode != Mode::Automatic || !request.fusion.weights().is_empty();
-    Ok(Plan { vectors, lexical, is_strict, warnings: Vec::new() })
+    Ok(Plan { vectors, lexical, is_strict, warnings: warnings.into_iter().collect() })
 }
 
 fn check_numbers(request: &SearchRequest) -> Result<(), PlanError> {
@@ -210,6 +162,8 @@ fn check_numbers(request: &SearchRequest) -> Result<(), PlanError> {
     }
     let text_bytes = request.text.as_ref().map_or(0, String::len);
     within("the length of the text in bytes", text_bytes, 0, QUESTION_BYTES_MAX)?;
+    let image_bytes = request.image.as_ref().map_or(1, |image| image.len());
+    within("the size of the picture in bytes", image_bytes, 1, IMAGE_BYTES_MAX)?;
     within("the number of prefetches", request.prefetch.len(), 0, PREFETCH_MAX)?;
     if let Some(group) = &request.group_by {
         within("the size of groups", group.size, 1, LIMIT_MAX)?;
@@ -258,26 +212,49 @@ fn vector_legs(
     text: Option<&str>,
     shape: &Shape,
 ) -> Result<Vec<VectorLeg>, PlanError> {
+    if let Some(name) = &request.using {
+        shape.form(name)?;
+    }
     let mut legs = Vec::new();
     for (name, vector) in &request.vectors {
         let (vector, form) = (fitting(name, vector, shape)?, shape.form(name)?);
         legs.push(VectorLeg { name: name.clone(), form, question: Question::Given(vector) });
     }
-    if let Some(name) = &request.using
-        && !shape.has_embedder(name)?
-        && text.is_some()
-    {
-        return Err(PlanError::NoEmbedder { name: name.clone() });
-    }
     // Vectors that were given stand for the text, unless the request says what to embed it for.
-    if let Some(text) = text
-        && (legs.is_empty() || request.using.is_some())
-    {
-        for (name, form) in embedded_names(request, shape)? {
-            if !request.vectors.contains_key(name) {
-                let (name, question) = (name.to_owned(), Question::Embed(text.to_owned()));
-                legs.push(VectorLeg { name, form, question });
-            }
+    let text = text.filter(|_| legs.is_empty() || request.using.is_some());
+    let mut questions = BTreeMap::<&str, (Form, Option<&str>, Option<&Arc<[u8]>>)>::new();
+    if let Some(text) = text {
+        for (name, form) in embedding_names(request, shape, |reads| reads.texts)? {
+            questions.insert(name, (form, Some(text), None));
+        }
+    }
+    if let Some(image) = &request.image {
+        let places = embedding_names(request, shape, |reads| reads.pictures)?;
+        if places.is_empty() {
+            return Err(match &request.using {
+                Some(name) => PlanError::ReadsNoPicture { name: name.clone() },
+                None => PlanError::NoneSees { known: shape.names().join(", ") },
+            });
+        }
+        for (name, form) in places {
+            questions.entry(name).or_insert((form, None, None)).2 = Some(image);
+        }
+    }
+    if let Some(name) = request.using.as_ref().filter(|_| questions.is_empty() && text.is_some()) {
+        return Err(match shape.reads(name)? {
+            Reads { pictures: true, .. } => PlanError::ReadsNoText { name: name.clone() },
+            Reads { .. } => PlanError::NoEmbedder { name: name.clone() },
+        });
+    }
+    for (name, (form, text, image)) in questions {
+        let question = match (text, image) {
+            (Some(text), Some(image)) => Question::Both(text.to_owned(), Arc::clone(image)),
+            (None, Some(image)) => Question::See(Arc::clone(image)),
+            (Some(text), None) => Question::Embed(text.to_owned()),
+            (None, None) => continue,
+        };
+        if !request.vectors.contains_key(name) {
+            legs.push(VectorLeg { name: name.to_owned(), form, question });
         }
     }
     legs.sort_by_key(|leg| match leg.form {
@@ -338,6 +315,23 @@ impl Shape {
         }
     }
 
+    /// Returns the names of all vectors, in order.
+    fn names(&self) -> Vec<&str> {
+        let names = self.vectors.keys().chain(self.sparse.keys()).chain(self.multi.keys());
+        let mut names: Vec<&str> = names.map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Returns the name of a vector that is made of pictures alone, if no vector is made of texts.
+    fn only_pictures(&self) -> Option<&str> {
+        let dense_or_multi = || self.vectors.values().chain(self.multi.values());
+        let reads_texts = dense_or_multi().any(|shape| shape.reads.texts)
+            || self.sparse.values().any(|shape| shape.has_embedder);
+        let mut seeing = self.vectors.iter().filter(|(_, shape)| shape.reads.pictures);
+        seeing.next().filter(|_| !reads_texts).map(|(name, _)| name.as_str())
+    }
+
     /// Returns the name of the only vector.
     ///
     /// # Errors
@@ -350,35 +344,71 @@ impl Shape {
         }
     }
 
-    /// Returns the names of all vectors, in order.
-    fn names(&self) -> Vec<&str> {
-        let names = self.vectors.keys().chain(self.sparse.keys()).chain(self.multi.keys());
-        let mut names: Vec<&str> = names.map(String::as_str).collect();
-        names.sort_unstable();
-        names
+    /// Returns the name of the vector that examples are compared by: the one that is named, or the only
+    /// one whose embedder reads all of them.
+    ///
+    /// # Errors
+    /// [`PlanError`] (invalid input): there is no such vector, there are several, or it is not made of
+    /// what the examples are.
+    pub fn compared(&self, recommend: &Recommend) -> Result<String, PlanError> {
+        let all = || recommend.examples();
+        let has_text = all().any(|one| matches!(one.example, Example::Text(_)));
+        let has_image = all().any(|one| matches!(one.example, Example::Image(_)));
+        let name = match &recommend.vector {
+            Some(name) => name.as_str(),
+            None => {
+                let fits = |shape: &VectorShape| {
+                    (shape.reads.texts || !has_text) && (shape.reads.pictures || !has_image)
+                };
+                let mut fitting = self.vectors.iter().filter(|(_, shape)| fits(shape));
+                match (has_text || has_image, fitting.next(), fitting.next()) {
+                    (true, Some((only, _)), None) => only,
+                    _ => self.only_vector()?,
+                }
+            }
+        };
+        let (reads, name) = (self.reads(name)?, name.to_owned());
+        match (has_text && !reads.texts, has_image && !reads.pictures) {
+            (_, true) if reads.texts => Err(PlanError::ReadsNoPicture { name }),
+            (true, _) if reads.pictures => Err(PlanError::ReadsNoText { name }),
+            (false, false) => Ok(name),
+            _ => Err(PlanError::NoEmbedder { name }),
+        }
     }
 
-    fn has_embedder(&self, name: &str) -> Result<bool, PlanError> {
+    /// Returns what is embedded into the vectors of a name.
+    ///
+    /// # Errors
+    /// [`PlanError::UnknownVector`] (invalid input) naming those there are.
+    pub fn reads(&self, name: &str) -> Result<Reads, PlanError> {
         Ok(match self.form(name)? {
-            Form::Dense => self.vectors.get(name).is_some_and(|shape| shape.has_embedder),
-            Form::Sparse => self.sparse.get(name).is_some_and(|shape| shape.has_embedder),
-            Form::Multi => self.multi.get(name).is_some_and(|shape| shape.has_embedder),
+            Form::Dense => self.vectors.get(name).map(|shape| shape.reads).unwrap_or_default(),
+            Form::Sparse => self.sparse.get(name).map(|shape| shape.reads()).unwrap_or_default(),
+            Form::Multi => self.multi.get(name).map(|shape| shape.reads).unwrap_or_default(),
         })
     }
 }
 
-/// Returns the vectors that a text is embedded for: the one that the request names, or else the one
-/// of each form that has an embedder.
-fn embedded_names<'a>(
+impl SparseShape {
+    fn reads(self) -> Reads {
+        Reads { texts: self.has_embedder, pictures: false }
+    }
+}
+
+/// Returns the vectors that something is embedded for: the one that the request names, or else the one
+/// of each form whose embedder reads it; none if that embedder does not.
+fn embedding_names<'a>(
     request: &'a SearchRequest,
     shape: &'a Shape,
+    reads: impl Fn(Reads) -> bool,
 ) -> Result<Vec<(&'a str, Form)>, PlanError> {
     if let Some(name) = &request.using {
-        return Ok(vec![(name, shape.form(name)?)]);
+        let is_read = reads(shape.reads(name)?);
+        return Ok(is_read.then_some((name.as_str(), shape.form(name)?)).into_iter().collect());
     }
-    let dense = shape.vectors.iter().filter(|(_, vector)| vector.has_embedder);
-    let sparse = shape.sparse.iter().filter(|(_, vector)| vector.has_embedder);
-    let multi = shape.multi.iter().filter(|(_, vector)| vector.has_embedder);
+    let dense = shape.vectors.iter().filter(|(_, vector)| reads(vector.reads));
+    let sparse = shape.sparse.iter().filter(|(_, vector)| reads(vector.reads()));
+    let multi = shape.multi.iter().filter(|(_, vector)| reads(vector.reads));
     let forms = [
         (Form::Dense, dense.map(|(name, _)| name.as_str()).collect::<Vec<_>>()),
         (Form::Sparse, sparse.map(|(name, _)| name.as_str()).collect()),
@@ -424,7 +454,3 @@ impl VectorLeg {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "plan_tests.rs"]
-mod tests;
