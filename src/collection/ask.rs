@@ -138,7 +138,7 @@ impl Collection {
                 }
                 let wrong = |source| PlanError::Vector { name: leg.name.clone(), source };
                 let between = average(&known, &[]).map_err(wrong)?;
-                Ok(Some(fitting(&leg.name, &between, &self.engine.settings.shape())?))
+                Ok(Some(fitting(&leg.name, &between, &self.engine.kept().settings.shape())?))
             }
         }
     }

@@ -374,6 +374,9 @@ impl<'a> Group<'a> {
             }
             let record =
                 put_document(&mut rows, &self.kept.settings, &prepared, run, sequence, expires)?;
+            if !prepared.pictures.is_empty() {
+                self.engine.has_pictures.store(true, Ordering::Relaxed);
+            }
             log(&mut rows, ends, &prepared.id, Some(run), removed.clone())?;
             Ok((rows, record))
         };

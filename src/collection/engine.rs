@@ -24,6 +24,7 @@ use crate::index::dense::DenseIndex;
 use crate::index::lexical::{LexicalIndex, LexicalPart};
 use crate::index::multi::MultiIndex;
 use crate::index::sparse::SparseIndex;
+use crate::ingest::PartPicture;
 use crate::picture::Likeness;
 use crate::vector::{DenseVector, MultiVector, Vector};
 
@@ -231,6 +232,13 @@ impl Engine {
     /// Returns the thumbnail of a part that is a picture: a JPEG.
     pub(super) fn thumbnail(&self, slot: Slot) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.database.get(&THUMBNAILS, &slot.0)?.map(|record| record.jpeg))
+    }
+
+    /// Returns what is kept of a part that is a picture.
+    pub(super) fn picture(&self, slot: Slot) -> Result<Option<PartPicture>, Error> {
+        let Some(likeness) = self.likeness(slot)? else { return Ok(None) };
+        let thumbnail = self.thumbnail(slot)?.unwrap_or_default();
+        Ok(Some(PartPicture { thumbnail, likeness }))
     }
 
     /// Returns the vectors of a part by name.

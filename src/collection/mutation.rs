@@ -14,7 +14,7 @@ use super::records::{
 };
 use super::terms::Terms;
 use crate::document::{DocumentId, Part, Sequence, Slot};
-use crate::ingest::{ContentHash, PartPicture, Prepared};
+use crate::ingest::{ContentHash, Prepared};
 
 /// For how many mutations an idempotency key is remembered, and how many are forgotten with a group.
 const KEYS_REMEMBERED: u64 = 1_000_000;
@@ -116,10 +116,7 @@ impl<'a> Group<'a> {
             let part = engine.part(Slot(slot))?.ok_or_else(|| missing("part", slot))?;
             let vectors = engine.vectors(Slot(slot))?;
             parts.push(Part { span: part.span.into(), text: part.text, vectors });
-            if let Some(likeness) = engine.likeness(Slot(slot))? {
-                let thumbnail = engine.thumbnail(Slot(slot))?.unwrap_or_default();
-                pictures.insert(place, PartPicture { thumbnail, likeness });
-            }
+            pictures.extend(engine.picture(Slot(slot))?.map(|picture| (place, picture)));
         }
         let file = record.file(id).map(DocumentId::new).transpose()?;
         Ok(Prepared {

@@ -148,6 +148,7 @@ pub(super) struct LikenessRecord {
     pub(super) phashes: [u64; 2],
     pub(super) dhashes: [u64; 2],
 }
+
 /// So many vectors of a multivector in their order that the row is not too large, each with as many
 /// components: little-endian `f32`, row-major.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

@@ -7,10 +7,13 @@ use bincode::{Decode, Encode};
 use simile_storage::decode_payload;
 
 use super::SnapshotError;
-use crate::collection::records::{MultiRecord, SparseRecord, StoredSpan, VectorRecord};
+use crate::collection::records::{
+    LikenessRecord, MultiRecord, SparseRecord, StoredSpan, VectorRecord,
+};
 use crate::collection::settings::Settings;
+use crate::decode::image::THUMBNAIL_BYTES_MAX;
 use crate::document::{DocumentId, Part, Payload, Span, check_payload};
-use crate::ingest::{ContentHash, Prepared, SPARSE_STORED_MAX, Version};
+use crate::ingest::{ContentHash, PartPicture, Prepared, SPARSE_STORED_MAX, Version};
 use crate::vector::{DenseVector, Metric, Vector};
 
 /// How far from one the length of a stored direction may be.
@@ -53,6 +56,14 @@ pub(super) struct PartItem {
     pub(super) span: StoredSpan,
     pub(super) text: String,
     pub(super) vectors: Vec<(String, VectorItem)>,
+    pub(super) picture: Option<PictureItem>,
+}
+
+/// What is kept of a part that is a picture: its thumbnail, a JPEG, and its perceptual hashes.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct PictureItem {
+    jpeg: Vec<u8>,
+    likeness: LikenessRecord,
 }
 
 /// A vector; components as little-endian `f32`.
@@ -102,6 +113,7 @@ impl DocumentItem {
             id,
             payload,
             parts: Vec::new(),
+            pictures: BTreeMap::new(),
             content: ContentHash(self.content),
             version: Version(self.version),
             file,
@@ -111,18 +123,27 @@ impl DocumentItem {
 
 impl PartItem {
     /// Returns a part as it is kept.
-    pub(super) fn of(part: Part) -> Self {
+    pub(super) fn of(part: Part, picture: Option<PartPicture>) -> Self {
         let vector = |vector: Vector| match vector {
             Vector::Dense(vector) => VectorItem::Dense(VectorRecord::of(vector.as_slice()).bytes),
             Vector::Sparse(vector) => VectorItem::Sparse(SparseRecord::of(&vector)),
             Vector::Multi(vector) => VectorItem::Multi(VectorRecord::of(vector.as_slice()).bytes),
         };
         let vectors = part.vectors.into_iter().map(|(name, given)| (name, vector(given)));
-        Self { span: StoredSpan::from(&part.span), text: part.text, vectors: vectors.collect() }
+        let picture = picture.map(|picture| PictureItem {
+            jpeg: picture.thumbnail,
+            likeness: picture.likeness.into(),
+        });
+        let (span, vectors) = (StoredSpan::from(&part.span), vectors.collect());
+        Self { span, text: part.text, vectors, picture }
     }
 
-    /// Returns the part, checked to be one of a collection with these settings.
-    pub(super) fn part(self, settings: &Settings, id: &str) -> Result<Part, SnapshotError> {
+    /// Returns the part, checked to be one of a collection with these settings, and its picture.
+    pub(super) fn part(
+        self,
+        settings: &Settings,
+        id: &str,
+    ) -> Result<(Part, Option<PartPicture>), SnapshotError> {
         let wrong = |reason: String| SnapshotError::document(id, reason);
         let span = Span::from(self.span);
         let is_forward = match &span {
@@ -144,7 +165,14 @@ impl PartItem {
                 return Err(wrong(format!("vector `{name}` stands twice in a part")));
             }
         }
-        Ok(Part { span, text: self.text, vectors })
+        let picture = self.picture.map(|PictureItem { jpeg, likeness }| {
+            if jpeg.len() > THUMBNAIL_BYTES_MAX {
+                let (most, actual) = (THUMBNAIL_BYTES_MAX, jpeg.len());
+                return Err(wrong(format!("a thumbnail of {actual} bytes, at most {most}")));
+            }
+            Ok(PartPicture { thumbnail: jpeg, likeness: likeness.into() })
+        });
+        Ok((Part { span, text: self.text, vectors }, picture.transpose()?))
     }
 }
 

@@ -43,7 +43,11 @@ pub(in crate::collection) fn restore_into(
         let item = Item::decode(item)?;
         open = match (item, open) {
             (Item::Part(part), Some((head, mut document))) => {
-                document.parts.push(part.part(&tables.header.settings, &head.id)?);
+                let (part, picture) = part.part(&tables.header.settings, &head.id)?;
+                if let (Some(picture), Ok(place)) = (picture, u32::try_from(document.parts.len())) {
+                    document.pictures.insert(place, picture);
+                }
+                document.parts.push(part);
                 if document.parts.len() < head.parts as usize {
                     Some((head, document))
                 } else {

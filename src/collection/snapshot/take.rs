@@ -132,7 +132,8 @@ impl Engine {
             let part = self.part(slot)?.ok_or_else(|| missing("part", slot.0))?;
             let vectors = self.vectors(slot)?;
             let part = Part { span: part.span.into(), text: part.text, vectors };
-            push(Item::Part(PartItem::of(part)))?;
+            let picture = self.picture(slot)?;
+            push(Item::Part(PartItem::of(part, picture)))?;
         }
         Ok(())
     }

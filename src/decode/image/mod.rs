@@ -14,7 +14,7 @@ mod thumbnail;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use self::thumbnail::{encode_jpeg, thumbnail};
+pub use self::thumbnail::{THUMBNAIL_BYTES_MAX, encode_jpeg, thumbnail};
 
 use self::colour::{Raster, to_srgb};
 use self::exif::Exif;

@@ -6,7 +6,7 @@ use crate::picture::Picture;
 /// The longest side of a thumbnail, in pixels.
 const SIDE_MAX: u32 = 256;
 /// The most bytes of a thumbnail: a row of the tables holds it.
-const BYTES_MAX: usize = 48 << 10;
+pub const THUMBNAIL_BYTES_MAX: usize = 48 << 10;
 /// With how much care a thumbnail is saved, and with how little one that would be too large.
 const QUALITIES: [u8; 4] = [82, 60, 35, 10];
 
@@ -16,7 +16,7 @@ pub fn thumbnail(picture: &Picture) -> Vec<u8> {
     let mut saved = Vec::new();
     for quality in QUALITIES {
         saved = encode_jpeg(&small, quality);
-        if saved.len() <= BYTES_MAX {
+        if saved.len() <= THUMBNAIL_BYTES_MAX {
             break;
         }
     }
@@ -54,7 +54,7 @@ mod tests {
         });
         let picture = Picture::new(300, 280, noise.take(300 * 280 * 3).collect()).unwrap();
         let saved = thumbnail(&picture);
-        assert!(saved.len() <= BYTES_MAX, "{}", saved.len());
+        assert!(saved.len() <= THUMBNAIL_BYTES_MAX, "{}", saved.len());
         let shown = decode_picture(&saved, &Limits::default()).unwrap();
         assert_eq!((shown.width(), shown.height()), (256, 239));
     }
