@@ -469,6 +469,11 @@ fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
     }
 }
 
+/// Whether there is anything to embed in the text of a part; one of a video has none.
+fn has_words(text: &str) -> bool {
+    !text.trim().is_empty()
+}
+
 fn embed_all(
     all: &mut [Result<PreparedSource, ItemError>],
     name: &str,
@@ -481,6 +486,7 @@ fn embed_all(
         .flat_map(|source| &source.documents)
         .flat_map(|document| &document.parts)
         .map(|part| part.text.as_str())
+        .filter(|text| has_words(text))
         .collect();
     if texts.is_empty() {
         return;
@@ -490,7 +496,8 @@ fn embed_all(
             let mut embeddings = embedded.embeddings.into_iter();
             for source in all.iter_mut().flatten() {
                 let (mut tokens, mut warnings) = (0, Vec::new());
-                for part in source.documents.iter_mut().flat_map(|document| &mut document.parts) {
+                let parts = source.documents.iter_mut().flat_map(|document| &mut document.parts);
+                for part in parts.filter(|part| has_words(&part.text)) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
                         // A model that knows no word of a part leaves it to the other legs.
