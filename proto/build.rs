@@ -14,10 +14,10 @@ const FILES: [&str; 13] = [
     "simile/v1/jobs.proto",
     "simile/v1/admin.proto",
     "simile/v1/cluster.proto",
+    "simile/v1/snapshots.proto",
     "qdrant/common.proto",
     "qdrant/collections.proto",
     "qdrant/points.proto",
-    "qdrant/snapshots.proto",
     "qdrant/qdrant.proto",
 ];
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod access;
 pub mod cancel;
 pub mod chunk;
 pub mod cli;

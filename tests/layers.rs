@@ -10,7 +10,7 @@ use std::path::Path;
 /// row do not know each other.
 const LAYERS: [&[&str]; 12] = [
     &["error"],
-    &["cancel", "fail"],
+    &["access", "cancel", "fail"],
     &["vector", "picture"],
     &["document"],
     &["decode", "chunk", "embed", "index"],
@@ -24,11 +24,13 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Foreign crates and the only places under `src` that import them.
-const ENGINES: [(&str, &[&str]); 12] = [
+const ENGINES: [(&str, &[&str]); 15] = [
     ("ort", &["embed/onnx"]),
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),
     ("hf_hub", &["embed"]),
+    ("moxcms", &["decode"]),
+    ("zune_jpeg", &["decode"]),
     ("hnsw_rs", &["index"]),
     ("tantivy", &["index"]),
     ("sled", &[]),
@@ -37,6 +39,9 @@ const ENGINES: [(&str, &[&str]); 12] = [
     ("tonic", &["server", "cli"]),
     ("tokio", &["server", "cli", "main"]),
     ("tokio_stream", &["server", "cli"]),
+    ("tower", &["server"]),
+    ("axum", &["server"]),
+    ("prometheus_client", &["server"]),
 ];
 
 /// What reads the world behind a caller's back, and so is passed in below the configuration layer.

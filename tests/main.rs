@@ -15,6 +15,9 @@ mod networks;
 #[cfg(unix)]
 mod obtain;
 mod own_networks;
+mod pictures;
+mod recall;
+mod remote;
 mod rpc;
 mod small;
 mod sparse;

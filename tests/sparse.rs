@@ -195,6 +195,7 @@ fn texts_for_a_model_that_reads_everything_are_cut_into_passages_all_the_same() 
         vectors: BTreeMap::from([("words".to_owned(), target)]),
         tokens_max: None,
         tokens_overlap: None,
+        has_words: true,
         limits: Limits::default(),
     };
     let sentence = "The ferry leaves the harbour at noon and comes back with the tide. ";

@@ -54,7 +54,7 @@ impl KeyStore {
     /// [`KeyError`]: files that are damaged or cannot be read.
     pub fn open(data: &Path) -> Result<Self, KeyError> {
         let this = Self { folder: data.join(FOLDER), read: Mutex::default() };
-        this.current()?;
+        drop(this.current()?);
         Ok(this)
     }
 
@@ -86,12 +86,13 @@ impl KeyStore {
         random: &[[u8; SECRET_BYTES]; 2],
         now: u64,
     ) -> Result<(Key, String), KeyError> {
+        // Others may be at it, in this process or another.
+        let _turn = self.turn()?;
         let mut read = self.current()?;
         if read.keys.len() >= KEYS_MAX {
             return Err(KeyError::Wrong(format!("a server has at most {KEYS_MAX} keys")));
         }
         if read.stamp.is_none() && !self.folder.join(SECRET).exists() {
-            fs_err::create_dir_all(&self.folder)?;
             write_private(&self.folder.join(SECRET), &random[1])?;
             read.secret = random[1];
         }
@@ -107,10 +108,15 @@ impl KeyStore {
     /// # Errors
     /// Not found; the file system refuses.
     pub fn revoke(&self, id: &str) -> Result<Key, KeyError> {
+        let unknown = || KeyError::Unknown(id.to_owned());
+        if !self.is_needed()? {
+            return Err(unknown());
+        }
+        let _turn = self.turn()?;
         let mut read = self.current()?;
         let mut keys: Vec<Key> = read.keys.iter().map(|(key, _)| key.clone()).collect();
         let place = keys.iter().position(|key| key.id == id);
-        let key = keys.remove(place.ok_or_else(|| KeyError::Unknown(id.to_owned()))?);
+        let key = keys.remove(place.ok_or_else(unknown)?);
         self.write(&mut read, keys)?;
         Ok(key)
     }
@@ -138,6 +144,14 @@ impl KeyStore {
         }
         let worth = found.filter(|key| !key.is_expired(now));
         Ok(worth.map(Key::grant).ok_or(Refusal::Invalid))
+    }
+
+    /// Waits for the turn to change the files, which ends when the result is dropped.
+    fn turn(&self) -> Result<fs_err::File, KeyError> {
+        fs_err::create_dir_all(&self.folder)?;
+        let file = fs_err::File::create(self.folder.join("lock"))?;
+        file.file().lock()?;
+        Ok(file)
     }
 
     /// Returns what the files hold now.

@@ -5,13 +5,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::add::AddArguments;
+use super::alias::AliasCommand;
 use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
+use super::collection::CollectionCommand;
 use super::eval::EvalCommand;
+use super::exchange::{ExportArguments, ImportArguments};
 use super::exit;
+use super::key::KeyCommand;
 use super::locate::LocateArguments;
 use super::network::LayersArguments;
+use super::pictures::PictureArguments;
+use super::remote::RemoteArguments;
 use super::shape::ShapeArguments;
+use super::snapshot::SnapshotCommand;
 use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
@@ -91,14 +98,27 @@ pub(super) enum Command {
     Delete(DeleteArguments),
     /// Count documents
     Count(CountArguments),
-    /// Turn texts into vectors
+    /// Turn texts and pictures into vectors
     Embed(EmbedArguments),
     /// Create, list, show and delete collections
     #[command(subcommand, visible_alias = "collections")]
     Collection(CollectionCommand),
+    /// Let other names stand for collections
+    #[command(subcommand, visible_alias = "aliases")]
+    Alias(AliasCommand),
+    /// Write a collection as lines of JSON, with its vectors
+    Export(ExportArguments),
+    /// Read documents with their vectors from lines of JSON
+    Import(ImportArguments),
+    /// Keep collections as single files, and restore them
+    #[command(subcommand, visible_alias = "snapshots")]
+    Snapshot(SnapshotCommand),
     /// List, show and obtain models
     #[command(subcommand, visible_alias = "models")]
     Model(ModelCommand),
+    /// Make, list and revoke the keys that open the server
+    #[command(subcommand, visible_alias = "keys")]
+    Key(KeyCommand),
     /// List and cancel long work on a server
     #[command(subcommand, visible_alias = "jobs")]
     Job(JobCommand),
@@ -135,6 +155,13 @@ pub(super) struct Connection {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", env = "SIMILE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) timeout: Option<u64>,
+    /// The key that opens the server, if it needs one; better given in the environment
+    #[arg(long, value_name = "KEY", env = "SIMILE_KEY", hide_env_values = true)]
+    pub(super) key: Option<String>,
+    /// A PEM file with the certificate that the server of an https address is to show, or that of who
+    /// signed it [default: those that the system trusts]
+    #[arg(long, value_name = "FILE", env = "SIMILE_CA")]
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -148,7 +175,8 @@ pub(super) struct Target {
 #[command(after_help = "Examples:\n  \
     simile serve                                    on 127.0.0.1:7465, over ./simile-data\n  \
     simile serve --data /var/lib/simile --listen 127.0.0.1:0\n  \
-    simile serve --config simile.toml --print-config\n\n\
+    simile serve --config simile.toml --print-config\n  \
+    simile serve --http 127.0.0.1:7466              probes, metrics and embeddings over HTTP, too\n\n\
     The server stops on Ctrl-C or SIGTERM: it takes no more requests, lets the running ones end, \
     writes what is pending and closes. A second Ctrl-C ends it at once; nothing that was \
     acknowledged is lost either way.")]
@@ -164,9 +192,10 @@ pub(super) struct ServeArguments {
 #[command(after_help = "Examples:\n  \
     simile ingest ~/notes --collection notes        a folder, with everything in it\n  \
     simile ingest 'docs/**/*.md' report.pdf         a pattern and a file\n  \
+    simile ingest ~/Pictures --collection photos    pictures, seen by the model for them\n  \
     simile ingest records.jsonl                     one document for each line\n  \
     pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n\n\
-    Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV. A document's id is its path as \
+    Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV, and pictures: JPEG, PNG, WebP, GIF, BMP\nand TIFF. A document's id is its path as \
     given.\nFiles whose content is stored already are skipped, so after Ctrl-C the same command goes \
     on where it stopped.\nA file that fails is named with the reason at the end; the rest goes on, \
     and the exit code is 8.")]
@@ -207,11 +236,13 @@ pub(super) struct IngestArguments {
     simile search \"how do cats hunt\" --mode semantic --limit 3\n  \
     simile search '\"exact phrase\" -without' --mode lexical --syntax query\n  \
     simile search cats --filter 'year>=2020' --filter 'tags=animals|pets'\n  \
+    simile search --image beach.jpg -c photos --html hits.html\n  \
+    simile search \"a red car\" --image car.jpg --without \"at night\" -c photos\n  \
     simile search cats --filter '{\"any\": [{\"field\": \"lang\", \"equals\": \"en\"}, {\"not\": {\"field\": \"draft\", \"exists\": true}}]}'")]
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse"])]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image"])]
     pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
@@ -249,6 +280,9 @@ pub(super) struct SearchArguments {
     /// Breadth of the graph search: more finds more and takes longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) ef: Option<u32>,
+    /// So broad a graph search as finds this share of the best passages, as 0.99
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["ef", "exact"])]
+    pub(super) target_recall: Option<f32>,
     /// Have the best 50 hits read again by this cross-encoder, question and passage together
     #[arg(long, value_name = "MODEL", requires = "query")]
     pub(super) rerank: Option<String>,
@@ -267,6 +301,8 @@ pub(super) struct SearchArguments {
     pub(super) within: f64,
     #[command(flatten)]
     pub(super) shape: ShapeArguments,
+    #[command(flatten)]
+    pub(super) pictures: PictureArguments,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -357,56 +393,17 @@ pub(super) struct CountArguments {
     simile embed \"The cat chases the mouse\" --json                       the vector")]
 pub(super) struct EmbedArguments {
     /// The texts
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required_unless_present = "image", value_name = "TEXT")]
     pub(super) texts: Vec<String>,
+    /// A picture, for a model that reads pictures (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Vec<PathBuf>,
     /// The model [default: the server's default embedder]
     #[arg(long, value_name = "MODEL", default_value = "")]
     pub(super) model: String,
     /// Embed as questions, for models that tell questions from passages
     #[arg(long)]
     pub(super) query: bool,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum CollectionCommand {
-    /// Create a collection
-    Create(CreateArguments),
-    /// List the collections
-    List(ListArguments),
-    /// Show one collection
-    Info(NameArguments),
-    /// Delete a collection with everything in it
-    Delete(DeleteCollectionArguments),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    simile collection create notes                            texts, with the default embedder\n  \
-    simile collection create photos --vector image=512        vectors that you bring\n  \
-    simile collection create terms --vector words=sparse      sparse vectors that you bring\n  \
-    simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
-pub(super) struct CreateArguments {
-    /// The name: letters, digits, _ and -, at most 64
-    pub(super) name: String,
-    /// A named vector: the model that embeds it, or its dimension and metric (cosine, dot,
-    /// euclidean), or `sparse`, or `multi:` and a dimension for several to a passage, if you bring the
-    /// vectors (may be repeated) [default: text=the default embedder]
-    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse|multi:DIMENSION[:METRIC]")]
-    pub(super) vector: Vec<String>,
-    /// No vectors at all: texts are found by their words
-    #[arg(long, conflicts_with_all = ["vector", "no_lexical"])]
-    pub(super) words_only: bool,
-    /// Do not index words
-    #[arg(long)]
-    pub(super) no_lexical: bool,
-    /// The longest passage, in tokens of the embedder [default: what it reads]
-    #[arg(long, value_name = "N")]
-    pub(super) tokens_max: Option<u32>,
-    /// What neighbouring passages share, in tokens [default: an eighth of the longest]
-    #[arg(long, value_name = "N")]
-    pub(super) tokens_overlap: Option<u32>,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -421,17 +418,6 @@ pub(super) struct ListArguments {
 pub(super) struct NameArguments {
     /// The name of the collection
     pub(super) name: String,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct DeleteCollectionArguments {
-    /// The name of the collection
-    pub(super) name: String,
-    /// Do not ask
-    #[arg(long, short)]
-    pub(super) yes: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -471,6 +457,8 @@ pub(super) enum ModelCommand {
     Layers(LayersArguments),
     /// Add a text transformer or an image network: a folder of the model hub's layout, or a graph
     Add(AddArguments),
+    /// Add a model that another server runs (OpenAI's embeddings protocol)
+    Remote(RemoteArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
     Train(TrainCommand),

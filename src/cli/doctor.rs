@@ -386,7 +386,10 @@ async fn ask(setting: &Setting, arguments: &DoctorArguments) -> Result<Option<As
     let named = arguments.connection.server.clone();
     let found = match &named {
         Some(_) => named,
-        None => connection::find(setting).await.map(|(address, _)| address),
+        None => {
+            let credentials = connection::Credentials::of(setting, &arguments.connection)?;
+            connection::find(setting, &credentials).await?.map(|(address, _)| address)
+        }
     };
     // A server of our own would make the directory, and looking should not.
     if found.is_none() && !setting.config.data.is_dir() {

@@ -435,6 +435,7 @@ pub(super) async fn embed(
             model: model.to_owned(),
             texts: batch.clone(),
             role: wire::Role::Passage.into(),
+            ..Default::default()
         };
         let answer = session.embedding().embed(session.request(request)).await?.into_inner();
         vectors.extend(batch.into_iter().zip(answer.embeddings));

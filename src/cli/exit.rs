@@ -122,7 +122,7 @@ Exit codes:
     2  wrong usage or wrong input
     3  what was named does not exist
     4  exists already, or does not fit the present state
-    5  something is missing: no server, no model, no runtime, or a feature of another build
+    5  something is missing: no server, model, runtime or key, or a feature of another build
     6  overloaded, or the deadline passed: try again
     7  stored data is damaged
     8  some items failed and were named; the others are done

@@ -2,6 +2,7 @@
 //! in their own process for as long as they run.
 
 mod add;
+mod alias;
 mod arguments;
 mod change;
 mod cluster;
@@ -12,9 +13,11 @@ mod doctor;
 mod documents;
 mod eval;
 mod eval_models;
+mod exchange;
 mod exit;
 mod filter;
 mod ingest;
+mod key;
 mod labels;
 mod locate;
 mod maintain;
@@ -22,10 +25,13 @@ mod model;
 mod near;
 mod network;
 mod output;
+mod pictures;
+mod remote;
 mod search;
 mod sentences;
 mod serve;
 mod shape;
+mod snapshot;
 mod train;
 mod train_words;
 mod value;
@@ -80,7 +86,12 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),
         Command::Collection(arguments) => collection::run(&setting, arguments, output),
+        Command::Alias(command) => alias::run(&setting, command, output),
+        Command::Snapshot(command) => snapshot::run(&setting, command, output),
+        Command::Export(arguments) => exchange::export(&setting, arguments, output),
+        Command::Import(arguments) => exchange::import(&setting, arguments, output),
         Command::Model(arguments) => model::run(&setting, arguments, output),
+        Command::Key(command) => key::run(&setting, command, output),
         Command::Job(arguments) => maintain::job(&setting, arguments, output),
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
         Command::Repair(arguments) => maintain::repair(&setting, arguments, output),

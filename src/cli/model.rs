@@ -11,7 +11,8 @@ use super::collection::bytes;
 use super::exit::{CliError, Outcome};
 use super::network;
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
-use super::serve::Setting;
+use super::remote;
+use super::serve::{Setting, keys};
 use super::train;
 use crate::embed::obtain::sha256_of;
 use crate::embed::onnx::Runtime;
@@ -68,7 +69,8 @@ impl State {
 
 /// Returns the models that this command line knows.
 pub(super) fn catalogue(setting: &Setting) -> Result<Catalogue, CliError> {
-    Catalogue::open(setting.catalogue_options()).map_err(|error| CliError::of(&error))
+    let catalogue = Catalogue::open(setting.catalogue_options());
+    Ok(catalogue.map_err(|error| CliError::of(&error))?.with_keys(keys()))
 }
 
 /// Returns the folder of a model.
@@ -89,6 +91,7 @@ pub(super) fn run(
         ModelCommand::Pull { name } => pull(&catalogue, name, output),
         ModelCommand::Layers(arguments) => network::layers(&catalogue, arguments, output),
         ModelCommand::Add(arguments) => add::add(&catalogue, arguments, output),
+        ModelCommand::Remote(arguments) => remote::add(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }

@@ -14,7 +14,7 @@ use super::exit::{CliError, Outcome};
 use super::near::search_near;
 use super::output::{BAD, FAINT, MATCH, Output, STRONG, TITLE, styled};
 use super::serve::Setting;
-use super::{filter, value};
+use super::{filter, pictures, value};
 
 /// How many characters of a passage are shown where no words matched.
 const PASSAGE_SHOWN: usize = 240;
@@ -36,6 +36,16 @@ pub(super) fn search(
         }
         let request = session.request(request);
         let answer = session.search().search(request).await?.into_inner();
+        if let Some(file) = &arguments.pictures.html {
+            let groups = answer.groups.iter().flat_map(|group| &group.hits);
+            let shown = answer.hits.iter().chain(groups).map(|hit| (hit.id.clone(), hit.part));
+            let collection = &arguments.target.collection;
+            let thumbnails = pictures::thumbnails(session, collection, shown).await?;
+            let (question, images) = (arguments.query.as_deref(), &arguments.pictures.image);
+            let page = pictures::contact_sheet(question, images, &answer, &thumbnails);
+            fs_err::write(file, page)?;
+            output.note(&format!("wrote {}", file.display()));
+        }
         output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
         Ok(Outcome::Done)
     })
@@ -118,13 +128,15 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         score_threshold: arguments.threshold,
         exact: arguments.exact,
         ef: arguments.ef,
+        target_recall: arguments.target_recall,
         using: arguments.vector.clone(),
         syntax: syntax.into(),
         grouping: grouping.into(),
         rerank: arguments.rerank.clone().map(|model| wire::Rerank { model, depth: None }),
         ..Default::default()
     };
-    arguments.shape.apply(request, arguments.vector.as_deref())
+    let request = arguments.shape.apply(request, arguments.vector.as_deref())?;
+    arguments.pictures.apply(request, arguments.vector.as_deref())
 }
 
 fn fusion(arguments: &SearchArguments) -> Result<Option<wire::Fusion>, CliError> {
@@ -248,7 +260,21 @@ fn render_hit(number: usize, hit: &wire::Hit, is_full: bool) -> String {
     if !place.is_empty() {
         drop(writeln!(text, "    {FAINT}{place}{FAINT:#}"));
     }
+    if let Some(picture) = picture(hit) {
+        drop(writeln!(text, "    {FAINT}{picture}{FAINT:#}"));
+    }
     text
+}
+
+/// Returns what is known of a picture: its format and size, when and by what it was taken.
+fn picture(hit: &wire::Hit) -> Option<String> {
+    let field = |name: &str| {
+        let value = value::to_json(hit.payload.get(name)?);
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    let size = format!("{} {} x {}", field("format")?, field("width")?, field("height")?);
+    let known = [Some(size), field("taken"), field("camera")];
+    Some(known.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 /// Marks the words that matched; ranges that do not fit the text are left out.
@@ -294,13 +320,20 @@ pub(super) fn embed(
         model: arguments.model.clone(),
         texts: arguments.texts.clone(),
         role: role.into(),
+        images: arguments
+            .image
+            .iter()
+            .map(|file| pictures::read(file))
+            .collect::<Result<_, _>>()?,
     };
+    let images = arguments.image.iter().map(|file| file.display().to_string());
+    let named: Vec<String> = arguments.texts.iter().cloned().chain(images).collect();
     with_session(setting, &arguments.connection, async |session| {
         let request = session.request(request);
         let answer = session.embedding().embed(request).await?.into_inner();
         output.answer(
-            || embeddings_to_json(&arguments.texts, &answer),
-            || render_embeddings(&arguments.texts, &answer),
+            || embeddings_to_json(&named, &answer),
+            || render_embeddings(&named, &answer),
         )?;
         Ok(Outcome::Done)
     })

@@ -124,6 +124,7 @@ async fn compare(session: &Session, model: &str, texts: &[String]) -> Result<Cos
         model: model.to_owned(),
         texts: texts.to_vec(),
         role: Role::Passage.into(),
+        ..Default::default()
     };
     let answer = session.embedding().embed(session.request(request)).await?.into_inner();
     let [one, two, three] = &answer.embeddings[..] else {

@@ -1,7 +1,7 @@
 //! Settings, and the server as a program of its own.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,14 +13,15 @@ use super::arguments::{Cli, Command, ServeArguments};
 use super::connection::AddressNote;
 use super::exit::{CliError, Outcome};
 use super::output::Output;
+use crate::access::{KeyStore, SECRET_BYTES};
 use crate::collection::Clock;
 use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
 use crate::decode::video::FfmpegSearch;
 use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
-use crate::embed::{CatalogueOptions, STAND_IN_TEXT_MODEL, WorkerOptions};
+use crate::embed::{CatalogueOptions, Keys, STAND_IN_TEXT_MODEL, WorkerOptions};
 use crate::error::ErrorKind;
-use crate::server::{Report, Server, ServerOptions};
+use crate::server::{Access, Report, Server, ServerOptions, Tls};
 use crate::telemetry;
 
 /// The settings of this run.
@@ -143,17 +144,22 @@ pub(super) fn serve(
     }
     setting.start_telemetry("info")?;
     block_on(async {
-        let listener = TcpListener::bind(setting.config.listen).map_err(|error| {
-            let message = format!("cannot listen on {}: {error}", setting.config.listen);
-            CliError::local(ErrorKind::Unavailable, message)
-        })?;
+        let listener = bind(setting.config.listen)?;
         let report: Report = Arc::new(|what, done, total| {
             if done == 0 || Some(done) == total {
                 tracing::info!("{what}");
             }
         });
-        let server = start(setting, listener, ModelStart { loads_at_start: true, report }).await?;
-        let _note = AddressNote::write(&setting.config.data, server.address())?;
+        let start_of = ModelStart { loads_at_start: true, report };
+        let access = Access::Keys(Arc::new(key_store(setting)?));
+        let mut server = start(setting, listener, start_of, access, tls(setting)?).await?;
+        if let Some(address) = setting.config.http {
+            let address =
+                server.serve_http(bind(address)?).map_err(|error| CliError::of(&error))?;
+            tracing::info!(%address, "serving http");
+        }
+        let scheme = if setting.config.tls_cert.is_some() { "https" } else { "http" };
+        let _note = AddressNote::write(&setting.config.data, scheme, server.address())?;
         tracing::info!(
             address = %server.address(),
             data = %setting.config.data.display(),
@@ -169,6 +175,44 @@ pub(super) fn serve(
     })
 }
 
+fn bind(address: std::net::SocketAddr) -> Result<TcpListener, CliError> {
+    TcpListener::bind(address).map_err(|error| {
+        let message = format!("cannot listen on {address}: {error}");
+        CliError::local(ErrorKind::Unavailable, message)
+    })
+}
+
+/// Returns the keys of the data directory: where other machines come in there has to be one.
+fn key_store(setting: &Setting) -> Result<KeyStore, CliError> {
+    let config = &setting.config;
+    let keys = KeyStore::open(&config.data).map_err(|error| CliError::of(&error))?;
+    let is_needed = keys.is_needed().map_err(|error| CliError::of(&error))?;
+    if is_needed || config.is_insecure || config.listen.ip().is_loopback() {
+        return Ok(keys);
+    }
+    let message = format!(
+        "listen = {}: other machines would reach this address, and there is no key; `simile key \
+         create NAME --scope admin` makes one, or say --insecure if the network itself is trusted",
+        config.listen
+    );
+    Err(CliError::usage(message))
+}
+
+fn tls(setting: &Setting) -> Result<Option<Tls>, CliError> {
+    let config = &setting.config;
+    let (Some(certificates), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(None);
+    };
+    let client_ca = config.tls_client_ca.as_deref().map(read_file).transpose()?;
+    let (certificates, key) = (read_file(certificates)?, read_file(key)?);
+    Ok(Some(Tls { certificates, key, client_ca }))
+}
+
+/// Reads a file that an argument names.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs_err::read(path).map_err(|error| CliError::local(ErrorKind::Unavailable, error.to_string()))
+}
+
 /// What a server does about its default embedder.
 pub(super) struct ModelStart {
     /// Whether it is loaded at once, instead of when it is first needed.
@@ -182,6 +226,8 @@ pub(super) async fn start(
     setting: &Setting,
     listener: TcpListener,
     start: ModelStart,
+    access: Access,
+    tls: Option<Tls>,
 ) -> Result<Server, CliError> {
     let config = &setting.config;
     let clock: Clock = Arc::new(unix_ms);
@@ -190,6 +236,7 @@ pub(super) async fn start(
         catalogue: setting.catalogue_options(),
         ffmpeg: setting.ffmpeg(),
         embedder: config.embedder.clone(),
+        keys: keys(),
         // Whoever names a model gets that one or is told why not.
         stand_in: (config.origin("embedder") == Origin::Default)
             .then(|| STAND_IN_TEXT_MODEL.to_owned()),
@@ -205,12 +252,28 @@ pub(super) async fn start(
         memory_bytes_max: config.memory_bytes_max,
         build_threads: config.build_threads,
         clock,
+        slow_time: config.slow_time,
+        requests_per_second_max: config.requests_per_second_max,
+        access,
+        tls,
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))
 }
 
+/// Returns the keys that manifests name by environment variables.
+pub(super) fn keys() -> Keys {
+    Keys::new(|variable| std::env::var(variable).ok())
+}
+
+/// Returns random bytes that nobody can guess.
+#[expect(clippy::disallowed_methods, reason = "what is drawn here is to be unlike every other run")]
+pub(super) fn random_bytes() -> [u8; SECRET_BYTES] {
+    rand::random()
+}
+
+/// Returns the time, in milliseconds since 1970-01-01 UTC.
 #[expect(clippy::disallowed_methods, reason = "this is the layer that passes the clock in")]
-fn unix_ms() -> u64 {
+pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

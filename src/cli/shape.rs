@@ -55,7 +55,10 @@ impl ShapeArguments {
             .mmr
             .map(|relevance| wire::Diversity { relevance: Some(relevance), ..Default::default() });
         let examples = |ids: &[String]| -> Vec<wire::Example> {
-            let example = |id: &String| wire::Example { kind: Some(example::Kind::Id(id.clone())) };
+            let example = |id: &String| {
+                let kind = Some(example::Kind::Id(id.clone()));
+                wire::Example { kind, ..Default::default() }
+            };
             ids.iter().map(example).collect()
         };
         if !self.like.is_empty() {

@@ -437,6 +437,7 @@ fn of_files(fit: &FitArguments, output: &Output) -> Result<Vec<String>, CliError
                     }
                 }
             }
+            Ok(Content::Picture(_)) => progress.note(&skip(&"it is a picture, and has no text")),
             Ok(Content::Video(_)) => progress.note(&skip(&"a video has no words")),
             Err(error) => progress.note(&skip(&error)),
         }

@@ -71,6 +71,44 @@ pub struct Grouped {
     pub outlier_scores: Option<Vec<f64>>,
     /// The one to keep of each cluster, for duplicates.
     pub keepers: Option<Vec<u32>>,
+    /// Whether each cluster is one picture in several copies, for duplicates.
+    pub copies: Option<Vec<bool>>,
+}
+
+impl Grouped {
+    /// Returns near duplicates with copies of one picture taken out of them, into clusters of their
+    /// own: what looks similar is never mixed with what is the same. `copies` as [`super::copies`]
+    /// returns them.
+    #[must_use]
+    pub fn with_copies(self, copies: &[(u32, Vec<u32>)]) -> Self {
+        let mut raw = self.partition.labels().to_vec();
+        let first = u32::try_from(self.partition.count()).unwrap_or(u32::MAX);
+        let mut kept: Vec<Option<u32>> = self.keepers.iter().flatten().copied().map(Some).collect();
+        for (number, (keeper, others)) in (first..).zip(copies) {
+            for &row in others.iter().chain([keeper]) {
+                raw[row as usize] = Some(number);
+            }
+            kept.push(Some(*keeper));
+        }
+        // What is left of a group of similar ones may have lost its keeper, or all company.
+        let mut sizes = vec![0; kept.len()];
+        raw.iter().flatten().for_each(|&label| sizes[label as usize] += 1);
+        for label in &mut raw {
+            *label = label.filter(|&label| sizes[label as usize] > 1);
+        }
+        let partition = Partition::new(&raw);
+        let mut keepers = vec![u32::MAX; partition.count()];
+        let mut is_copied = vec![false; partition.count()];
+        for (row, (label, old)) in (0_u32..).zip(partition.labels().iter().zip(&raw)) {
+            let (Some(label), Some(old)) = (label, old) else { continue };
+            let keeper = &mut keepers[*label as usize];
+            if *keeper == u32::MAX || kept[*old as usize] == Some(row) {
+                *keeper = row;
+            }
+            is_copied[*label as usize] = *old >= first;
+        }
+        Self { keepers: Some(keepers), copies: Some(is_copied), ..partition.into() }
+    }
 }
 
 impl Method {
@@ -212,7 +250,25 @@ fn tree_of(
 
 impl From<Partition> for Grouped {
     fn from(partition: Partition) -> Self {
-        Self { partition, probabilities: None, outlier_scores: None, keepers: None }
+        let (probabilities, outlier_scores, keepers, copies) = (None, None, None, None);
+        Self { partition, probabilities, outlier_scores, keepers, copies }
+    }
+}
+
+#[cfg(test)]
+mod copy_tests {
+    use super::*;
+
+    #[test]
+    fn copies_leave_the_groups_of_similar_ones() {
+        // Similar: 0, 1, 2 around 1; 3, 4 around 3. One picture: 1 and 5; 3 and 6.
+        let raw = [Some(0), Some(0), Some(0), Some(1), Some(1), None, None];
+        let similar = Grouped { keepers: Some(vec![1, 3]), ..Partition::new(&raw).into() };
+        let found = similar.with_copies(&[(1, vec![5]), (3, vec![6])]);
+        let labels = found.partition.labels();
+        assert_eq!(labels, [Some(0), Some(1), Some(0), Some(2), None, Some(1), Some(2)]);
+        assert_eq!(found.keepers, Some(vec![0, 1, 3]));
+        assert_eq!(found.copies, Some(vec![false, true, true]));
     }
 }
 

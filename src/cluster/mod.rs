@@ -11,6 +11,7 @@ mod assign;
 mod bounds;
 mod communities;
 mod condensed;
+mod copies;
 mod dbscan;
 mod density;
 mod duplicates;
@@ -34,6 +35,7 @@ mod work;
 
 pub use assign::SavedClusters;
 pub use communities::{CommunityOptions, communities, modularity};
+pub use copies::copies;
 pub use dbscan::{DbscanOptions, dbscan};
 pub use density::{Density, DensityOptions, Selection, hdbscan};
 pub use duplicates::{DuplicateGroup, DuplicateOptions, duplicates};

@@ -1,14 +1,16 @@
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::engine::damaged;
 use super::error::{Error, described};
 use super::open::Collection;
 use crate::cancel::Cancellation;
+use crate::decode::decode_picture;
 use crate::document::{DocumentId, Slot, SlotSet};
-use crate::embed::{Lane, Role};
+use crate::embed::{EmbedderHandle, Lane, Role};
 use crate::query::{
-    Example, Plan, PlanError, Question, Recommend, SearchRequest, Strategy, VectorLeg, average,
-    fitting, plan,
+    Example, Plan, PlanError, Question, Recommend, SearchRequest, Strategy, VectorLeg, Weighted,
+    average, fitting, plan,
 };
 use crate::vector::{Form, Vector};
 
@@ -34,11 +36,16 @@ pub(super) struct Asked<'r> {
 pub(super) struct Examples {
     /// The vector name.
     pub(super) name: String,
-    pub(super) positive: Vec<Vector>,
-    pub(super) negative: Vec<Vector>,
+    pub(super) positive: Vec<(Vector, f32)>,
+    pub(super) negative: Vec<(Vector, f32)>,
 }
 
 impl Asked<'_> {
+    /// Returns whether one leg answers by itself.
+    pub(super) fn has_one_leg(&self) -> bool {
+        self.prefetch.is_empty() && self.plan.legs().len() == 1
+    }
+
     /// Returns the warnings of the plan and of those within it.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.plan.warnings.clone();
@@ -58,11 +65,11 @@ impl Collection {
         let mut examples = None;
         let mut asked = Cow::Borrowed(request);
         if let Some(recommend) = &request.recommend {
-            let found = self.examples(recommend, &mut excluded)?;
+            let found = self.examples(recommend, &mut excluded, cancel)?;
             let vector = match recommend.strategy {
                 Strategy::Average => average(&found.positive, &found.negative)
                     .map_err(|source| PlanError::Vector { name: found.name.clone(), source })?,
-                Strategy::BestScore => found.positive[0].clone(),
+                Strategy::BestScore => found.positive[0].0.clone(),
             };
             let name = found.name.clone();
             if recommend.strategy == Strategy::BestScore {
@@ -74,7 +81,7 @@ impl Collection {
             }
         }
         // Checked before the prefetches, whose depth it bounds.
-        let mut plan = plan(&asked, &self.engine.settings.shape())?;
+        let mut plan = plan(&asked, &self.engine.kept().settings.shape())?;
         let mut prefetch = Vec::with_capacity(request.prefetch.len());
         for inner in &request.prefetch {
             let inner = self.ask(inner, cancel)?;
@@ -82,6 +89,11 @@ impl Collection {
             prefetch.push(inner);
         }
         let questions = self.questions(&mut plan, cancel)?;
+        for (leg, question) in plan.vectors.iter().zip(&questions) {
+            if let Vector::Dense(question) = question {
+                self.engine.note_asked(&leg.name, question.as_slice());
+            }
+        }
         Ok(Asked { request: asked, plan, questions, examples, excluded, prefetch })
     }
 
@@ -114,17 +126,57 @@ impl Collection {
     fn question(&self, leg: &VectorLeg, cancel: &Cancellation) -> Result<Option<Vector>, Error> {
         match &leg.question {
             Question::Given(vector) => Ok(Some(vector.clone())),
-            Question::Embed(text) => {
-                let embedder = self.embedder(&leg.name)?.ok_or_else(|| {
-                    Error::Settings(format!("vector `{}` has no embedder", leg.name))
-                })?;
-                let embedded = embedder.embed(&[text], Role::Query, Lane::Query, cancel)?;
-                Ok(embedded.embeddings.into_iter().next().and_then(|first| first.vector))
+            Question::Embed(text) => self.vector_of_text(&leg.name, text, cancel),
+            Question::See(image) => self.vector_of_image(&leg.name, image, cancel),
+            Question::Both(text, image) => {
+                let text = self.vector_of_text(&leg.name, text, cancel)?;
+                let image = self.vector_of_image(&leg.name, image, cancel)?;
+                let known: Vec<(Vector, f32)> =
+                    text.into_iter().chain(image).map(|vector| (vector, 1.0)).collect();
+                if known.is_empty() {
+                    return Ok(None);
+                }
+                let wrong = |source| PlanError::Vector { name: leg.name.clone(), source };
+                let between = average(&known, &[]).map_err(wrong)?;
+                Ok(Some(fitting(&leg.name, &between, &self.engine.settings.shape())?))
             }
         }
     }
 
-    fn examples(&self, recommend: &Recommend, excluded: &mut SlotSet) -> Result<Examples, Error> {
+    fn vector_of_text(
+        &self,
+        name: &str,
+        text: &str,
+        cancel: &Cancellation,
+    ) -> Result<Option<Vector>, Error> {
+        let embedded = self.embedder_of(name)?.embed(&[text], Role::Query, Lane::Query, cancel)?;
+        Ok(embedded.embeddings.into_iter().next().and_then(|first| first.vector))
+    }
+
+    fn vector_of_image(
+        &self,
+        name: &str,
+        image: &[u8],
+        cancel: &Cancellation,
+    ) -> Result<Option<Vector>, Error> {
+        let embedder = self.embedder_of(name)?;
+        let picture = decode_picture(image, &self.engine.limits).map_err(Error::Picture)?;
+        let picture = Arc::new(picture);
+        let embedded = embedder.embed_pictures(&[picture], Lane::Query, cancel)?;
+        Ok(embedded.embeddings.into_iter().next().and_then(|first| first.vector))
+    }
+
+    fn embedder_of(&self, name: &str) -> Result<EmbedderHandle, Error> {
+        let missing = || Error::Settings(format!("vector `{name}` has no embedder"));
+        self.embedder(name)?.ok_or_else(missing)
+    }
+
+    fn examples(
+        &self,
+        recommend: &Recommend,
+        excluded: &mut SlotSet,
+        cancel: &Cancellation,
+    ) -> Result<Examples, Error> {
         let actual = recommend.positive.len() + recommend.negative.len();
         if actual > EXAMPLES_MAX {
             return Err(Error::TooMuch { what: "examples", limit: EXAMPLES_MAX, actual });
@@ -133,24 +185,38 @@ impl Collection {
             let reason = "a recommendation needs at least one positive example";
             return Err(PlanError::Combination(reason).into());
         }
-        let shape = self.engine.settings.shape();
-        let name = match &recommend.vector {
-            Some(name) => name.clone(),
-            None => shape.only_vector()?.to_owned(),
-        };
+        let all = || recommend.examples();
+        if let Some(wrong) = all().find(|one| !(one.weight.is_finite() && one.weight > 0.0)) {
+            return Err(PlanError::Weight(wrong.weight).into());
+        }
+        if recommend.strategy == Strategy::BestScore && all().any(|one| one.weight != 1.0) {
+            let reason = "weights go with the average of examples, not with the best score";
+            return Err(PlanError::Combination(reason).into());
+        }
+        let shape = self.engine.kept().settings.shape();
+        let name = shape.compared(recommend)?;
         if shape.form(&name)? == Form::Multi {
             let reason = "examples are compared by a dense or a sparse vector";
             return Err(PlanError::Combination(reason).into());
         }
-        let mut read = |examples: &[Example]| -> Result<Vec<Vector>, Error> {
+        let mut read = |examples: &[Weighted]| -> Result<Vec<(Vector, f32)>, Error> {
             let mut vectors = Vec::with_capacity(examples.len());
-            for example in examples {
-                match example {
-                    Example::Vector(vector) => vectors.push(fitting(&name, vector, &shape)?),
-                    Example::Document(id) => {
-                        vectors.extend(self.vectors_of(&name, id, excluded)?);
+            for Weighted { example, weight } in examples {
+                let found = match example {
+                    Example::Vector(vector) => vec![fitting(&name, vector, &shape)?],
+                    Example::Document(id) => self.vectors_of(&name, id, excluded)?,
+                    Example::Text(text) => {
+                        self.vector_of_text(&name, text, cancel)?.into_iter().collect()
                     }
+                    Example::Image(image) => {
+                        self.vector_of_image(&name, image, cancel)?.into_iter().collect()
+                    }
+                };
+                if found.is_empty() {
+                    let reason = "the model knows nothing of an example";
+                    return Err(PlanError::Combination(reason).into());
                 }
+                vectors.extend(found.into_iter().map(|vector| (vector, *weight)));
             }
             Ok(vectors)
         };

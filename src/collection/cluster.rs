@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::engine::damaged;
 use super::error::Error;
 use super::open::Collection;
@@ -8,7 +10,7 @@ use super::view::View;
 use crate::cancel::Cancellation;
 use crate::cluster::{
     ClusterError, EXACT_MAX, Grouped, MapOptions, Method, NeighbourGraph, Points, Summary, Term,
-    Work, distinctive_terms, group, map, silhouette, summarize, trustworthiness,
+    Work, copies, distinctive_terms, group, map, silhouette, summarize, trustworthiness,
 };
 use crate::document::words::{Writing, fold, words};
 use crate::document::{DocumentId, Filter, Slot, SlotSet};
@@ -102,6 +104,8 @@ pub struct Cluster {
     pub cohesion: f64,
     /// The document to keep, for duplicates.
     pub keeper: Option<DocumentId>,
+    /// Whether they are copies of one picture, for duplicates; else they are similar.
+    pub is_one_picture: bool,
     /// Words that tell it from the other clusters, best first.
     pub terms: Vec<Term>,
 }
@@ -152,6 +156,7 @@ impl Collection {
             check_field(field)?;
         }
         let (name, number, metric) = self.clustered_vector(request.vector.as_deref())?;
+        let name = name.as_str();
         let view = self.view();
         let allowed = self.allowed(&view, request.filter.as_ref())?;
         let vectors = self.points(&view, &allowed, number, metric, &work)?;
@@ -170,7 +175,12 @@ impl Collection {
         let is_unit = metric != Metric::Euclidean;
         let (found, numbers) = match &request.looking {
             Looking::New(method) => {
-                let found = group(points, graph.as_ref(), method, is_unit, &work)?;
+                let mut found = group(points, graph.as_ref(), method, is_unit, &work)?;
+                if let Method::Duplicates { .. } = method
+                    && self.engine.has_pictures.load(Ordering::Relaxed)
+                {
+                    found = found.with_copies(&self.copies(&vectors, &work)?);
+                }
                 let numbers = (0..).take(found.partition.count()).collect();
                 (found, numbers)
             }
@@ -199,7 +209,9 @@ impl Collection {
             let keeper = found.keepers.as_ref().map(|keepers| keepers[place]);
             let keeper = keeper.map(|row| self.id_at(vectors.starts[row as usize])).transpose()?;
             let (size, cohesion) = (summary.members.len() as u64, summary.cohesion);
-            clusters.push(Cluster { number: numbers[place], size, cohesion, keeper, terms });
+            let is_one_picture = found.copies.as_ref().is_some_and(|copies| copies[place]);
+            let number = numbers[place];
+            clusters.push(Cluster { number, size, cohesion, keeper, is_one_picture, terms });
         }
         cancel.check()?;
         let found = Clustering {
@@ -217,15 +229,27 @@ impl Collection {
         Ok(found)
     }
 
-    fn clustered_vector(&self, asked: Option<&str>) -> Result<(&str, u16, Metric), Error> {
-        let vectors = &self.engine.settings.vectors;
+    /// Returns which documents are copies of one picture: those whose first parts are.
+    fn copies(&self, vectors: &Vectors, work: &Work<'_>) -> Result<Vec<(u32, Vec<u32>)>, Error> {
+        let mut looks = Vec::with_capacity(vectors.starts.len());
+        for (read, &start) in vectors.starts.iter().enumerate() {
+            if read.is_multiple_of(4_096) {
+                cancelled(work, "reading hashes", read, vectors.starts.len())?;
+            }
+            looks.push(self.engine.likeness(Slot(start))?);
+        }
+        Ok(copies(&looks, work)?)
+    }
+
+    fn clustered_vector(&self, asked: Option<&str>) -> Result<(String, u16, Metric), Error> {
+        let vectors = &self.engine.kept().settings.vectors;
         let only = (vectors.len() == 1).then(|| vectors.keys().next()).flatten();
         let name = asked.or(only.map(String::as_str)).unwrap_or(VECTOR_NAME_DEFAULT);
         let found = vectors.get_key_value(name).ok_or_else(|| {
             let names: Vec<&str> = vectors.keys().map(String::as_str).collect();
             Error::Settings(format!("there is no vector `{name}`, but {}", names.join(", ")))
         })?;
-        Ok((found.0, found.1.number, found.1.metric))
+        Ok((found.0.clone(), found.1.number, found.1.metric))
     }
 
     /// Reads the vectors of the documents, a row each.
@@ -307,7 +331,8 @@ impl Collection {
         work: &Work<'_>,
     ) -> Result<NeighbourGraph, Error> {
         let points = &vectors.points;
-        let index = self.engine.dense.get(name).filter(|_| {
+        let kept = self.engine.kept();
+        let index = kept.dense.get(name).filter(|_| {
             // By inner product the index finds long vectors, not near ones.
             points.count() > EXACT_MAX && metric != Metric::Dot
         });

@@ -1,6 +1,7 @@
 //! Mutations that depend on what is stored: on terms, of a payload alone, of what has expired.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use simile_storage::Batch;
 
@@ -12,8 +13,8 @@ use super::records::{
     DocumentRecord, EXPIRIES, ExpiryRecord, KEY_LOG, KEYS, KeyLogRecord, KeyRecord, Run,
 };
 use super::terms::Terms;
-use crate::document::{DocumentId, Part, Sequence, Slot, check_payload};
-use crate::ingest::{ContentHash, Prepared};
+use crate::document::{DocumentId, Part, Sequence, Slot};
+use crate::ingest::{ContentHash, PartPicture, Prepared};
 
 /// For how many mutations an idempotency key is remembered, and how many are forgotten with a group.
 const KEYS_REMEMBERED: u64 = 1_000_000;
@@ -72,7 +73,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Stores a document anew with another payload: it moves to new slots, whose rows hold the parts
+    /// Stores a document anew with another payload or other vectors: it moves to new slots, whose rows hold the parts
     /// and vectors of the old ones.
     pub(super) fn change(
         &mut self,
@@ -82,21 +83,15 @@ impl<'a> Group<'a> {
         let Some(before) = before else {
             return Ok(Added::Refused(Error::UnknownDocument(change.id.to_string())));
         };
-        let mut prepared = self.stored(&change.id, &before)?;
-        let payload = change.change.apply(prepared.payload.clone());
-        let payload = payload.and_then(|payload| {
-            check_payload(&payload)?;
-            Ok(payload)
-        });
-        let payload = match payload {
-            Ok(payload) => payload,
-            Err(error) => return Ok(Added::Refused(error)),
-        };
+        let stored = self.stored(&change.id, &before)?;
+        let mut prepared = stored.clone();
+        if let Err(error) = change.change.apply(&mut prepared) {
+            return Ok(Added::Refused(error));
+        }
         let expires = change.terms.expires_unix_ms.unwrap_or(before.expires);
-        if payload == prepared.payload && expires == before.expires {
+        if prepared == stored && expires == before.expires {
             return Ok(Added::Done(self.nothing_done(true)));
         }
-        prepared.payload = payload;
         // Not what the source says any more: storing the source again is a change.
         prepared.version = before.version().changed(&self.ends.last_sequence.to_le_bytes());
         self.put(Cow::Owned(prepared), expires)
@@ -116,17 +111,22 @@ impl<'a> Group<'a> {
         let first = record.first;
         let missing = |table: &str, slot| damaged(table, slot, "missing");
         let body = engine.body(Slot(first))?.ok_or_else(|| missing("body", first))?;
-        let mut parts = Vec::new();
-        for slot in record.run().slots() {
+        let (mut parts, mut pictures) = (Vec::new(), BTreeMap::new());
+        for (place, slot) in (0..).zip(record.run().slots()) {
             let part = engine.part(Slot(slot))?.ok_or_else(|| missing("part", slot))?;
             let vectors = engine.vectors(Slot(slot))?;
             parts.push(Part { span: part.span.into(), text: part.text, vectors });
+            if let Some(likeness) = engine.likeness(Slot(slot))? {
+                let thumbnail = engine.thumbnail(Slot(slot))?.unwrap_or_default();
+                pictures.insert(place, PartPicture { thumbnail, likeness });
+            }
         }
         let file = record.file(id).map(DocumentId::new).transpose()?;
         Ok(Prepared {
             id: id.clone(),
             payload: body.payload,
             parts,
+            pictures,
             content: ContentHash(record.content),
             version: record.version(),
             file,

@@ -382,10 +382,10 @@ fn recommendations_are_like_the_positive_examples_and_unlike_the_negative_ones()
         let other = unit(&mut fixture.random);
         let mut recommend = Recommend {
             positive: vec![
-                Example::Document(positive.id.clone()),
-                Example::Vector(DenseVector::new(other.clone()).unwrap().into()),
+                Example::Document(positive.id.clone()).into(),
+                Example::Vector(DenseVector::new(other.clone()).unwrap().into()).into(),
             ],
-            negative: vec![Example::Document(negative.id.clone())],
+            negative: vec![Example::Document(negative.id.clone()).into()],
             strategy: Strategy::Average,
             vector: Some("v".into()),
         };
@@ -426,7 +426,7 @@ fn recommendations_are_like_the_positive_examples_and_unlike_the_negative_ones()
 
         // By one sparse example: more like this.
         let like = Recommend {
-            positive: vec![Example::Document(positive.id.clone())],
+            positive: vec![Example::Document(positive.id.clone()).into()],
             vector: Some("s".into()),
             strategy: Strategy::BestScore,
             ..Recommend::default()
@@ -568,7 +568,7 @@ fn what_cannot_be_asked_is_refused_with_both_sides() {
     };
     let like = |id: &str| SearchRequest {
         recommend: Some(Recommend {
-            positive: vec![Example::Document(DocumentId::new(id).unwrap())],
+            positive: vec![Example::Document(DocumentId::new(id).unwrap()).into()],
             ..Recommend::default()
         }),
         ..SearchRequest::default()

@@ -6,7 +6,7 @@ use simile_storage::{FormatError, Record, Table, decode_payload};
 
 use crate::document::{DocumentId, FieldType, Payload, Span};
 use crate::ingest::Version;
-use crate::picture::Area;
+use crate::picture::{Area, Likeness, PerceptualHash};
 use crate::vector::{MultiVector, SparseVector, VectorError};
 
 /// document id -> where its newest version is.
@@ -27,6 +27,10 @@ pub(super) const EXPIRIES: Table<(u64, u32), ExpiryRecord> = Table::new(10, "exp
 pub(super) const KEYS: Table<String, KeyRecord> = Table::new(11, "key");
 /// sequence number -> the key that the mutation came with.
 pub(super) const KEY_LOG: Table<u64, KeyLogRecord> = Table::new(12, "key log");
+/// slot -> what a part that is a picture looks like.
+pub(super) const LIKENESSES: Table<u32, LikenessRecord> = Table::new(14, "likeness");
+/// slot -> what is shown of a part that is a picture.
+pub(super) const THUMBNAILS: Table<u32, ThumbnailRecord> = Table::new(15, "thumbnail");
 /// sequence number -> what the mutation did.
 pub(super) const LOG: Table<u64, LogRecord> = Table::new(5, "log");
 /// One record: the ends of all numbering.
@@ -132,6 +136,18 @@ pub(super) struct SparseRecord {
     pub(super) bytes: Vec<u8>,
 }
 
+/// A JPEG of at most 48 KiB.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct ThumbnailRecord {
+    pub(super) jpeg: Vec<u8>,
+}
+
+/// The perceptual hashes of a picture, those of the mirrored picture second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct LikenessRecord {
+    pub(super) phashes: [u64; 2],
+    pub(super) dhashes: [u64; 2],
+}
 /// So many vectors of a multivector in their order that the row is not too large, each with as many
 /// components: little-endian `f32`, row-major.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -211,6 +227,8 @@ formats! {
     PartRecord = 1,
     VectorRecord = 1,
     SparseRecord = 1,
+    LikenessRecord = 1,
+    ThumbnailRecord = 1,
     MultiRecord = 1,
     LogRecord = 1,
     HeaderRecord = 1,
@@ -357,6 +375,22 @@ impl<'de> serde::de::Visitor<'de> for OneField<'_> {
     }
 }
 
+impl From<Likeness> for LikenessRecord {
+    fn from(Likeness { upright, mirrored }: Likeness) -> Self {
+        Self { phashes: [upright.phash, mirrored.phash], dhashes: [upright.dhash, mirrored.dhash] }
+    }
+}
+
+impl From<LikenessRecord> for Likeness {
+    fn from(record: LikenessRecord) -> Self {
+        let hash = |number: usize| PerceptualHash {
+            phash: record.phashes[number],
+            dhash: record.dhashes[number],
+        };
+        Self { upright: hash(0), mirrored: hash(1) }
+    }
+}
+
 impl From<&Span> for StoredSpan {
     fn from(span: &Span) -> Self {
         match span {
@@ -463,6 +497,13 @@ mod tests {
         let area = Some(Area { left: 1, top: 2, width: 3, height: 4 });
         let span = Span::Media { time: Some(5..9), area };
         assert_eq!(Span::from(StoredSpan::from(&span)), span);
+    }
+
+    #[test]
+    fn what_a_picture_looks_like_comes_back_as_it_was() {
+        let hash = |number| PerceptualHash { phash: number, dhash: u64::MAX - number };
+        let likeness = Likeness { upright: hash(1), mirrored: hash(2) };
+        assert_eq!(Likeness::from(LikenessRecord::from(likeness)), likeness);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use super::engine::Engine;
 use super::error::{Error, described};
 use super::files;
 use super::open::Collection;
-use super::records::{BODIES, DOCUMENTS, MULTI, PARTS, Run, SPARSE, VECTORS};
+use super::records::{
+    BODIES, DOCUMENTS, LIKENESSES, MULTI, PARTS, Run, SPARSE, THUMBNAILS, VECTORS,
+};
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
@@ -111,7 +113,8 @@ impl Collection {
             engine.refill_dense()?;
             found = Findings { is_view_wrong: true, ..engine.find(progress, cancel)? };
         }
-        for (name, index) in &engine.dense {
+        let kept = engine.kept();
+        for (name, index) in &kept.dense {
             let wrong = found.dense.get(name).cloned().unwrap_or_default();
             if !wrong.is_empty() || found.dense_damaged.contains(name) {
                 let removed = engine.heal_dense(name, index, &wrong, cancel)?;
@@ -122,14 +125,14 @@ impl Collection {
                 ));
             }
         }
-        for (name, index) in &engine.sparse {
+        for (name, index) in &kept.sparse {
             if let Some(wrong) = found.sparse.get(name) {
                 index.remove(wrong);
                 engine.refill_sparse()?;
                 repaired.push(format!("vector `{name}`: {} were indexed again", wrong.len()));
             }
         }
-        for (name, index) in &engine.multi {
+        for (name, index) in &kept.multi {
             if let Some(wrong) = found.multi.get(name) {
                 index.remove(wrong);
                 engine.refill_multi()?;
@@ -195,7 +198,7 @@ impl Engine {
     /// Verifies the files of every index, and makes anew what is damaged; returns what was done.
     pub(super) fn heal(&self, cancel: &Cancellation) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
-        for (name, index) in &self.dense {
+        for (name, index) in &self.kept().dense {
             if !index.damaged(cancel)?.is_empty() {
                 let removed = self.heal_dense(name, index, &SlotSet::new(), cancel)?;
                 done.push(format!("vector `{name}`: {removed} damaged segments were removed"));
@@ -218,7 +221,8 @@ impl Engine {
         wrong: &SlotSet,
         cancel: &Cancellation,
     ) -> Result<usize, Error> {
-        let Some(settings) = self.settings.vectors.get(name) else { return Ok(0) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.vectors.get(name) else { return Ok(0) };
         let load = |slot: Slot| -> Result<Option<Vec<f32>>, Error> {
             let record = self.database.get(&VECTORS, &(settings.number, slot.0))?;
             Ok(record.map(|record| record.components()))
@@ -232,7 +236,8 @@ impl Engine {
         let view = self.views.current();
         let mut found = Findings::default();
         found.told.parts = view.live.len();
-        let indexes = (self.dense.len() + self.sparse.len() + self.multi.len()) as u64;
+        let kept = self.kept();
+        let indexes = (kept.dense.len() + kept.sparse.len() + kept.multi.len()) as u64;
         let steps = view.live.len() * (2 + indexes);
         let mut done: u64 = 0;
         let mut step = || {
@@ -243,7 +248,7 @@ impl Engine {
             cancel.check()
         };
         self.find_in_tables(&view, &shown, &mut found, &mut step)?;
-        for (name, index) in &self.dense {
+        for (name, index) in &kept.dense {
             self.find_in_dense(name, index, &view, &mut found, &mut step)?;
             for damaged in index.damaged(cancel)? {
                 found.tell(format!("vector `{name}`: {}", damaged.reason));
@@ -252,10 +257,10 @@ impl Engine {
                 }
             }
         }
-        for (name, index) in &self.sparse {
+        for (name, index) in &kept.sparse {
             self.find_in_sparse(name, index, &view, &mut found, &mut step)?;
         }
-        for (name, index) in &self.multi {
+        for (name, index) in &kept.multi {
             self.find_in_multi(name, index, &view, &mut found, &mut step)?;
         }
         self.find_in_lexical(&view, &shown, &mut found, &mut step)?;
@@ -361,7 +366,21 @@ impl Engine {
                 rows.insert(first);
             }
         }
-        for settings in self.settings.vectors.values() {
+        let (mut seen, mut shown_slots) = (SlotSet::new(), SlotSet::new());
+        for row in self.database.range(&LIKENESSES, ..=end) {
+            seen.extend(found.read(row)?.map(|(slot, _)| slot));
+        }
+        for row in self.database.range(&THUMBNAILS, ..=end) {
+            shown_slots.extend(found.read(row)?.map(|(slot, _)| slot));
+        }
+        for slot in &(&seen ^ &shown_slots) & live {
+            found.tell(format!(
+                "the picture in slot {slot} is there by half: its hashes or its thumbnail"
+            ));
+        }
+        rows |= seen | shown_slots;
+        let kept = self.kept();
+        for settings in kept.settings.vectors.values() {
             let number = settings.number;
             for row in self.database.range(&VECTORS, (number, 0)..=(number, end)) {
                 if let Some(((_, slot), _)) = found.read(row)? {
@@ -369,7 +388,7 @@ impl Engine {
                 }
             }
         }
-        for settings in self.settings.sparse.values() {
+        for settings in kept.settings.sparse.values() {
             let number = settings.number;
             for row in self.database.range(&SPARSE, (number, 0)..=(number, end)) {
                 if let Some(((_, slot), _)) = found.read(row)? {
@@ -377,7 +396,7 @@ impl Engine {
                 }
             }
         }
-        for settings in self.settings.multi.values() {
+        for settings in kept.settings.multi.values() {
             let number = settings.number;
             for row in self.database.range(&MULTI, (number, 0, 0)..=(number, end, u16::MAX)) {
                 if let Some(((_, slot, _), _)) = found.read(row)? {
@@ -400,7 +419,8 @@ impl Engine {
         found: &mut Findings,
         step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
     ) -> Result<(), Error> {
-        let Some(settings) = self.settings.vectors.get(name) else { return Ok(()) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.vectors.get(name) else { return Ok(()) };
         let indexed = index.slots();
         let mut wrong = SlotSet::new();
         for slot in &view.live {
@@ -436,7 +456,8 @@ impl Engine {
         found: &mut Findings,
         step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
     ) -> Result<(), Error> {
-        let Some(settings) = self.settings.sparse.get(name) else { return Ok(()) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.sparse.get(name) else { return Ok(()) };
         let mut indexed: HashMap<Slot, SparseVector> = index.rows().into_iter().collect();
         let mut wrong = SlotSet::new();
         for slot in &view.live {
@@ -474,7 +495,8 @@ impl Engine {
         found: &mut Findings,
         step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
     ) -> Result<(), Error> {
-        let Some(settings) = self.settings.multi.get(name) else { return Ok(()) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.multi.get(name) else { return Ok(()) };
         let indexed = index.slots();
         let mut wrong = SlotSet::new();
         for slot in &view.live {

@@ -65,6 +65,18 @@ pub struct ServerSettings {
     #[arg(long, value_name = "BOOL", env = "SIMILE_INSECURE",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
+    /// The address for HTTP beside gRPC: probes, metrics, embeddings as of OpenAI [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "SIMILE_HTTP")]
+    pub http: Option<SocketAddr>,
+    /// A PEM file with the certificates that the server shows, its own first
+    #[arg(long, value_name = "FILE", env = "SIMILE_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// A PEM file with the key of the server's certificate
+    #[arg(long, value_name = "FILE", env = "SIMILE_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// A PEM file with who signs the certificates of clients, which then have to show one
+    #[arg(long, value_name = "FILE", env = "SIMILE_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
     /// The text embedder that is used where none is named [default: all-minilm-l6-v2]
     #[arg(long, value_name = "MODEL", env = "SIMILE_EMBEDDER")]
     pub embedder: Option<String>,
@@ -83,6 +95,12 @@ pub struct ServerSettings {
     /// The time a request without a deadline of its own may take [default: 60]
     #[arg(long, value_name = "SECONDS", env = "SIMILE_REQUEST_SECONDS_MAX")]
     pub request_seconds_max: Option<u64>,
+    /// Requests a second that each key may make; more are refused [default: as many as it likes]
+    #[arg(long, value_name = "N", env = "SIMILE_REQUESTS_PER_SECOND_MAX")]
+    pub requests_per_second_max: Option<u32>,
+    /// Requests that take at least so long to be answered are logged [default: 1000]
+    #[arg(long, value_name = "MILLISECONDS", env = "SIMILE_SLOW_MS")]
+    pub slow_ms: Option<u64>,
     /// The time that running requests get to end when the server stops [default: 30]
     #[arg(long, value_name = "SECONDS", env = "SIMILE_SHUTDOWN_SECONDS_MAX")]
     pub shutdown_seconds_max: Option<u64>,
@@ -165,6 +183,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Whether an address that other machines reach is allowed.
     pub is_insecure: bool,
+    /// The address for HTTP, if there is one.
+    pub http: Option<SocketAddr>,
+    /// The server's certificates, if connections are encrypted.
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the first of them.
+    pub tls_key: Option<PathBuf>,
+    /// Who signs the certificates of clients.
+    pub tls_client_ca: Option<PathBuf>,
     /// The default text embedder.
     pub embedder: String,
     /// The largest message that is read.
@@ -177,6 +203,10 @@ pub struct Config {
     pub waiting_max: usize,
     /// The time of a request without a deadline.
     pub request_time_max: Duration,
+    /// Requests a second that each key may make; none: as many as it likes.
+    pub requests_per_second_max: Option<u32>,
+    /// From when on the time of a request is logged.
+    pub slow_time: Duration,
     /// The time that running requests get when the server stops.
     pub shutdown_time_max: Duration,
     /// Threads of one embedder.
@@ -289,6 +319,10 @@ impl Config {
                 .pick("listen", |s| s.server.listen)
                 .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT)),
             is_insecure: choose.pick("insecure", |s| s.server.insecure).unwrap_or(false),
+            http: choose.pick("http", |s| s.server.http),
+            tls_cert: choose.pick("tls_cert", |s| s.server.tls_cert.clone()),
+            tls_key: choose.pick("tls_key", |s| s.server.tls_key.clone()),
+            tls_client_ca: choose.pick("tls_client_ca", |s| s.server.tls_client_ca.clone()),
             embedder: choose
                 .pick("embedder", |s| s.server.embedder.clone())
                 .unwrap_or_else(|| DEFAULT_TEXT_MODEL.to_owned()),
@@ -302,6 +336,11 @@ impl Config {
             waiting_max: choose.pick("waiting_max", |s| s.server.waiting_max).unwrap_or(1024),
             request_time_max: Duration::from_secs(
                 choose.pick("request_seconds_max", |s| s.server.request_seconds_max).unwrap_or(60),
+            ),
+            requests_per_second_max: choose
+                .pick("requests_per_second_max", |s| s.server.requests_per_second_max),
+            slow_time: Duration::from_millis(
+                choose.pick("slow_ms", |s| s.server.slow_ms).unwrap_or(1_000),
             ),
             shutdown_time_max: Duration::from_secs(
                 choose
@@ -339,7 +378,7 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 22] = [
+        let lines: [(&str, Option<String>); 28] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
@@ -351,12 +390,18 @@ impl Config {
             ("log_format", Some(format!("\"{}\"", self.log_format))),
             ("listen", Some(format!("\"{}\"", self.listen))),
             ("insecure", Some(self.is_insecure.to_string())),
+            ("http", self.http.map(|address| format!("\"{address}\""))),
+            ("tls_cert", optional_path(&self.tls_cert)),
+            ("tls_key", optional_path(&self.tls_key)),
+            ("tls_client_ca", optional_path(&self.tls_client_ca)),
             ("embedder", Some(toml::Value::from(self.embedder.as_str()).to_string())),
             ("message_bytes_max", Some(format!("\"{}\"", Bytes(self.message_bytes_max as u64)))),
             ("streams_max", Some(self.streams_max.to_string())),
             ("workers", Some(self.workers.to_string())),
             ("waiting_max", Some(self.waiting_max.to_string())),
             ("request_seconds_max", Some(self.request_time_max.as_secs().to_string())),
+            ("requests_per_second_max", self.requests_per_second_max.map(|most| most.to_string())),
+            ("slow_ms", Some(self.slow_time.as_millis().to_string())),
             ("shutdown_seconds_max", Some(self.shutdown_time_max.as_secs().to_string())),
             ("embed_threads", Some(self.embed_threads.to_string())),
             ("cache_bytes_max", Some(format!("\"{}\"", Bytes(self.cache_bytes_max)))),
@@ -387,13 +432,27 @@ impl Config {
             }
         };
         require(
-            self.listen.ip().is_loopback() || self.is_insecure,
+            self.listen.ip().is_loopback() || self.is_insecure || self.tls_cert.is_some(),
             format!(
-                "listen = {}: other machines would reach this address, and it has neither \
-                 encryption nor keys; listen on 127.0.0.1, or say --insecure if the network \
-                 itself is trusted",
+                "listen = {}: other machines would reach this address without encryption; give a \
+                 certificate with --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure \
+                 if the network itself is trusted",
                 self.listen
             ),
+        );
+        require(
+            self.http.is_none_or(|http| http.ip().is_loopback()) || self.is_insecure,
+            "http: this address has no encryption; use one of 127.0.0.1, with a proxy before it, \
+             or say --insecure if the network itself is trusted"
+                .to_owned(),
+        );
+        require(
+            self.tls_cert.is_some() == self.tls_key.is_some(),
+            "tls_cert and tls_key: expected both or neither".to_owned(),
+        );
+        require(
+            self.tls_client_ca.is_none() || self.tls_cert.is_some(),
+            "tls_client_ca: expected tls_cert and tls_key, too".to_owned(),
         );
         let mut bound = |name: &str, value: u64, min: u64, max: u64| {
             require(
@@ -410,6 +469,8 @@ impl Config {
         bound("embed_threads", self.embed_threads as u64, 1, 1_024);
         bound("cache_bytes_max", self.cache_bytes_max, 1 << 20, 1 << 40);
         bound("memory_bytes_max", self.memory_bytes_max.unwrap_or(1 << 30), 1 << 24, 1 << 50);
+        let most = self.requests_per_second_max.unwrap_or(1);
+        bound("requests_per_second_max", most.into(), 1, 1_000_000);
         bound("build_threads", self.build_threads as u64, 1, 1_024);
         require(!self.embedder.is_empty(), "embedder: expected the name of a model".to_owned());
         require(

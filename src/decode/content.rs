@@ -1,3 +1,4 @@
+use super::image::PictureContent;
 use super::video::Frames;
 use super::{Format, Records};
 use crate::document::{Payload, Section};
@@ -9,6 +10,8 @@ pub enum Content<'a> {
     Text(TextContent),
     /// A document in each record.
     Records(Records<'a>),
+    /// A still picture.
+    Picture(PictureContent),
     /// The frames of a video, decoded as they are asked for.
     Video(Frames<'a>),
 }

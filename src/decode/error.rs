@@ -60,6 +60,9 @@ pub enum DecodeError {
         /// What the parser said.
         reason: String,
     },
+    /// Bytes of another kind where a picture is wanted.
+    #[error("the file is no picture")]
+    NoPicture,
     /// Records without a field that holds their text.
     #[error("no field holds the text: looked for {looked_for}, found {found}")]
     NoTextField {
@@ -120,6 +123,7 @@ impl Classified for DecodeError {
             | Self::Encrypted(_)
             | Self::Damaged { .. }
             | Self::ParserFailed { .. }
+            | Self::NoPicture
             | Self::DamagedVideo { .. }
             | Self::SlowVideo { .. }
             | Self::NoTextField { .. } => ErrorKind::InvalidInput,

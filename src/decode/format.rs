@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::video::{Container, container};
-use super::{DecodeError, Hint, encoding};
+use super::{DecodeError, Hint, ImageFormat, encoding};
 
 /// A format that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub enum Format {
     Csv,
     /// Tab-separated values with a header line.
     Tsv,
+    /// A still picture.
+    Image(ImageFormat),
     /// A video.
     Video(Container),
 }
@@ -31,9 +33,13 @@ impl Format {
     pub fn has_records(self) -> bool {
         match self {
             Self::JsonLines | Self::Csv | Self::Tsv => true,
-            Self::Plain | Self::Markdown | Self::Html | Self::Pdf | Self::Docx | Self::Video(_) => {
-                false
-            }
+            Self::Plain
+            | Self::Markdown
+            | Self::Html
+            | Self::Pdf
+            | Self::Docx
+            | Self::Image(_)
+            | Self::Video(_) => false,
         }
     }
 }
@@ -49,6 +55,7 @@ impl fmt::Display for Format {
             Self::JsonLines => "JSON lines file",
             Self::Csv => "CSV",
             Self::Tsv => "TSV",
+            Self::Image(format) => return format.fmt(formatter),
             Self::Video(container) => return container.fmt(formatter),
         })
     }
@@ -57,7 +64,8 @@ impl fmt::Display for Format {
 /// Returns what the bytes are to be read as; the first 64 KiB of them are enough.
 ///
 /// # Errors
-/// [`DecodeError`]: invalid input for nothing but blanks, and for a PDF or DOCX by name that is none;
+/// [`DecodeError`]: invalid input for nothing but blanks, and for a PDF, DOCX or picture by name that
+/// is none;
 /// unsupported for a format that is not read.
 pub fn detect(bytes: &[u8], hint: &Hint<'_>) -> Result<Format, DecodeError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -67,7 +75,7 @@ pub fn detect(bytes: &[u8], hint: &Hint<'_>) -> Result<Format, DecodeError> {
         return Ok(format);
     }
     let named = by_ending(hint.file_name).or_else(|| by_media_type(hint.media_type));
-    if let Some(format @ (Format::Pdf | Format::Docx)) = named {
+    if let Some(format @ (Format::Pdf | Format::Docx | Format::Image(_))) = named {
         let reason = "it does not begin as one".to_owned();
         return Err(DecodeError::Damaged { format, reason });
     }
@@ -82,8 +90,12 @@ pub fn detect(bytes: &[u8], hint: &Hint<'_>) -> Result<Format, DecodeError> {
     by_text(&beginning, named, hint)
 }
 
-const IMAGE: (&str, &str) = ("an image", "images and video are not supported yet");
-const VIDEO: (&str, &str) = ("a video", "images and video are not supported yet");
+const ICON: (&str, &str) = ("an icon", "save it as PNG");
+const LAYERED: (&str, &str) = ("a Photoshop document", "save it as PNG or JPEG");
+const HEIC: (&str, &str) = ("a HEIC picture", "convert it to JPEG");
+const AVIF: (&str, &str) = ("an AVIF picture", "convert it to JPEG or PNG");
+const DRAWING: (&str, &str) = ("an SVG drawing", "save it as PNG");
+const VIDEO: (&str, &str) = ("a video of an unusual kind", "convert it to MP4");
 const AUDIO: (&str, &str) = ("a sound file", "only texts are read");
 const ARCHIVE: (&str, &str) = ("an archive", "unpack it first");
 const PROGRAM: (&str, &str) = ("a program", "only texts are read");
@@ -91,18 +103,13 @@ const FONT: (&str, &str) = ("a font", "only texts are read");
 const DATABASE: (&str, &str) = ("a database file", "export it as JSON lines or CSV");
 
 /// What begins so, at an offset, is this and is not read.
-const OTHERS: [(usize, &[u8], (&str, &str)); 40] = [
-    (0, b"\x89PNG\r\n", IMAGE),
-    (0, b"\xFF\xD8\xFF", IMAGE),
-    (0, b"GIF8", IMAGE),
-    (8, b"WEBP", IMAGE),
-    (0, b"II*\0", IMAGE),
-    (0, b"MM\0*", IMAGE),
-    (0, b"\0\0\x01\0", IMAGE),
-    (0, b"8BPS", IMAGE),
-    (4, b"ftyphei", IMAGE),
-    (4, b"ftypmif1", IMAGE),
-    (4, b"ftypavif", IMAGE),
+const OTHERS: [(usize, &[u8], (&str, &str)); 35] = [
+    (0, b"\0\0\x01\0", ICON),
+    (0, b"8BPS", LAYERED),
+    (4, b"ftyphei", HEIC),
+    (4, b"ftyphev", HEIC),
+    (4, b"ftypmif1", HEIC),
+    (4, b"ftypavif", AVIF),
     (4, b"ftypM4A", AUDIO),
     (4, b"ftyp", VIDEO),
     (0, b"\x1A\x45\xDF\xA3", VIDEO),
@@ -153,6 +160,9 @@ fn by_magic(bytes: &[u8]) -> Result<Option<Format>, DecodeError> {
     if bytes.starts_with(b"%!PS") {
         return Err(unsupported(("a PostScript document", "convert it to PDF")));
     }
+    if let Some(format) = image_format(bytes) {
+        return Ok(Some(Format::Image(format)));
+    }
     if let Some(container) = container(bytes) {
         return Ok(Some(Format::Video(container)));
     }
@@ -167,6 +177,29 @@ fn by_magic(bytes: &[u8]) -> Result<Option<Format>, DecodeError> {
         }
     }
     Ok(None)
+}
+
+/// Returns which of the formats of pictures that are read this is.
+fn image_format(bytes: &[u8]) -> Option<ImageFormat> {
+    let begins = |magic: &[u8]| bytes.starts_with(magic);
+    // Two letters begin many a text; a bitmap has a header of one of these sizes soon after.
+    let header =
+        bytes.get(14..).and_then(|rest| rest.first_chunk()).map(|size| u32::from_le_bytes(*size));
+    Some(if begins(b"\xFF\xD8\xFF") {
+        ImageFormat::Jpeg
+    } else if begins(b"\x89PNG\r\n\x1A\n") {
+        ImageFormat::Png
+    } else if begins(b"GIF87a") || begins(b"GIF89a") {
+        ImageFormat::Gif
+    } else if begins(b"RIFF") && bytes.get(8..).is_some_and(|rest| rest.starts_with(b"WEBP")) {
+        ImageFormat::WebP
+    } else if begins(b"II*\0") || begins(b"MM\0*") || begins(b"II+\0") || begins(b"MM\0+") {
+        ImageFormat::Tiff
+    } else if begins(b"BM") && header.is_some_and(|size| matches!(size, 12 | 16 | 40..=124)) {
+        ImageFormat::Bmp
+    } else {
+        return None;
+    })
 }
 
 /// Returns whether what looks like magic is the beginning of a text after all.
@@ -224,6 +257,12 @@ fn by_ending(file_name: Option<&str>) -> Option<Format> {
         "jsonl" | "ndjson" => Format::JsonLines,
         "csv" => Format::Csv,
         "tsv" | "tab" => Format::Tsv,
+        "jpg" | "jpeg" | "jpe" | "jfif" => Format::Image(ImageFormat::Jpeg),
+        "png" | "apng" => Format::Image(ImageFormat::Png),
+        "webp" => Format::Image(ImageFormat::WebP),
+        "gif" => Format::Image(ImageFormat::Gif),
+        "bmp" | "dib" => Format::Image(ImageFormat::Bmp),
+        "tif" | "tiff" => Format::Image(ImageFormat::Tiff),
         "txt" | "text" | "log" | "rst" | "adoc" | "tex" => Format::Plain,
         _ => return None,
     })
@@ -243,6 +282,12 @@ fn by_media_type(media_type: Option<&str>) -> Option<Format> {
         | "application/x-jsonlines" => Format::JsonLines,
         "text/csv" => Format::Csv,
         "text/tab-separated-values" => Format::Tsv,
+        "image/jpeg" => Format::Image(ImageFormat::Jpeg),
+        "image/png" | "image/apng" => Format::Image(ImageFormat::Png),
+        "image/webp" => Format::Image(ImageFormat::WebP),
+        "image/gif" => Format::Image(ImageFormat::Gif),
+        "image/bmp" => Format::Image(ImageFormat::Bmp),
+        "image/tiff" => Format::Image(ImageFormat::Tiff),
         _ => return None,
     })
 }
@@ -255,7 +300,7 @@ fn by_text(beginning: &str, named: Option<Format>, hint: &Hint<'_>) -> Result<Fo
     let start = beginning.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}');
     let opening: String = start.chars().take(4_096).collect::<String>().to_ascii_lowercase();
     if opening.starts_with("<svg") || (opening.starts_with("<?xml") && opening.contains("<svg")) {
-        return Err(unsupported(IMAGE));
+        return Err(unsupported(DRAWING));
     }
     if ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| opening.starts_with(tag))
         || (opening.starts_with("<?xml") && opening.contains("<html"))
@@ -302,6 +347,9 @@ mod tests {
         let video = Format::Video(Container::Mp4);
         assert_eq!(detect(b"\0\0\0\x20ftypisom\0\0", &hint("a.txt")), Ok(video));
         assert_eq!(detect(b"MZ is how this text begins", &hint("x")), Ok(Format::Plain));
+        assert_eq!(detect(b"BM25 is a ranking function", &hint("x")), Ok(Format::Plain));
+        let png = Format::Image(ImageFormat::Png);
+        assert_eq!(detect(b"\x89PNG\r\n\x1a\n", &hint("a.jpg")), Ok(png));
     }
 
     #[test]
@@ -312,10 +360,11 @@ mod tests {
             (b"MZ\x90\0\x03\0", "a.exe", "a program is not supported: only texts are read"),
             (b"\x7FELF\x02\x01", "a", "a program is not supported: only texts are read"),
             (
-                b"\x89PNG\r\n\x1a\n",
-                "a.txt",
-                "an image is not supported: images and video are not supported yet",
+                b"\0\0\0\x20ftypavif\0\0",
+                "a.avif",
+                "an AVIF picture is not supported: convert it to JPEG or PNG",
             ),
+            (b"hello", "a.jpg", "the JPEG is damaged: it does not begin as one"),
             (b"\x1F\x8B\x08\0", "a.gz", "an archive is not supported: unpack it first"),
             (
                 b"PK\x03\x04\x14\0xl/workbook.xml",

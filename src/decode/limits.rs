@@ -25,6 +25,8 @@ pub struct Limits {
     pub zip_ratio_max: u64,
     /// The deepest nesting of elements.
     pub depth_max: usize,
+    /// The most pixels of a picture.
+    pub pixels_max: u64,
     /// How videos are read, and the bounds of their frames.
     pub video: VideoOptions,
 }
@@ -42,6 +44,7 @@ impl Default for Limits {
             zip_entries_max: 10_000,
             zip_ratio_max: 100,
             depth_max: 256,
+            pixels_max: 128 << 20,
             video: VideoOptions::default(),
         }
     }

@@ -1,7 +1,8 @@
 //! What is in these bytes?
 //!
 //! The format is told by the bytes themselves first, then by the ending of the file's name, then by
-//! the media type. What comes out is one text with its sections, a stream of records, or the frames of a video.
+//! the media type. What comes out is one text with its sections, a stream of records, a picture, or the
+//! frames of a video.
 //! Everything that arrives here is hostile until proven otherwise: sizes are checked before memory is
 //! taken, and a parser that panics is an error of that input, not the end of the program.
 
@@ -28,7 +29,7 @@ mod writer;
 pub use content::{Content, TextContent};
 pub use error::DecodeError;
 pub use format::{Format, detect};
-pub use image::decode_picture;
+pub use image::{ImageFormat, PictureContent, decode_picture, encode_jpeg, thumbnail};
 pub use limits::Limits;
 pub use records::{FieldNames, Record, RecordError, RecordProblem, Records};
 
@@ -47,7 +48,7 @@ pub struct Hint<'a> {
     pub fields: FieldNames<'a>,
 }
 
-/// Returns what the bytes hold: one text with sections, or records.
+/// Returns what the bytes hold: one text with sections, records, or a picture.
 ///
 /// The records are read as they are asked for, so that a file of a million records is never held
 /// twice.
@@ -62,13 +63,7 @@ pub fn decode<'a>(
     limits: &Limits,
     cancel: &Cancellation,
 ) -> Result<Content<'a>, DecodeError> {
-    if bytes.len() > limits.bytes_max {
-        return Err(DecodeError::TooLarge {
-            what: "bytes",
-            limit: limits.bytes_max as u64,
-            actual: bytes.len() as u64,
-        });
-    }
+    check_bytes(bytes, limits)?;
     cancel.check()?;
     let format = detect(bytes, hint)?;
     let declared = hint.media_type.and_then(charset_of);
@@ -83,6 +78,7 @@ pub fn decode<'a>(
         };
     }
     match format {
+        Format::Image(format) => return image::decode(bytes, format, limits).map(Content::Picture),
         Format::Video(container) => {
             return video::frames(bytes, container, &limits.video, cancel).map(Content::Video);
         }
@@ -96,6 +92,14 @@ pub fn decode<'a>(
         | Format::Tsv => text_content(bytes, format, declared, limits, cancel),
     }
     .map(Content::Text)
+}
+
+fn check_bytes(bytes: &[u8], limits: &Limits) -> Result<(), DecodeError> {
+    let (limit, actual) = (limits.bytes_max as u64, bytes.len() as u64);
+    if actual > limit {
+        return Err(DecodeError::TooLarge { what: "bytes", limit, actual });
+    }
+    Ok(())
 }
 
 fn text_content(
@@ -114,6 +118,7 @@ fn text_content(
         | Format::JsonLines
         | Format::Csv
         | Format::Tsv
+        | Format::Image(_)
         | Format::Video(_) => declared,
     };
     let decoded = encoding::decode(bytes, declared);
@@ -127,6 +132,7 @@ fn text_content(
         | Format::JsonLines
         | Format::Csv
         | Format::Tsv
+        | Format::Image(_)
         | Format::Video(_) => plain::decode(decoded.text.into_owned(), limits),
     })?;
     content.warnings.splice(0..0, decoded.warnings);

@@ -38,6 +38,7 @@ fn read(name: &str, bytes: &[u8]) -> Result<usize, DecodeError> {
         Content::Records(records) => {
             records.filter_map(Result::ok).map(|record| record.text.len()).sum()
         }
+        Content::Picture(content) => content.picture.samples().len(),
         Content::Video(frames) => frames.filter_map(Result::ok).count(),
     })
 }

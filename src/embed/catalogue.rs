@@ -13,12 +13,14 @@ use super::obtain::{
 use super::onnx::{
     CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes,
 };
+use super::remote::{Keys, Remote};
 use super::sparse::Counter;
 use super::static_text::StaticText;
 use super::text::TextModel;
 use super::video::{self, Spacetime};
 use super::{
-    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, WorkerOptions, small,
+    EmbedError, Embedder, EmbedderHandle, Kind, Manifest, ManifestError, Method, WorkerOptions,
+    small,
 };
 
 /// The model that embeds texts where no other is asked for.
@@ -39,6 +41,8 @@ pub(super) const BUILT_IN: [&str; 9] = [
     include_str!("models/simile-autoencoder-64.toml"),
     include_str!("models/simile-residual-64.toml"),
 ];
+/// How many times more a batch may hold where another server works on it.
+const REMOTE_BATCH_FACTOR: usize = 64;
 /// The name of a manifest in its model's folder.
 pub(super) const MANIFEST_FILE: &str = "manifest.toml";
 
@@ -80,6 +84,7 @@ pub struct Catalogue {
     shelf: Mutex<Shelf>,
     loaded: Mutex<HashMap<String, EmbedderHandle>>,
     loading: Mutex<()>,
+    keys: Keys,
 }
 
 /// What manifests there are.
@@ -112,9 +117,16 @@ impl Catalogue {
             shelf: Mutex::default(),
             loaded: Mutex::default(),
             loading: Mutex::default(),
+            keys: Keys::default(),
         };
         catalogue.refresh();
         Ok(catalogue)
+    }
+
+    /// Returns the catalogue with a way to the keys that models of other servers are asked with.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     /// Reads the manifests anew: models may have come since.
@@ -245,7 +257,12 @@ impl Catalogue {
             return Ok(handle);
         }
         let model = self.open_model(name, progress)?;
-        let handle = EmbedderHandle::start(model, self.options.worker)?;
+        let mut worker = self.options.worker;
+        if model.specification().kind == Kind::Remote {
+            // Its tokens are letters here, and a request is worth the more the more texts it carries.
+            worker.batch_tokens_max *= REMOTE_BATCH_FACTOR;
+        }
+        let handle = EmbedderHandle::start(model, worker)?;
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.insert(name.to_owned(), handle.clone());
         Ok(handle)
@@ -290,6 +307,13 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
                 Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
+            }
+            Method::Remote { remote } => {
+                if self.options.is_offline {
+                    let what = format!("model {}, which another server runs,", manifest.name);
+                    return Err(ObtainError::Offline { what }.into());
+                }
+                Box::new(Remote::new(manifest, remote, &self.keys)?)
             }
             Method::CrossEncoder { text, onnx } => {
                 self.options.runtime.load(progress)?;

@@ -1,10 +1,10 @@
 use serde::{Deserialize, Serialize};
 
-use super::Modality;
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use super::video::SpacetimeSettings;
+use super::{Modality, RemoteSettings};
 use crate::vector::Form;
 
 /// The name of a sort of model. Persisted; kinds may be added, never renamed.
@@ -19,6 +19,8 @@ pub enum Kind {
     StaticText,
     /// A transformer that reads a question and a passage together and scores the passage.
     CrossEncoder,
+    /// A model that another server runs.
+    Remote,
     /// Which words of a vocabulary a text has.
     OneHot,
     /// How often a text has each word, against how many texts have it.
@@ -53,6 +55,7 @@ impl Kind {
             Self::OnnxText => "onnx-text",
             Self::StaticText => "static-text",
             Self::CrossEncoder => "cross-encoder",
+            Self::Remote => "remote",
             Self::OneHot => "one-hot",
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
@@ -97,6 +100,11 @@ pub enum Method {
         /// Which graph is run; none: the weights become one here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         onnx: Option<OnnxSettings>,
+    },
+    /// See [`Kind::Remote`].
+    Remote {
+        /// Which endpoint is asked, and how.
+        remote: RemoteSettings,
     },
     /// See [`Kind::OneHot`].
     OneHot {
@@ -272,6 +280,7 @@ impl Method {
             Self::OnnxText { .. } => Kind::OnnxText,
             Self::StaticText { .. } => Kind::StaticText,
             Self::CrossEncoder { .. } => Kind::CrossEncoder,
+            Self::Remote { .. } => Kind::Remote,
             Self::OneHot { .. } => Kind::OneHot,
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
@@ -296,6 +305,7 @@ impl Method {
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
+            | Self::Remote { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -314,6 +324,7 @@ impl Method {
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
             | Self::CrossEncoder { .. }
+            | Self::Remote { .. }
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
@@ -338,6 +349,7 @@ impl Method {
             | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => true,
             Self::StaticText { .. }
+            | Self::Remote { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -356,6 +368,7 @@ impl Method {
             | Self::OnnxText { text, .. }
             | Self::StaticText { text }
             | Self::CrossEncoder { text, .. } => text.tokens_max,
+            Self::Remote { remote } => remote.tokens_max,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -375,6 +388,7 @@ impl Method {
             Self::BertText { text }
             | Self::OnnxText { text, .. }
             | Self::CrossEncoder { text, .. } => text.check(),
+            Self::Remote { remote } => remote.check(),
             Self::StaticText { text } => {
                 if text.pooling != Pooling::Mean {
                     return Err(format!("pooling is {:?}, expected the mean", text.pooling));
@@ -405,6 +419,7 @@ impl Method {
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::BertText { text } => text.facts(),
+            Self::Remote { remote } => remote.facts(),
             Self::OnnxText { .. }
             | Self::StaticText { .. }
             | Self::CrossEncoder { .. }

@@ -24,6 +24,7 @@ pub mod obtain;
 pub mod onnx;
 mod own;
 mod recipe;
+mod remote;
 mod small;
 pub mod sparse;
 mod static_text;
@@ -54,6 +55,7 @@ pub use manifest::{CanaryPicture, Manifest, ManifestError};
 pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
 pub use networks::{Choice, LayerEmbedder, NetworkOptions};
 pub use recipe::{Corpus, Fitted, Recipe, Training};
+pub use remote::{Keys, RemoteSettings};
 pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};
 

@@ -9,9 +9,10 @@ use super::import::Found;
 use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
 use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
 use super::{
-    AddOptions, Catalogue, EmbedError, Manifest, ManifestError, Recipe, Training, canary, fetched,
-    import,
+    AddOptions, Catalogue, EmbedError, Manifest, ManifestError, Method, Recipe, RemoteSettings,
+    Training, canary, fetched, import,
 };
+use crate::vector::Metric;
 
 /// How many texts of a corpus become the canary of the model that is fitted on it.
 const CANARY_TEXTS: usize = 3;
@@ -117,6 +118,38 @@ impl Catalogue {
         fs_err::remove_dir_all(&folder)?;
         drop(lock);
         Ok(manifest)
+    }
+
+    /// Adds a model that another server runs. It is asked a few texts at once, to check it by later: a
+    /// model that changes behind its name is noticed.
+    ///
+    /// # Errors
+    /// [`EmbedError::Failed`] (internal) saying what the endpoint answers; [`EmbedError::NoKey`];
+    /// [`EmbedError::ModelExists`] (already exists); [`EmbedError::Manifest`] for settings out of bounds.
+    pub fn add_remote(
+        &self,
+        name: &str,
+        remote: RemoteSettings,
+        dimension: usize,
+        licence: &str,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let (own, making) = self.begin(name)?;
+        let manifest = Manifest {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            description: format!("{} at {}", remote.model, remote.url),
+            method: Method::Remote { remote },
+            licence: licence.to_owned(),
+            dimension,
+            metric: Metric::Cosine,
+            files: Vec::new(),
+            sources: Vec::new(),
+            canary: None,
+        };
+        manifest.to_toml()?;
+        let texts = CANARY.map(str::to_owned).into();
+        self.settle(manifest, texts, making, &own, progress)
     }
 
     fn import(

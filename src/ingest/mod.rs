@@ -3,6 +3,7 @@
 //! Sources are decoded, cut and embedded in a pipeline of bounded queues whose stages overlap.
 //! Nothing here touches the disk: what is prepared goes to a store that commits it.
 
+mod picture;
 mod prepare;
 mod prepared;
 mod result;
@@ -10,9 +11,9 @@ mod source;
 mod video;
 
 pub use prepare::{
-    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, prepare,
+    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, fitted, prepare,
 };
-pub use prepared::Prepared;
+pub use prepared::{PartPicture, Prepared};
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};
 pub use source::{ContentHash, PartSource, Source, SourceContent, Version};
 pub use video::{Excerpt, Stretch, excerpt};

@@ -1,14 +1,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::picture::{self, Waiting};
 use super::video::cut_video;
 use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
 use crate::cancel::Cancellation;
 use crate::chunk::{ChunkOptions, CountTokens, chunk};
-use crate::decode::{Content, Hint, Limits, Record, decode};
+use crate::decode::{Content, Hint, Limits, PictureContent, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
-use crate::embed::{EmbedderHandle, Lane, Role, Tokenize};
+use crate::embed::{EmbedderHandle, Lane, Modality, Role, Tokenize};
 use crate::error::{Classified, ErrorKind};
 use crate::vector::{Form, MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, Metric, Vector, VectorError};
 
@@ -32,7 +34,7 @@ const TOKENS_READ_MAX: usize = 8_192;
 pub struct VectorTarget {
     /// What its vectors are like.
     pub form: TargetForm,
-    /// What embeds texts; none: vectors are given.
+    /// What embeds texts, pictures or both; none: vectors are given.
     pub embedder: Option<EmbedderHandle>,
 }
 
@@ -93,6 +95,8 @@ pub struct PrepareContext {
     pub tokens_max: Option<usize>,
     /// The tokens that a passage repeats of the one before, if not an eighth.
     pub tokens_overlap: Option<usize>,
+    /// Whether texts are indexed by words, so that one that nothing embeds is found all the same.
+    pub has_words: bool,
     /// The bounds of decoding.
     pub limits: Limits,
 }
@@ -120,6 +124,8 @@ pub struct PreparedSource {
     pub decode: Duration,
     /// How long embedding took, with the items of the same batches.
     pub embed: Duration,
+    /// Pictures that are not embedded yet.
+    pub(super) waiting: Vec<Waiting>,
 }
 
 /// Decodes, cuts and embeds sources together, so that short ones fill the batches of the embedder.
@@ -129,15 +135,22 @@ pub fn prepare(
     context: &PrepareContext,
     cancel: &Cancellation,
 ) -> Vec<Result<PreparedSource, ItemError>> {
-    let mut all: Vec<Result<PreparedSource, ItemError>> =
-        sources.iter().map(|source| fitting(cut(source, context, cancel)?, context)).collect();
-    let began = Instant::now();
-    for (name, target) in &context.vectors {
-        if let Some(embedder) = &target.embedder {
-            embed_all(&mut all, name, embedder, cancel);
+    let mut all: Vec<Result<PreparedSource, ItemError>> = Vec::with_capacity(sources.len());
+    let mut took = Duration::ZERO;
+    for source in sources {
+        all.push(cut(source, context, cancel).and_then(|source| fitting(source, context)));
+        if picture::is_enough(&all) {
+            let began = Instant::now();
+            picture::embed_waiting(&mut all, context, cancel);
+            took += began.elapsed();
         }
     }
-    let took = began.elapsed();
+    let began = Instant::now();
+    picture::embed_waiting(&mut all, context, cancel);
+    for (name, embedder) in picture::readers(context, Modality::Text) {
+        embed_all(&mut all, name, embedder, cancel);
+    }
+    took += began.elapsed();
     for prepared in all.iter_mut().flatten() {
         prepared.embed += took;
     }
@@ -154,7 +167,8 @@ fn fitting(source: PreparedSource, context: &PrepareContext) -> Result<PreparedS
         part.text.len() + given + embedded + PART_OVERHEAD_BYTES
     };
     for document in &source.documents {
-        let bytes = document.parts.iter().map(bytes_of).sum();
+        let pictures = document.pictures.values().map(|picture| picture.thumbnail.len());
+        let bytes = document.parts.iter().map(bytes_of).chain(pictures).sum();
         at_most("a document with its vectors", bytes, DOCUMENT_BYTES_MAX)?;
     }
     Ok(source)
@@ -173,11 +187,12 @@ fn cut(
         id: source.id.clone(),
         payload,
         parts,
+        pictures: BTreeMap::new(),
         content,
         version,
         file: None,
     };
-    let mut records_failed = 0;
+    let (mut records_failed, mut waiting) = (0, Vec::new());
     let mut embed = Duration::ZERO;
     let cuts = match &source.content {
         SourceContent::Text(text) => {
@@ -212,6 +227,16 @@ fn cut(
                     let metadata = (text.title, text.metadata);
                     let payload = file_payload(source, name, metadata, &mut warnings);
                     vec![Cut { prepared: base(parts, payload), warnings }]
+                }
+                Content::Picture(content) => {
+                    picture::require(context, Modality::Image)?;
+                    let PictureContent { picture, title, metadata, mut warnings, .. } = content;
+                    let payload = file_payload(source, name, (title, metadata), &mut warnings);
+                    let (part, kept) = picture::part_of(&picture);
+                    waiting.push(Waiting { document: 0, part: 0, picture: Arc::new(picture) });
+                    let mut prepared = base(vec![part], payload);
+                    prepared.pictures.insert(0, kept);
+                    vec![Cut { prepared, warnings }]
                 }
                 Content::Video(frames) => {
                     let video = cut_video(frames, context, cancel)?;
@@ -255,7 +280,7 @@ fn cut(
     }
     // Of a video, both go on at once.
     let decode = began.elapsed().saturating_sub(embed);
-    Ok(PreparedSource { documents, warnings, tokens: 0, records_failed, decode, embed })
+    Ok(PreparedSource { documents, warnings, tokens: 0, records_failed, decode, embed, waiting })
 }
 
 fn cut_record(
@@ -278,7 +303,8 @@ fn cut_record(
     let version = Version::of_record(&record.text, &payload);
     let content = ContentHash(*blake3::hash(record.text.as_bytes()).as_bytes());
     let file = Some(source.id.clone());
-    let prepared = Prepared { id, payload, parts, content, version, file };
+    let pictures = BTreeMap::new();
+    let prepared = Prepared { id, payload, parts, pictures, content, version, file };
     Ok(Cut { prepared, warnings: Vec::new() })
 }
 
@@ -341,9 +367,12 @@ fn cut_text(
             "vector `{name}` has no embedder, so the document has to come as parts with vectors"
         )));
     }
+    if !context.has_words {
+        picture::require(context, Modality::Text)?;
+    }
     // A passage is as long as every model reads. Those that count or average words read whatever they
     // are given, and say nothing of how long a passage should be.
-    let embedders = context.vectors.values().filter_map(|target| target.embedder.as_ref());
+    let embedders = picture::readers(context, Modality::Text).map(|(_, embedder)| embedder);
     let embedder = embedders.min_by_key(|embedder| embedder.specification().tokens_max);
     let usual = ChunkOptions::default();
     let reads = embedder.map_or(usual.tokens_max, |embedder| {
@@ -396,7 +425,9 @@ fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemE
                     "vector `{name}` is made by its embedder and cannot be given"
                 )));
             }
-            (None, Some(_)) if part.text.trim().is_empty() => {
+            (None, Some(embedder))
+                if part.text.trim().is_empty() && reads(embedder, Modality::Text) =>
+            {
                 return Err(invalid(&format!("vector `{name}` needs a text to embed")));
             }
             (None, _) => {}
@@ -414,6 +445,10 @@ fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemE
         at_most("the heading of a part", heading.len(), PART_HEADING_BYTES_MAX)?;
     }
     Ok(Part { span, text: part.text.clone(), vectors })
+}
+
+fn reads(embedder: &EmbedderHandle, modality: Modality) -> bool {
+    embedder.specification().modalities.contains(&modality)
 }
 
 fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector, ItemError> {
@@ -456,7 +491,7 @@ fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector,
 }
 
 /// Returns what is stored of the vector that a model made, and what is said of the rest.
-fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
+pub fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
     match vector {
         Vector::Sparse(vector) if vector.indices().len() > SPARSE_STORED_MAX => {
             let warning = format!(
@@ -469,25 +504,16 @@ fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
     }
 }
 
-/// Whether there is anything to embed in the text of a part; one of a video has none.
-fn has_words(text: &str) -> bool {
-    !text.trim().is_empty()
-}
-
 fn embed_all(
     all: &mut [Result<PreparedSource, ItemError>],
     name: &str,
     embedder: &EmbedderHandle,
     cancel: &Cancellation,
 ) {
-    let texts: Vec<&str> = all
-        .iter()
-        .flatten()
-        .flat_map(|source| &source.documents)
-        .flat_map(|document| &document.parts)
-        .map(|part| part.text.as_str())
-        .filter(|text| has_words(text))
-        .collect();
+    let has_text = |part: &&Part| !part.text.trim().is_empty();
+    let documents = all.iter().flatten().flat_map(|source| &source.documents);
+    let parts = documents.flat_map(|document| &document.parts).filter(has_text);
+    let texts: Vec<&str> = parts.map(|part| part.text.as_str()).collect();
     if texts.is_empty() {
         return;
     }
@@ -497,7 +523,7 @@ fn embed_all(
             for source in all.iter_mut().flatten() {
                 let (mut tokens, mut warnings) = (0, Vec::new());
                 let parts = source.documents.iter_mut().flat_map(|document| &mut document.parts);
-                for part in parts.filter(|part| has_words(&part.text)) {
+                for part in parts.filter(|part| has_text(&&**part)) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
                         // A model that knows no word of a part leaves it to the other legs.

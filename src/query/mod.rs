@@ -25,11 +25,11 @@ pub use hit::{Answer, Hit, HitGroup, LegScore, Snippet, StageTiming, Stages};
 pub use moments::{Meeting, Moment, Sighting, meetings, moments};
 pub use order::{Direction, OrderBy, OrderKey, order_key};
 pub use plan::{
-    Plan, PlanError, Question, Shape, SparseShape, VectorLeg, VectorShape, fitting, plan,
+    Plan, PlanError, Question, Reads, Shape, SparseShape, VectorLeg, VectorShape, fitting, plan,
 };
-pub use recommend::{Example, Recommend, Strategy, average, best_score};
+pub use recommend::{Example, Recommend, Strategy, Weighted, average, best_score};
 pub use request::{
-    BATCH_MAX, EF_MAX, Fusion, Grouping, LIMIT_DEFAULT, LIMIT_MAX, Leg, Mode, PREFETCH_DEPTH_MAX,
-    PREFETCH_MAX, QUESTION_BYTES_MAX, SearchRequest, WINDOW_MAX, WordSyntax,
+    BATCH_MAX, EF_MAX, Fusion, Grouping, IMAGE_BYTES_MAX, LIMIT_DEFAULT, LIMIT_MAX, Leg, Mode,
+    PREFETCH_DEPTH_MAX, PREFETCH_MAX, QUESTION_BYTES_MAX, SearchRequest, WINDOW_MAX, WordSyntax,
 };
 pub use rerank::rerank;

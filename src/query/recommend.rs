@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::document::DocumentId;
 use crate::vector::{DenseVector, Score, SparseVector, Vector, VectorError};
@@ -7,13 +8,20 @@ use crate::vector::{DenseVector, Score, SparseVector, Vector, VectorError};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Recommend {
     /// What hits are to be like; at least one.
-    pub positive: Vec<Example>,
+    pub positive: Vec<Weighted>,
     /// What they are not to be like.
-    pub negative: Vec<Example>,
+    pub negative: Vec<Weighted>,
     /// How the examples are joined.
     pub strategy: Strategy,
     /// The vector name in which examples are compared; none: the only one there is.
     pub vector: Option<String>,
+}
+
+impl Recommend {
+    /// Returns all examples.
+    pub fn examples(&self) -> impl Iterator<Item = &Weighted> {
+        self.positive.iter().chain(&self.negative)
+    }
 }
 
 /// An example. A document stands for the vectors of all its parts, and is not among the hits.
@@ -23,6 +31,25 @@ pub enum Example {
     Document(DocumentId),
     /// A vector of its own.
     Vector(Vector),
+    /// A text, embedded for the vector that is compared.
+    Text(String),
+    /// A picture, the bytes of its file, embedded for the vector that is compared.
+    Image(Arc<[u8]>),
+}
+
+/// An example, and how much it counts among those of its side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighted {
+    /// The example.
+    pub example: Example,
+    /// More than 0; 1 for all is the plain mean.
+    pub weight: f32,
+}
+
+impl From<Example> for Weighted {
+    fn from(example: Example) -> Self {
+        Self { example, weight: 1.0 }
+    }
 }
 
 /// How examples become a score.
@@ -37,23 +64,31 @@ pub enum Strategy {
 }
 
 /// Returns the vector that the average strategy asks for: `p + (p - n)`, where `p` and `n` are the
-/// means of the positive and of the negative examples; `p` alone without negative ones.
+/// weighted means of the positive and of the negative examples; `p` alone without negative ones.
 ///
 /// # Errors
 /// [`VectorError`] (invalid input) if the examples differ in form or dimension; a dense result may
 /// be of length zero, which is for the caller to refuse.
-pub fn average(positive: &[Vector], negative: &[Vector]) -> Result<Vector, VectorError> {
-    let plus = if negative.is_empty() { 1.0 } else { 2.0 } / positive.len().max(1) as f64;
-    let minus = -1.0 / negative.len().max(1) as f64;
-    let weighted = || {
-        let positive = positive.iter().map(|vector| (vector, plus));
-        positive.chain(negative.iter().map(|vector| (vector, minus)))
+pub fn average(
+    positive: &[(Vector, f32)],
+    negative: &[(Vector, f32)],
+) -> Result<Vector, VectorError> {
+    let total = |examples: &[(Vector, f32)]| -> f64 {
+        examples.iter().map(|&(_, weight)| f64::from(weight)).sum()
     };
-    match positive.first() {
+    let plus = if negative.is_empty() { 1.0 } else { 2.0 } / total(positive);
+    let minus = -1.0 / total(negative);
+    let weighted = || {
+        let by = |share: f64| {
+            move |(vector, weight): &'_ (Vector, f32)| (vector.clone(), share * f64::from(*weight))
+        };
+        positive.iter().map(by(plus)).chain(negative.iter().map(by(minus)))
+    };
+    match positive.first().map(|first| &first.0) {
         Some(Vector::Dense(first)) => {
             let mut sum = vec![0.0_f64; first.dimension()];
             for (vector, weight) in weighted() {
-                let vector = dense(vector)?;
+                let vector = dense(&vector)?;
                 vector.require_dimension(sum.len())?;
                 for (sum, &value) in sum.iter_mut().zip(vector.as_slice()) {
                     *sum += weight * f64::from(value);
@@ -64,7 +99,7 @@ pub fn average(positive: &[Vector], negative: &[Vector]) -> Result<Vector, Vecto
         Some(Vector::Sparse(_)) => {
             let mut sum = BTreeMap::<u32, f64>::new();
             for (vector, weight) in weighted() {
-                let vector = sparse(vector)?;
+                let vector = sparse(&vector)?;
                 for (&index, &value) in vector.indices().iter().zip(vector.values()) {
                     *sum.entry(index).or_default() += weight * f64::from(value);
                 }
@@ -122,23 +157,28 @@ mod tests {
 
     #[test]
     fn the_average_lies_beyond_the_positive_mean_away_from_the_negative_one() {
-        let positive = [vector(&[1.0, 0.0]), vector(&[3.0, 2.0])];
+        let one = |vector| (vector, 1.0);
+        let positive = [one(vector(&[1.0, 0.0])), one(vector(&[3.0, 2.0]))];
         assert_eq!(average(&positive, &[]).unwrap(), vector(&[2.0, 1.0]));
-        let away = average(&positive, &[vector(&[0.0, 1.0])]).unwrap();
+        let away = average(&positive, &[one(vector(&[0.0, 1.0]))]).unwrap();
         assert_eq!(away, vector(&[4.0, 1.0]));
+        let leaning = [(vector(&[1.0, 0.0]), 3.0), (vector(&[3.0, 2.0]), 1.0)];
+        assert_eq!(average(&leaning, &[]).unwrap(), vector(&[1.5, 0.5]));
         let sparse = |indices: &[u32], values: &[f32]| -> Vector {
             SparseVector::new(indices.to_vec(), values.to_vec()).unwrap().into()
         };
-        let joined = average(&[sparse(&[1, 5], &[1.0, 1.0])], &[sparse(&[5], &[3.0])]).unwrap();
+        let joined =
+            average(&[one(sparse(&[1, 5], &[1.0, 1.0]))], &[one(sparse(&[5], &[3.0]))]).unwrap();
         assert_eq!(joined, sparse(&[1, 5], &[2.0, -1.0]));
     }
 
     #[test]
     fn examples_that_differ_in_form_or_dimension_are_refused_with_both_sides() {
-        let error = average(&[vector(&[1.0])], &[vector(&[1.0, 2.0])]).unwrap_err();
+        let one = |components: &[f32]| (vector(components), 1.0);
+        let error = average(&[one(&[1.0])], &[one(&[1.0, 2.0])]).unwrap_err();
         assert_eq!(error.to_string(), "expected dimension 1, got 2");
         let sparse = Vector::from(SparseVector::default());
-        let error = average(&[vector(&[1.0]), sparse], &[]).unwrap_err();
+        let error = average(&[one(&[1.0]), (sparse, 1.0)], &[]).unwrap_err();
         assert_eq!(error.to_string(), "expected a dense vector, got a sparse one");
     }
 

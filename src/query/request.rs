@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::{Diversity, GroupBy, Recommend};
 use crate::document::Filter;
@@ -13,6 +14,8 @@ pub const LIMIT_DEFAULT: usize = 10;
 pub const WINDOW_MAX: usize = 10_000;
 /// The longest question, in bytes of UTF-8.
 pub const QUESTION_BYTES_MAX: usize = 32_768;
+/// The largest picture of a question, in bytes of its file.
+pub const IMAGE_BYTES_MAX: usize = 32 << 20;
 /// The broadest search of a graph.
 pub const EF_MAX: usize = 4_096;
 /// The most searches that one search begins with.
@@ -27,6 +30,9 @@ pub const BATCH_MAX: usize = 256;
 pub struct SearchRequest {
     /// The question: embedded for the dense legs, read as words by the lexical one.
     pub text: Option<String>,
+    /// A picture as question, the bytes of its file: embedded for the vectors whose embedder reads
+    /// pictures.
+    pub image: Option<Arc<[u8]>>,
     /// Questions given as vectors, by vector name.
     pub vectors: BTreeMap<String, Vector>,
     /// More like some documents or vectors, and less like others.
@@ -62,7 +68,11 @@ pub struct SearchRequest {
     pub exact: bool,
     /// The breadth of the graph search, 1 to [`EF_MAX`]; none: chosen by the index.
     pub ef: Option<usize>,
-    /// The vector name that the text is embedded for; needed where several have an embedder.
+    /// So broad a graph search as finds this share of the best passages, above 0 and up to 1; not with
+    /// `ef`.
+    pub target_recall: Option<f32>,
+    /// The vector name that text and picture are embedded for; needed where several have an embedder
+    /// that reads them.
     pub using: Option<String>,
     /// How the text is read by the lexical leg.
     pub syntax: WordSyntax,
@@ -72,6 +82,7 @@ impl Default for SearchRequest {
     fn default() -> Self {
         Self {
             text: None,
+            image: None,
             vectors: BTreeMap::new(),
             recommend: None,
             prefetch: Vec::new(),
@@ -89,6 +100,7 @@ impl Default for SearchRequest {
             with_vectors: false,
             exact: false,
             ef: None,
+            target_recall: None,
             using: None,
             syntax: WordSyntax::default(),
         }
@@ -165,7 +177,7 @@ impl SearchRequest {
     /// Returns whether the request asks something itself, beside the searches it begins with.
     pub fn has_question(&self) -> bool {
         let has_text = self.text.as_ref().is_some_and(|text| !text.trim().is_empty());
-        has_text || !self.vectors.is_empty() || self.recommend.is_some()
+        has_text || self.image.is_some() || !self.vectors.is_empty() || self.recommend.is_some()
     }
 }
 

@@ -4,6 +4,9 @@
 //! behind a bounded queue, and carries a token that ends it with its deadline or its caller.
 
 mod core;
+mod guard;
+mod http;
+mod meter;
 mod models;
 mod options;
 mod pool;
@@ -13,6 +16,7 @@ mod status;
 mod translate;
 mod transport;
 
+pub use guard::{Access, METHODS, Need, Place};
 pub use models::Report;
-pub use options::ServerOptions;
+pub use options::{ServerOptions, Tls};
 pub use transport::{Server, ServerError};

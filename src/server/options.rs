@@ -2,10 +2,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::guard::Access;
 use super::models::Report;
 use crate::collection::Clock;
 use crate::decode::video::FfmpegSearch;
-use crate::embed::CatalogueOptions;
+use crate::embed::{CatalogueOptions, Keys};
 
 /// How a server behaves; checked by whoever made it.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct ServerOptions {
     pub embedder: String,
     /// The text embedder that is the default where that one is not to be had; none: there is none then.
     pub stand_in: Option<String>,
+    /// The keys of models that other servers run.
+    pub keys: Keys,
     /// Whether the default embedder is loaded at once, instead of when it is first needed.
     pub loads_at_start: bool,
     /// Told what is done to get a model ready.
@@ -44,6 +47,32 @@ pub struct ServerOptions {
     pub build_threads: usize,
     /// The time.
     pub clock: Clock,
+    /// From when on the time of a request is worth a line in the log.
+    pub slow_time: Duration,
+    /// How many requests a second each key may make; none: as many as it likes.
+    pub requests_per_second_max: Option<u32>,
+    /// Who may come in.
+    pub access: Access,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<Tls>,
+}
+
+/// How connections are encrypted: all of these are PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// The certificates that the server shows, its own first.
+    pub certificates: Vec<u8>,
+    /// The key of the first of them.
+    pub key: Vec<u8>,
+    /// Who signs the certificates that clients have to show; none: they need not show any.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+// The key is nobody's to see.
+impl fmt::Debug for Tls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Tls").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for ServerOptions {

@@ -15,20 +15,26 @@ use simile_proto::v1::documents_server::DocumentsServer;
 use simile_proto::v1::embedding_server::EmbeddingServer;
 use simile_proto::v1::jobs_server::JobsServer;
 use simile_proto::v1::search_server::SearchServer;
+use simile_proto::v1::snapshots_server::SnapshotsServer;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::server::{Router, TcpIncoming};
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+use tower::layer::util::{Identity as Bare, Stack};
 
 use super::ServerOptions;
 use super::core::{Core, Shared};
+use super::guard::{Guard, Rules};
+use super::meter::Meter;
 use super::models::{Models, Readiness};
 use super::pool::{Pool, PoolOptions};
 use super::qdrant;
 use super::services::{
     AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
-    JobsService, SearchService,
+    JobsService, SearchService, SnapshotsService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::decode::Limits;
@@ -56,8 +62,13 @@ const BULK_TIME_MAX: Duration = Duration::from_secs(86_400);
 pub struct Server {
     address: SocketAddr,
     core: Core,
+    guard: Guard,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    http: Option<JoinHandle<io::Result<()>>>,
 }
+
+/// Requests of browsers are turned into gRPC, and then the guard looks at them.
+type Layers = Stack<Guard, Stack<GrpcWebLayer, Bare>>;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +88,9 @@ pub enum ServerError {
     /// The reflection service has no descriptors.
     #[error("cannot offer reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The certificates or the key are none.
+    #[error("the certificates or the key for TLS cannot be used")]
+    Tls(#[from] tonic::transport::Error),
 }
 
 impl Classified for ServerError {
@@ -87,6 +101,7 @@ impl Classified for ServerError {
             Self::Manifest(error) => error.kind(),
             Self::Embedder(error) => error.kind(),
             Self::Reflection(_) => ErrorKind::Internal,
+            Self::Tls(_) => ErrorKind::InvalidInput,
         }
     }
 }
@@ -105,7 +120,16 @@ impl Server {
         // Opening reads every collection: not for the threads that only wait.
         let opened = tokio::task::spawn_blocking(move || open(options)).await;
         let core = opened.map_err(io::Error::other)??;
-        let router = services(&core).await?;
+        let guard = Guard::new(Rules {
+            access: core.options.access.clone(),
+            clock: Arc::clone(&core.options.clock),
+            message_bytes_max: core.options.message_bytes_max,
+            first_message_time_max: core.options.request_time_max,
+            meter: core.meter.clone(),
+            slow_time: core.options.slow_time,
+            requests_per_second_max: core.options.requests_per_second_max,
+        });
+        let router = services(&core, &guard).await?;
         let stopped = core.clone();
         let serving = tokio::spawn(async move {
             router.serve_with_incoming_shutdown(incoming, stopped.stopped()).await
@@ -113,7 +137,17 @@ impl Server {
         if core.options.loads_at_start {
             core.models.begin(core.models.default_name());
         }
-        Ok(Self { address, core, serving })
+        Ok(Self { address, core, guard, serving, http: None })
+    }
+
+    /// Starts to serve probes, metrics and embeddings over HTTP, too; returns where.
+    ///
+    /// # Errors
+    /// [`ServerError::Io`]: the system refuses.
+    pub fn serve_http(&mut self, listener: TcpListener) -> Result<SocketAddr, ServerError> {
+        let (address, serving) = super::http::serve(&self.core, &self.guard, listener)?;
+        self.http = Some(serving);
+        Ok(address)
     }
 
     /// Returns the address that is listened on.
@@ -125,9 +159,20 @@ impl Server {
     pub async fn stop(mut self) {
         self.core.stopping.send_replace(true);
         let patience = self.core.options.shutdown_time_max;
-        if tokio::time::timeout(patience, &mut self.serving).await.is_err() {
+        let mut http = self.http.take();
+        let both = async {
+            // Why one of them ended early does not matter any more.
+            drop((&mut self.serving).await);
+            if let Some(http) = &mut http {
+                drop(http.await);
+            }
+        };
+        if tokio::time::timeout(patience, both).await.is_err() {
             tracing::warn!("requests still running are given up");
             self.serving.abort();
+            if let Some(http) = http {
+                http.abort();
+            }
         }
         let core = self.core;
         let closing = tokio::task::spawn_blocking(move || core.collections.close());
@@ -144,7 +189,7 @@ fn limits(options: &ServerOptions) -> Limits {
 }
 
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
-    let catalogue = Catalogue::open(options.catalogue.clone())?;
+    let catalogue = Catalogue::open(options.catalogue.clone())?.with_keys(options.keys.clone());
     catalogue.manifest(&options.embedder)?;
     let obtains = !options.catalogue.is_offline;
     let report = Arc::clone(&options.report);
@@ -176,6 +221,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
         collections,
         models,
         jobs: Jobs::new(Arc::clone(&options.clock)),
+        meter: Meter::new(),
         started_unix_ms: (options.clock)(),
         pool: Pool::start("answer", pool)?,
         bulk: Pool::start("bulk", bulk)?,
@@ -185,7 +231,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     }))
 }
 
-async fn services(core: &Core) -> Result<Router, ServerError> {
+async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerError> {
     let options = &core.options;
     let most = options.message_bytes_max;
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -207,13 +253,25 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
         };
     }
     let collections = qdrant::CollectionsService(core.clone());
-    Ok(tonic::transport::Server::builder()
+    let mut builder = tonic::transport::Server::builder();
+    if let Some(tls) = &options.tls {
+        let identity = Identity::from_pem(&tls.certificates, &tls.key);
+        let config = ServerTlsConfig::new().identity(identity);
+        builder = builder.tls_config(match &tls.client_ca {
+            Some(ca) => config.client_ca_root(Certificate::from_pem(ca)),
+            None => config,
+        })?;
+    }
+    Ok(builder
+        .accept_http1(true)
         .max_concurrent_streams(options.streams_max)
         .initial_stream_window_size(WINDOWS.0)
         .initial_connection_window_size(WINDOWS.1)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .layer(GrpcWebLayer::new())
+        .layer(guard.clone())
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -221,21 +279,23 @@ async fn services(core: &Core) -> Result<Router, ServerError> {
         .add_service(limited!(DocumentsServer::new(DocumentsService(core.clone()))))
         .add_service(limited!(CollectionsServer::new(CollectionsService(core.clone()))))
         .add_service(limited!(ClusterServer::new(ClusterService(core.clone()))))
+        .add_service(limited!(SnapshotsServer::new(SnapshotsService(core.clone()))))
         .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
         .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
         .add_service(limited!(AdminServer::new(AdminService(core.clone()))))
         .add_service(limited!(PointsServer::new(qdrant::PointsService(core.clone()))))
         .add_service(limited!(QdrantCollectionsServer::new(collections)))
-        .add_service(QdrantServer::new(qdrant::HealthService)))
+        .add_service(limited!(QdrantServer::new(qdrant::HealthService))))
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
     "simile.v1.Jobs",
     "simile.v1.Cluster",
+    "simile.v1.Snapshots",
     "simile.v1.Admin",
     "qdrant.Collections",
     "qdrant.Points",

@@ -33,11 +33,24 @@ impl TestServer {
         method: &str,
         messages: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>, Status> {
+        self.exchange_as(method, messages, None)
+    }
+
+    /// As [`Self::exchange`], with a header.
+    pub(super) fn exchange_as(
+        &self,
+        method: &str,
+        messages: Vec<Vec<u8>>,
+        header: Option<(&'static str, String)>,
+    ) -> Result<Vec<Vec<u8>>, Status> {
         self.wait(async {
             let mut client = Grpc::new(self.channel());
             client.ready().await.unwrap();
             let path = format!("/{method}").parse().unwrap();
-            let request = tonic::Request::new(tokio_stream::iter(messages));
+            let mut request = tonic::Request::new(tokio_stream::iter(messages));
+            if let Some((name, value)) = header {
+                request.metadata_mut().insert(name, value.parse().unwrap());
+            }
             let mut answers = client.streaming(request, path, Bytes).await?.into_inner();
             let mut all = Vec::new();
             while let Some(answer) = answers.message().await? {

@@ -2,18 +2,24 @@
 //! and what it says to wrong requests.
 
 mod admin;
+mod clients;
 mod cluster;
 mod collections;
 mod documents;
 mod exchange;
 mod fusion;
+mod http;
 mod jobs;
+mod keeping;
+mod keys;
 mod lifecycle;
 mod limits;
 mod messages;
 mod model;
 mod multi;
+mod pictures;
 mod plain;
+mod qdrant;
 mod rerank;
 mod search;
 mod server;

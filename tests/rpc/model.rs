@@ -226,8 +226,10 @@ fn check(server: &TestServer, model: &[Plain], random: &mut StdRng) {
 
     // More like one, less like another, and never they themselves.
     let (like, unlike) = (&model[0], &model[1]);
-    let examples =
-        |plain: &Plain| vec![wire::Example { kind: Some(example::Kind::Id(plain.id.clone())) }];
+    let examples = |plain: &Plain| {
+        let kind = Some(example::Kind::Id(plain.id.clone()));
+        vec![wire::Example { kind, ..Default::default() }]
+    };
     let recommended = wire::SearchRequest {
         recommend: Some(wire::Recommend {
             positive: examples(like),

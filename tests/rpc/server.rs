@@ -1,6 +1,6 @@
 //! A server of its own for a test, on a free port of loopback, and the clients to ask it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
-use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, WorkerOptions};
-use simile::server::{Server, ServerOptions};
+use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, Keys, WorkerOptions};
+use simile::server::{Access, Server, ServerOptions};
 use simile_proto::v1::admin_client::AdminClient;
 use simile_proto::v1::cluster_client::ClusterClient;
 use simile_proto::v1::collections_client::CollectionsClient;
@@ -17,6 +17,7 @@ use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
 use simile_proto::v1::jobs_client::JobsClient;
 use simile_proto::v1::search_client::SearchClient;
+use simile_proto::v1::snapshots_client::SnapshotsClient;
 use simile_proto::v1::{self as wire};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -74,6 +75,7 @@ impl TestServer {
             ffmpeg: FfmpegSearch::default(),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
             stand_in: None,
+            keys: Keys::default(),
             loads_at_start: false,
             report: Arc::new(|_, _, _| {}),
             message_bytes_max: MESSAGE_BYTES_MAX,
@@ -86,6 +88,10 @@ impl TestServer {
             memory_bytes_max: None,
             build_threads: 1,
             clock: Arc::new(|| 1_700_000_000_000),
+            slow_time: Duration::from_secs(60),
+            requests_per_second_max: None,
+            access: Access::Open,
+            tls: None,
         };
         change(&mut options);
         let runtime = Runtime::new().unwrap();
@@ -140,6 +146,18 @@ impl TestServer {
         self.wait(future).map(Response::into_inner)
     }
 
+    /// Returns where the server listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
+    }
+
+    /// Starts to serve HTTP, too, and returns where.
+    pub(super) fn serve_http(&mut self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _inside = self.runtime.enter();
+        self.server.as_mut().unwrap().serve_http(listener).unwrap()
+    }
+
     pub(super) fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -166,6 +184,10 @@ impl TestServer {
 
     pub(super) fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel())
+    }
+
+    pub(super) fn snapshots(&self) -> SnapshotsClient<Channel> {
+        SnapshotsClient::new(self.channel()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(super) fn searches(&self) -> SearchClient<Channel> {

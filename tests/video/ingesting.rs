@@ -140,6 +140,7 @@ pub(super) fn context(embedder: EmbedderHandle) -> PrepareContext {
         vectors: BTreeMap::from([("clip".to_owned(), target)]),
         tokens_max: None,
         tokens_overlap: None,
+        has_words: true,
         limits: Limits::default(),
     }
 }

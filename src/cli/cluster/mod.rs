@@ -17,15 +17,18 @@ use super::arguments::{Connection, Target};
 use super::collection::documents;
 use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
-use super::filter;
 use super::output::{FAINT, Output, STRONG, Unit, styled};
 use super::serve::Setting;
+use super::{filter, pictures};
 use crate::error::ErrorKind;
 
 pub(super) use eval::{ClustersArguments, clusters};
+pub(super) use page::escaped;
 
 /// How often the job is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How many documents of the page are shown as pictures.
+const PICTURED: usize = 2_000;
 /// How many documents of a cluster are printed.
 const SHOWN: usize = 5;
 
@@ -186,7 +189,10 @@ pub(super) fn cluster(
     with_session(setting, &arguments.connection, async |session| {
         let found = run(session, request, output).await?;
         if let Some(file) = &arguments.html {
-            fs_err::write(file, page::page(&arguments.target.collection, &found))?;
+            let collection = &arguments.target.collection;
+            let shown = found.items.iter().take(PICTURED).map(|item| (item.id.clone(), 0));
+            let thumbnails = pictures::thumbnails(session, collection, shown).await?;
+            fs_err::write(file, page::page(collection, &found, &thumbnails))?;
             output.note(&format!("wrote {}", file.display()));
         }
         if arguments.csv {
@@ -277,6 +283,7 @@ fn to_json(found: &Found) -> Json {
             "cohesion": cluster.cohesion,
             "medoid": medoid.map(|item| &item.id),
             "keeper": cluster.keeper,
+            "one_picture": cluster.keeper.is_some().then_some(cluster.is_one_picture),
             "terms": cluster.terms.iter().map(|term| &term.text).collect::<Vec<_>>(),
         })
     });
@@ -338,7 +345,12 @@ fn text(found: &Found) -> String {
     for (number, cluster) in (0u32..).zip(&summary.clusters) {
         let terms: Vec<&str> = cluster.terms.iter().map(|term| term.text.as_str()).collect();
         let title = styled(STRONG, format!("{number}  {}", documents(cluster.size)));
-        _ = write!(text, "\n\n{title}  cohesion {:.3}  {}", cluster.cohesion, terms.join(", "));
+        let sort = match (&cluster.keeper, cluster.is_one_picture) {
+            (Some(_), true) => "one picture  ",
+            _ => "",
+        };
+        let said = terms.join(", ");
+        _ = write!(text, "\n\n{title}  {sort}cohesion {:.3}  {said}", cluster.cohesion);
         let mut shown = 0;
         while let Some(item) = items.next_if(|item| item.cluster == Some(number)) {
             shown += 1;
@@ -366,6 +378,7 @@ mod tests {
             size,
             cohesion: 0.5,
             keeper: keeper.map(str::to_owned),
+            is_one_picture: false,
             terms: vec![wire::ClusterTerm { text: term.to_owned(), weight: 1.0 }],
         };
         let item = |id: &str, cluster, distance| wire::ClusterItem {
@@ -418,7 +431,7 @@ mod tests {
 
     #[test]
     fn what_a_text_says_cannot_leave_its_place_in_the_page() {
-        let page = page::page("notes & <more>", &found());
+        let page = page::page("notes & <more>", &found(), &pictures::Thumbnails::new());
         assert!(!page.contains("</script><b>"), "a text ends the data");
         assert!(page.contains("\\u003c/script"));
         assert!(page.contains("<title>notes &amp; &lt;more&gt;"));

@@ -2,13 +2,18 @@
 
 use serde_json::json;
 
+use super::super::pictures::Thumbnails;
 use super::{Found, to_json};
 
 const TEMPLATE: &str = include_str!("page.html");
 
 /// Returns the page.
-pub(super) fn page(collection: &str, found: &Found) -> String {
-    let data = json!({ "collection": collection, "found": to_json(found) }).to_string();
+pub(super) fn page(collection: &str, found: &Found, thumbnails: &Thumbnails) -> String {
+    let thumbnails: serde_json::Map<_, _> =
+        thumbnails.iter().map(|((id, _), source)| (id.clone(), json!(source))).collect();
+    let data =
+        json!({ "collection": collection, "found": to_json(found), "thumbnails": thumbnails });
+    let data = data.to_string();
     // Inside a script element only `<` could end it.
     let data = data.replace('<', "\\u003c");
     let (head, rest) = TEMPLATE.split_once("{{title}}").unwrap_or((TEMPLATE, ""));
@@ -16,6 +21,7 @@ pub(super) fn page(collection: &str, found: &Found) -> String {
     format!("{head}{}{middle}{data}{tail}", escaped(collection))
 }
 
-fn escaped(text: &str) -> String {
+/// Returns a text as it stands in a page.
+pub(in crate::cli) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,7 +1,9 @@
 //! `simile demo`: the main job on a small collection, from nothing to answers.
 
 mod clip;
+mod pictures;
 mod questions;
+mod scenes;
 mod texts;
 
 use std::collections::HashMap;
@@ -60,8 +62,8 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
     if let Some(address) = session.own_address() {
         output.note(&format!("serving on {address} for as long as the demo runs"));
     }
-    create(session).await?;
-    let stored = store(session, output).await?;
+    create(session, COLLECTION, HashMap::new()).await?;
+    let stored = store(session, COLLECTION, documents()?, output).await?;
     output.note(&stored);
     let sentences = compare_sentences(session).await?;
     let mut answers = Vec::new();
@@ -69,6 +71,7 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
         let request = session.request(request(question)?);
         answers.push(session.search().search(request).await?.into_inner());
     }
+    let seen = pictures::ask(session, output).await?;
     let moment = clip::find_moment(session).await?;
     output.answer(
         || {
@@ -81,6 +84,7 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
             });
             serde_json::json!({
                 "questions": asked.collect::<Vec<Json>>(),
+                "pictures": seen.to_json(),
                 "moment": clip::to_json(&moment),
             })
         },
@@ -90,6 +94,7 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
                 text.push_str(&heading(question));
                 text.push_str(&search::render(answer, false));
             }
+            text.push_str(&seen.render());
             text.push_str(&clip::describe(&moment));
             text
         },
@@ -97,25 +102,35 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-async fn create(session: &Session) -> Result<(), CliError> {
-    let delete = wire::DeleteCollectionRequest { name: COLLECTION.into() };
+/// Makes a collection, in place of one that a demo before this one left.
+async fn create(
+    session: &Session,
+    name: &str,
+    vectors: HashMap<String, wire::VectorConfig>,
+) -> Result<(), CliError> {
+    let delete = wire::DeleteCollectionRequest { name: name.into() };
     match session.collections().delete(session.request(delete)).await {
         Ok(_) => {}
         Err(status) if status.code() == tonic::Code::NotFound => {}
         Err(status) => return Err(status.into()),
     }
-    let request = wire::CreateCollectionRequest { name: COLLECTION.into(), ..Default::default() };
+    let request =
+        wire::CreateCollectionRequest { name: name.into(), vectors, ..Default::default() };
     session.collections().create(session.request(request)).await?;
     Ok(())
 }
 
-async fn store(session: &Session, output: &Output) -> Result<String, CliError> {
-    let documents = documents()?;
+async fn store(
+    session: &Session,
+    collection: &str,
+    documents: Vec<wire::Document>,
+    output: &Output,
+) -> Result<String, CliError> {
     let total = documents.len() as u64;
     let requests: Vec<wire::UpsertRequest> = documents
         .into_iter()
         .map(|document| wire::UpsertRequest {
-            collection: COLLECTION.into(),
+            collection: collection.into(),
             items_total: Some(total),
             document: Some(document),
             ..Default::default()
@@ -143,10 +158,12 @@ async fn store(session: &Session, output: &Output) -> Result<String, CliError> {
     }
     progress.finish();
     let seconds = began.elapsed().as_secs_f64();
-    Ok(format!(
-        "stored {done} documents: {parts} passages, {tokens} tokens in {seconds:.1} s; each \
-         survives power loss"
-    ))
+    let what = if tokens == 0 {
+        format!("{done} pictures")
+    } else {
+        format!("{done} documents: {parts} passages, {tokens} tokens")
+    };
+    Ok(format!("stored {what} in {seconds:.1} s; each survives power loss"))
 }
 
 /// The files as they are, and each line of the files of records as a document of its own.
@@ -251,6 +268,8 @@ fn farewell(kept: Option<&std::path::Path>) -> String {
     });
     format!(
         "\n{data}Now your own files:\n  \
+         simile ingest ~/Pictures --collection photos\n  \
+         simile search --image holiday.jpg --collection photos --html hits.html\n  \
          simile ingest ~/Documents --collection docs\n  \
          simile search \"what was the rent again\" --collection docs\n  \
          simile serve                                 # gRPC for your programs\n"

@@ -9,12 +9,14 @@ mod tally;
 pub(super) mod walk;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use simile_proto::v1::upsert_result::Outcome as ItemOutcome;
+use simile_proto::v1::vector_config::Source;
 use simile_proto::v1::{self as wire};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,10 +28,17 @@ use super::exit::{CliError, Outcome};
 use super::output::{Output, Progress, Unit};
 use super::serve::{self, Setting};
 use super::value;
+use crate::collection::VECTOR_NAME_DEFAULT;
+use crate::embed::DEFAULT_IMAGE_MODEL;
 use read::{Reader, STDIN};
 use tally::Tally;
 use walk::Selection;
 
+/// The vector of pictures in a collection that is made for them.
+const IMAGE_VECTOR: &str = "image";
+/// How the names of pictures end.
+const PICTURES: [&str; 12] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"];
 /// Documents that wait between reading and sending.
 const SENDING_MAX: usize = 4;
 /// News from the reading side that wait for the bar.
@@ -92,12 +101,15 @@ async fn run(
     let stopping = serve::stop_signal();
     let info = session.info().await?;
     let collection = arguments.target.collection.clone();
-    ensure_collection(session, &collection, output).await?;
     let paths = arguments.paths.clone();
     let walked = tokio::task::spawn_blocking(move || selection.walk(&paths));
     let (files, unreadable) = walked
         .await
         .map_err(|error| CliError::local(crate::error::ErrorKind::Internal, error.to_string()))??;
+    let stdin = arguments.paths.iter().any(|path| path == STDIN);
+    let stdin = stdin.then(|| arguments.stdin_name.clone());
+    let names = files.iter().map(|file| file.path.as_path()).chain(stdin.as_deref().map(Path::new));
+    ensure_collection(session, &collection, vectors_for(names), output).await?;
     let mut tally = Tally::new(&collection, files.len() as u64);
     for path in unreadable {
         tally.fail(path.name, "NOT_FOUND", path.reason);
@@ -111,14 +123,12 @@ async fn run(
         sends_all: arguments.all,
         stop: Arc::clone(&stop),
     };
-    let stdin = arguments.paths.iter().any(|path| path == STDIN);
-    let stdin = stdin.then(|| arguments.stdin_name.clone());
     let total = files.iter().map(|file| file.bytes).sum();
     let first = wire::UpsertRequest {
         collection,
         job: Some(format!("ingest {}", arguments.paths.join(" "))),
         items_total: Some(files.len() as u64 + u64::from(stdin.is_some())),
-        document: None,
+        ..wire::UpsertRequest::default()
     };
     let (send, sending) = mpsc::channel(SENDING_MAX);
     let (tell, news) = mpsc::channel(NEWS_MAX);
@@ -145,14 +155,45 @@ async fn run(
     })
 }
 
-async fn ensure_collection(session: &Session, name: &str, output: &Output) -> Result<(), CliError> {
+/// Returns the vectors of a collection for these files: one for texts, one for pictures, or both. None
+/// stand for what the server thinks fit.
+fn vectors_for<'a>(files: impl Iterator<Item = &'a Path>) -> HashMap<String, wire::VectorConfig> {
+    let of = |embedder: &str| wire::VectorConfig {
+        source: Some(Source::Embedder(embedder.to_owned())),
+        ..Default::default()
+    };
+    let (mut pictures, mut others) = (false, false);
+    for file in files {
+        let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let is_picture = ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()));
+        pictures |= is_picture;
+        others |= !is_picture;
+    }
+    let mut vectors = HashMap::new();
+    if pictures {
+        vectors.insert(IMAGE_VECTOR.to_owned(), of(DEFAULT_IMAGE_MODEL));
+    }
+    if pictures && others {
+        // The empty name is the server's default.
+        vectors.insert(VECTOR_NAME_DEFAULT.to_owned(), of(""));
+    }
+    vectors
+}
+
+async fn ensure_collection(
+    session: &Session,
+    name: &str,
+    vectors: HashMap<String, wire::VectorConfig>,
+    output: &Output,
+) -> Result<(), CliError> {
     let request = session.request(wire::GetCollectionRequest { name: name.to_owned() });
     match session.collections().get(request).await {
         Ok(_) => return Ok(()),
         Err(status) if status.code() == Code::NotFound => {}
         Err(status) => return Err(status.into()),
     }
-    let request = wire::CreateCollectionRequest { name: name.to_owned(), ..Default::default() };
+    let request =
+        wire::CreateCollectionRequest { name: name.to_owned(), vectors, ..Default::default() };
     match session.collections().create(session.request(request)).await {
         Ok(_) => output.note(&format!("created collection `{name}`")),
         // Somebody else was faster, which is as good.
@@ -234,5 +275,24 @@ fn count(tally: &mut Tally, waiting: &mut HashMap<String, Waiting>, result: wire
         }
         Some(ItemOutcome::Error(error)) => tally.fail(result.id, &error.code, error.message),
         None => tally.fail(result.id, "INTERNAL", "the server sent no outcome".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_has_a_vector_for_each_sort_of_file_in_it() {
+        let names = |files: &[&str]| {
+            let vectors = vectors_for(files.iter().map(Path::new));
+            let mut names: Vec<String> = vectors.into_keys().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&["a.md", "b"]), [""; 0], "the server decides");
+        assert_eq!(names(&["a.JPG", "b/c.png"]), ["image"]);
+        assert_eq!(names(&["a.jpg", "notes.txt"]), ["image", "text"]);
+        assert_eq!(names(&[]), [""; 0]);
     }
 }

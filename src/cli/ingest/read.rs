@@ -10,8 +10,8 @@ use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::value::Kind;
 use simile_proto::v1::{self as wire};
 use tokio::sync::mpsc;
-use tonic::transport::Channel;
 
+use super::super::connection::Connected;
 use super::super::exit::CliError;
 use super::News;
 use super::walk::Found;
@@ -31,7 +31,7 @@ const RECORD_FORMATS: [&str; 5] = ["jsonl", "ndjson", "csv", "tsv", "json"];
 /// What reading needs.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) documents: DocumentsClient<Channel>,
+    pub(super) documents: DocumentsClient<Connected>,
     pub(super) collection: String,
     pub(super) message_bytes_max: u64,
     pub(super) set: HashMap<String, wire::Value>,

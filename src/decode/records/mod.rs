@@ -156,6 +156,7 @@ impl<'a> Records<'a> {
             | Format::Html
             | Format::Pdf
             | Format::Docx
+            | Format::Image(_)
             | Format::Video(_) => {
                 return Err(DecodeError::UnsupportedFormat {
                     what: "a file of records in this format",

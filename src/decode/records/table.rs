@@ -52,6 +52,7 @@ impl<'a> Table<'a> {
             | Format::Html
             | Format::Pdf
             | Format::Docx
+            | Format::Image(_)
             | Format::Video(_) => delimiter_of(beginning),
         };
         let bytes_max = limits.record_bytes_max;

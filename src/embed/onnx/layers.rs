@@ -73,7 +73,7 @@ pub struct Layer {
     pub operations: u64,
     /// The same of everything that it needs, its own included: what is run if it is the feature.
     pub operations_needed: u64,
-    /// Whether it ends a block: nothing that only finishes or reshapes follows it.
+    /// Whether it ends a block: nothing that only finishes what it began follows it.
     pub is_block: bool,
 }
 
@@ -146,10 +146,7 @@ pub(in crate::embed) fn layers(graph: &[u8], size: Option<[usize; 2]>) -> Result
         let node = &cut.nodes[*at];
         let follows = consumers.get(name.as_str()).map_or(&[][..], Vec::as_slice);
         let is_finished = match follows {
-            [next] => {
-                !is_one_of(&cut.nodes[*next], &FINISHING)
-                    && !is_one_of(&cut.nodes[*next], &RESHAPING[..2])
-            }
+            [next] => !is_one_of(&cut.nodes[*next], &FINISHING),
             _ => true,
         };
         layers.push(Layer {

@@ -11,7 +11,8 @@ use super::super::translate::WireError;
 use super::value::unsupported;
 use super::vector::{UNNAMED, stored_name};
 use crate::collection::{
-    ChunkSettings, CollectionState, Info, NewCollection, NewVector, NewVectorSource, VectorSettings,
+    ChunkSettings, CollectionState, Info, MultiSettings, NewCollection, NewVector, NewVectorSource,
+    VectorSettings,
 };
 use crate::index::dense::Quantisation;
 use crate::vector::Metric;
@@ -67,7 +68,6 @@ fn new_vector(
     given: &wire::VectorParams,
     all: &wire::CreateCollection,
 ) -> Result<NewVector, WireError> {
-    unsupported(given.multivector_config.is_some(), "`multivector_config`")?;
     check_datatype("", given.datatype)?;
     let metric = match wire::Distance::try_from(given.distance) {
         Ok(wire::Distance::Cosine) => Metric::Cosine,
@@ -88,8 +88,13 @@ fn new_vector(
     let within = |hint: Option<u64>, range: std::ops::RangeInclusive<u64>| {
         hint.filter(|hint| range.contains(hint)).and_then(|hint| usize::try_from(hint).ok())
     };
-    let quantisation = given.quantization_config.as_ref().or(all.quantization_config.as_ref());
     let dimension = usize::try_from(given.size).unwrap_or(usize::MAX);
+    if given.multivector_config.is_some() {
+        // These are found exactly: there is no graph that hints could shape.
+        let source = NewVectorSource::GivenMulti(dimension);
+        return Ok(NewVector { metric: Some(metric), ..NewVector::from_source(source) });
+    }
+    let quantisation = given.quantization_config.as_ref().or(all.quantization_config.as_ref());
     Ok(NewVector {
         metric: Some(metric),
         links_max: within(hint(|hnsw| hnsw.m), LINKS),
@@ -300,19 +305,22 @@ fn usual_hnsw(first: Option<&VectorSettings>) -> wire::HnswConfigDiff {
 fn vectors_to_wire(info: &Info) -> (Option<wire::VectorsConfig>, Option<wire::SparseVectorConfig>) {
     let Some(settings) = &info.settings else { return (None, None) };
     let params = |settings: &VectorSettings| {
-        let distance = match settings.metric {
-            Metric::Cosine => wire::Distance::Cosine,
-            Metric::Dot => wire::Distance::Dot,
-            Metric::Euclidean => wire::Distance::Euclid,
-        };
-        let (size, distance) = (settings.dimension as u64, distance.into());
+        let (size, distance) = (settings.dimension as u64, distance(settings.metric).into());
         wire::VectorParams { size, distance, ..wire::VectorParams::default() }
     };
-    let config = match settings.vectors.get(UNNAMED) {
-        Some(unnamed) if settings.vectors.len() == 1 => Config::Params(params(unnamed)),
-        _ => {
-            let all = settings.vectors.iter();
-            let map = all.map(|(name, settings)| (told_name(name), params(settings))).collect();
+    let multi_params = |settings: &MultiSettings| {
+        let (size, distance) = (settings.dimension as u64, distance(settings.metric).into());
+        let multivector_config = Some(wire::MultiVectorConfig::default());
+        wire::VectorParams { size, distance, multivector_config, ..wire::VectorParams::default() }
+    };
+    let dense = settings.vectors.iter().map(|(name, settings)| (name, params(settings)));
+    let multi = settings.multi.iter().map(|(name, settings)| (name, multi_params(settings)));
+    let mut map: HashMap<String, wire::VectorParams> =
+        dense.chain(multi).map(|(name, params)| (told_name(name), params)).collect();
+    let config = match map.remove("") {
+        Some(unnamed) if map.is_empty() => Config::Params(unnamed),
+        unnamed => {
+            map.extend(unnamed.map(|unnamed| (String::new(), unnamed)));
             Config::ParamsMap(wire::VectorParamsMap { map })
         }
     };
@@ -320,6 +328,14 @@ fn vectors_to_wire(info: &Info) -> (Option<wire::VectorsConfig>, Option<wire::Sp
     let sparse = wire::SparseVectorConfig { map: settings.sparse.keys().map(one).collect() };
     let sparse = Some(sparse).filter(|sparse| !sparse.map.is_empty());
     (Some(wire::VectorsConfig { config: Some(config) }), sparse)
+}
+
+fn distance(metric: Metric) -> wire::Distance {
+    match metric {
+        Metric::Cosine => wire::Distance::Cosine,
+        Metric::Dot => wire::Distance::Dot,
+        Metric::Euclidean => wire::Distance::Euclid,
+    }
 }
 
 fn told_name(name: &str) -> String {

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 
 pub(super) use collections::CollectionsService;
 pub(super) use points::PointsService;
+pub(super) use vector::catalogue_name;
 
 /// The version of the protocol that is answered; clients warn if theirs is more than one minor version
 /// away.

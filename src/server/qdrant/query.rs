@@ -10,16 +10,16 @@ use super::ask::Asked;
 use super::filter::optional_filter;
 use super::value::{document_id, field_path, unsupported};
 use super::vector::{
-    Embeddings, Input, Texts, catalogue_name, dense_input, document, image, multi, object,
+    Embeddings, Input, Texts, catalogue_name, dense_input, document, image, multi_input, object,
     sparse_input, stored_name,
 };
 use crate::document::Filter;
 use crate::embed::Role;
 use crate::query::{
     Direction, Diversity, Example, Fusion, GroupBy, LIMIT_DEFAULT, Mode, OrderBy,
-    PREFETCH_DEPTH_MAX, PlanError, Recommend, SearchRequest, Strategy,
+    PREFETCH_DEPTH_MAX, PlanError, Recommend, SearchRequest, Strategy, Weighted,
 };
-use crate::vector::Metric;
+use crate::vector::{Metric, Vector};
 
 /// The constant of reciprocal rank fusion where a request does not say. Ranks begin at 0 there.
 const RRF_K: u32 = 2;
@@ -243,7 +243,7 @@ impl Reader<'_> {
     ) -> Result<(), Status> {
         match self.given(&name, given)? {
             Given::Document(id) => {
-                let positive = vec![Example::Document(id)];
+                let positive = vec![Example::Document(id).into()];
                 let vector = Some(name);
                 draft.request.recommend =
                     Some(Recommend { positive, vector, ..Recommend::default() });
@@ -282,7 +282,7 @@ impl Reader<'_> {
             Kind::Id(id) => return Ok(Given::Document(document_id(id)?)),
             Kind::Dense(dense) => dense_input(name, dense)?,
             Kind::Sparse(sparse) => sparse_input(name, sparse.indices, sparse.values)?,
-            Kind::MultiDense(_) => return Err(multi().into()),
+            Kind::MultiDense(multi) => multi_input(name, multi)?,
             Kind::Document(given) => document(given)?,
             Kind::Image(given) => image(&given)?,
             Kind::Object(given) => object(given)?,
@@ -292,7 +292,7 @@ impl Reader<'_> {
         }
         let named = BTreeMap::from([(name.to_owned(), input.clone())]);
         // What the collection embeds itself is asked for as a text.
-        self.texts.note(&named, self.asked.collection.settings());
+        self.texts.note(&named, &self.asked.collection.settings());
         Ok(Given::Input(input))
     }
 
@@ -303,7 +303,8 @@ impl Reader<'_> {
 
 /// Checks that a text for a vector that the collection embeds names the same model.
 pub(super) fn check_model(asked: &Asked<'_>, name: &str, model: &str) -> Result<(), Status> {
-    let Some(bound) = asked.collection.settings().embedder(name) else { return Ok(()) };
+    let settings = asked.collection.settings();
+    let Some(bound) = settings.embedder(name) else { return Ok(()) };
     let model = if model.is_empty() { &bound.name } else { &catalogue_name(asked.shared, model) };
     if *model == bound.name {
         return Ok(());
@@ -346,14 +347,18 @@ impl Draft {
     }
 }
 
-fn example(given: Given, embeddings: &Embeddings) -> Result<Example, Status> {
+fn example(given: Given, embeddings: &Embeddings) -> Result<Weighted, Status> {
     match given {
-        Given::Document(id) => Ok(Example::Document(id)),
-        Given::Input(input) => embeddings.vector(input).map(Example::Vector).ok_or_else(|| {
+        Given::Document(id) => Ok(Example::Document(id).into()),
+        Given::Input(input) => embeddings.vector(input).map(of_vector).ok_or_else(|| {
             let what = "a text as an example for a vector that the collection embeds itself";
             WireError::Unsupported(what.to_owned()).into()
         }),
     }
+}
+
+fn of_vector(vector: Vector) -> Weighted {
+    Example::Vector(vector).into()
 }
 
 fn prefetch(given: wire::PrefetchQuery) -> Query {

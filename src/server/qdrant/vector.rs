@@ -13,7 +13,7 @@ use super::value::unsupported;
 use crate::cancel::Cancellation;
 use crate::collection::{Embedders as _, Settings};
 use crate::embed::{EmbedderHandle, Lane, Role};
-use crate::vector::{DenseVector, SparseVector, Vector, VectorError};
+use crate::vector::{DenseVector, MultiVector, SparseVector, Vector, VectorError};
 
 /// The vector of a collection that the protocol knows without a name.
 pub(super) const UNNAMED: &str = "default";
@@ -62,11 +62,12 @@ pub(super) fn inputs(given: Option<wire::Vectors>) -> Result<BTreeMap<String, In
 }
 
 fn input(name: &str, given: wire::Vector) -> Result<Input, WireError> {
-    unsupported(given.vectors_count.is_some_and(|count| count > 1), "a vector of vectors")?;
+    let is_flat = given.vectors_count.is_some_and(|count| count > 1);
+    unsupported(is_flat, "`vectors_count`, in place of `multi_dense`,")?;
     match given.vector {
         Some(WireVector::Dense(dense)) => dense_input(name, dense),
         Some(WireVector::Sparse(sparse)) => sparse_input(name, sparse.indices, sparse.values),
-        Some(WireVector::MultiDense(_)) => Err(multi()),
+        Some(WireVector::MultiDense(multi)) => multi_input(name, multi),
         Some(WireVector::Document(given)) => document(given),
         Some(WireVector::Image(given)) => image(&given),
         Some(WireVector::Object(given)) => object(given),
@@ -78,9 +79,11 @@ fn input(name: &str, given: wire::Vector) -> Result<Input, WireError> {
     }
 }
 
-/// Returns the refusal of a vector that consists of several.
-pub(super) fn multi() -> WireError {
-    WireError::Unsupported("a vector of vectors".to_owned())
+/// Returns a vector that consists of several, checked.
+pub(super) fn multi_input(name: &str, given: wire::MultiDenseVector) -> Result<Input, WireError> {
+    let rows = given.vectors.into_iter().map(|row| row.data).collect();
+    let vector = MultiVector::from_rows(rows);
+    Ok(Input::Given(vector.map_err(|source| wrong(name, source))?.into()))
 }
 
 /// Returns a dense vector, checked.
@@ -142,7 +145,7 @@ fn embedder(shared: &Shared, model: &str) -> Result<EmbedderHandle, Status> {
 }
 
 /// Returns how the catalogue calls a model.
-pub(super) fn catalogue_name(shared: &Shared, model: &str) -> String {
+pub(in crate::server) fn catalogue_name(shared: &Shared, model: &str) -> String {
     if model.is_empty() || shared.models.catalogue().manifest(model).is_ok() {
         return shared.models.name_or_default(model).to_owned();
     }
@@ -188,7 +191,7 @@ impl Texts {
             let found = found.map_err(|error| status::of(&error))?;
             for (text, embedding) in texts.iter().zip(found.embeddings) {
                 let vector = embedding.vector.ok_or_else(|| {
-                    let message = format!("model `{model}` knows no word of `{text}`");
+                    let message = format!("model `{model}` knows no word of one of the texts");
                     Status::invalid_argument(message)
                 })?;
                 embedded.vectors.insert((model.clone(), text.clone()), vector);

@@ -7,11 +7,12 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::status;
 use super::super::translate::{
-    WireError, at_most, change, cursor, cursor_to_wire, document_id, document_ids, filter,
-    optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
+    DocumentsChange, WireError, at_most, change, cursor, cursor_to_wire, document_id, document_ids,
+    filter, optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
+    vectors_change,
 };
 use super::upsert::upsert;
-use crate::collection::StoredDocument;
+use crate::collection::{StoredDocument, THUMBNAILS_MAX, Thumbnail};
 use crate::document::{DocumentId, FieldPath, Filter, Value};
 use crate::query::{Direction, OrderBy};
 
@@ -117,10 +118,42 @@ impl Documents for DocumentsService {
         let terms = terms(expected, expires, message.idempotency_key);
         let update = self.0.answer(&metadata, move |shared, _| {
             let collection = shared.collection(&message.collection)?;
-            let updated = match selection {
-                Selected::Ids(ids) => collection.update(ids, change, &terms),
-                Selected::Filter(filter) => collection.update_where(&filter, change, &terms),
+            let updated = match (selection, change) {
+                (Selected::Ids(ids), DocumentsChange::Payload(change)) => {
+                    collection.update(ids, change, &terms)
+                }
+                (Selected::Filter(filter), DocumentsChange::Payload(change)) => {
+                    collection.update_where(&filter, change, &terms)
+                }
+                (Selected::Ids(ids), DocumentsChange::Vectors(change)) => {
+                    let one = |id| (id, change.clone(), terms.clone());
+                    collection.update_vectors(ids.into_iter().map(one).collect())
+                }
+                (Selected::Filter(filter), DocumentsChange::Vectors(change)) => {
+                    collection.update_vectors_where(&filter, change, &terms)
+                }
             };
+            updated.map(updated_to_wire).map_err(|error| status::of(&error))
+        });
+        Ok(Response::new(update.await?))
+    }
+
+    async fn update_vectors(
+        &self,
+        request: Request<wire::UpdateVectorsRequest>,
+    ) -> Result<Response<wire::UpdateDocumentsResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        at_most("updates", message.updates.len(), SELECTED_MAX)?;
+        if message.updates.is_empty() {
+            return Err(WireError::Missing("the updates"))?;
+        }
+        let key = message.idempotency_key;
+        let changes = message.updates.into_iter();
+        let changes = changes.map(|update| vectors_change(update, key.clone()));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        let update = self.0.answer(&metadata, move |shared, _| {
+            let collection = shared.collection(&message.collection)?;
+            let updated = collection.update_vectors(changes);
             updated.map(updated_to_wire).map_err(|error| status::of(&error))
         });
         Ok(Response::new(update.await?))
@@ -193,6 +226,26 @@ impl Documents for DocumentsService {
             Ok(wire::FacetResponse { values: values.collect() })
         });
         Ok(Response::new(facet.await?))
+    }
+
+    async fn thumbnails(
+        &self,
+        request: Request<wire::ThumbnailsRequest>,
+    ) -> Result<Response<wire::ThumbnailsResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        at_most("thumbnails", message.parts.len(), THUMBNAILS_MAX)?;
+        let named = |name: wire::PartName| Ok((document_id(name.id)?, name.part));
+        let parts = message.parts.into_iter().map(named).collect::<Result<Vec<_>, Status>>()?;
+        let thumbnails = self.0.answer(&metadata, move |shared, _| {
+            let collection = shared.collection(&message.collection)?;
+            let found = collection.thumbnails(&parts).map_err(|error| status::of(&error))?;
+            let thumbnails = found.into_iter().map(|Thumbnail { id, part, jpeg }| {
+                let id = id.to_string();
+                wire::Thumbnail { id, part, jpeg }
+            });
+            Ok(wire::ThumbnailsResponse { thumbnails: thumbnails.collect() })
+        });
+        Ok(Response::new(thumbnails.await?))
     }
 
     async fn count(

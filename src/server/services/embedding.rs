@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use simile_proto::v1::embedding_server::Embedding;
 use simile_proto::v1::{self as wire};
 use tonic::{Request, Response, Status};
@@ -7,15 +9,19 @@ use super::super::status;
 use super::super::translate::{WireError, at_most, multi_to_wire, stage};
 use crate::cancel::Cancellation;
 use crate::collection::Embedders as _;
-use crate::embed::{Embedded, Lane, ModelState, Role};
+use crate::decode::{Limits, decode_picture};
+use crate::embed::{Embedded, EmbedderHandle, Lane, Modality, ModelState, Role, Timings};
+use crate::error::Classified as _;
 use crate::vector::{Form, Vector};
 
 /// The most texts of one request.
 const TEXTS_MAX: usize = 1_024;
-/// Up to this many texts somebody is taken to wait; more give way to those who ask.
+/// The most pictures of one request.
+const IMAGES_MAX: usize = 64;
+/// Up to this many texts or pictures somebody is taken to wait; more give way to those who ask.
 const QUERY_TEXTS_MAX: usize = 16;
 
-/// Texts to vectors.
+/// Texts and pictures to vectors.
 #[derive(Debug)]
 pub(in crate::server) struct EmbeddingService(pub(in crate::server) Core);
 
@@ -27,13 +33,27 @@ impl Embedding for EmbeddingService {
     ) -> Result<Response<wire::EmbedResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         at_most("texts", message.texts.len(), TEXTS_MAX)?;
+        at_most("images", message.images.len(), IMAGES_MAX)?;
         let role = role(message.role)?;
         let embed = move |shared: &Shared, cancel: &Cancellation| {
             let embedder = shared.models.get(&message.model).map_err(|error| status::of(&error))?;
             let texts: Vec<&str> = message.texts.iter().map(String::as_str).collect();
-            let lane = if texts.len() <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
-            let embedded =
-                embedder.embed(&texts, role, lane, cancel).map_err(|error| status::of(&error))?;
+            let count = texts.len() + message.images.len();
+            let lane = if count <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
+            let mut embedded = Embedded { embeddings: Vec::new(), timings: Timings::default() };
+            if !texts.is_empty() || message.images.is_empty() {
+                let of_texts = embedder.embed(&texts, role, lane, cancel);
+                embedded = of_texts.map_err(|error| status::of(&error))?;
+            }
+            for (number, image) in message.images.iter().enumerate() {
+                // One at a time, so that no more than one lies unpacked.
+                let seen = see(&embedder, number, image, lane, cancel)?;
+                embedded.embeddings.extend(seen.embeddings);
+                let timings = &mut embedded.timings;
+                timings.tokenize += seen.timings.tokenize;
+                timings.queued += seen.timings.queued;
+                timings.run += seen.timings.run;
+            }
             let fingerprint = embedder.specification().fingerprint.to_string();
             Ok(to_wire(embedded, fingerprint))
         };
@@ -50,6 +70,24 @@ impl Embedding for EmbeddingService {
         });
         Ok(Response::new(list.await?))
     }
+}
+
+/// Embeds one picture of a request.
+fn see(
+    embedder: &EmbedderHandle,
+    number: usize,
+    image: &[u8],
+    lane: Lane,
+    cancel: &Cancellation,
+) -> Result<Embedded, Status> {
+    // Refused before the work of decoding.
+    embedder.specification().require(Modality::Image).map_err(|error| status::of(&error))?;
+    let picture = decode_picture(image, &Limits::default()).map_err(|error| {
+        let kind = error.kind();
+        status::from_kind(kind, format!("image {number}: {error}"))
+    })?;
+    let embedded = embedder.embed_pictures(&[Arc::new(picture)], lane, cancel);
+    embedded.map_err(|error| status::of(&error))
 }
 
 fn role(number: i32) -> Result<Role, WireError> {

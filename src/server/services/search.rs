@@ -11,7 +11,9 @@ use super::super::translate::{
 use super::rerank::Rerank;
 use crate::cancel::Cancellation;
 use crate::collection::{LocateRequest, Located};
-use crate::query::{BATCH_MAX, LIMIT_DEFAULT, LIMIT_MAX, Mode, Moment, SearchRequest};
+use crate::query::{
+    BATCH_MAX, Example, LIMIT_DEFAULT, LIMIT_MAX, Mode, Moment, Recommend, SearchRequest,
+};
 
 /// Asking a collection.
 #[derive(Debug)]
@@ -150,5 +152,9 @@ fn located_to_wire(located: Located) -> wire::LocateResponse {
 /// Returns whether the question, or one within it, may have to be embedded.
 fn embeds(question: &SearchRequest) -> bool {
     let is_embedded = question.text.is_some() && question.mode != Mode::Lexical;
-    is_embedded || question.prefetch.iter().any(embeds)
+    let examples = question.recommend.iter().flat_map(Recommend::examples);
+    let mut kinds = examples.map(|weighted| &weighted.example);
+    let has_image = question.image.is_some();
+    let has_example = kinds.any(|kind| matches!(kind, Example::Text(_) | Example::Image(_)));
+    is_embedded || has_image || has_example || question.prefetch.iter().any(embeds)
 }

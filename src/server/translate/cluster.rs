@@ -90,6 +90,7 @@ fn cluster_to_wire(cluster: Cluster) -> wire::ClusterInfo {
         size: cluster.size,
         cohesion: cluster.cohesion,
         keeper: cluster.keeper.map(|id| id.to_string()),
+        is_one_picture: cluster.is_one_picture,
         terms: terms
             .map(|term| wire::ClusterTerm { text: term.text, weight: term.weight })
             .collect(),

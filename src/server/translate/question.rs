@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use simile_proto::v1::{self as wire, example, fusion::Kind};
 
@@ -8,7 +9,7 @@ use super::value::{WireVectors, dense_vector, document_id, sparse_vector, vector
 use crate::document::FieldPath;
 use crate::query::{
     Diversity, Example, Fusion, GroupBy, Grouping, LIMIT_DEFAULT, Mode, PREFETCH_DEPTH_MAX,
-    PlanError, Recommend, SearchRequest, Strategy, WordSyntax,
+    PlanError, Recommend, SearchRequest, Strategy, Weighted, WordSyntax,
 };
 
 /// The hits of a search within a search where it does not say.
@@ -28,6 +29,7 @@ pub(in crate::server) fn search_request(
         syntax: syntax(request.syntax)?,
         grouping,
         text: request.text,
+        image: request.image.map(Arc::from),
         vectors: vectors(WireVectors { dense, sparse, multi })?,
         recommend: request.recommend.map(recommend).transpose()?,
         prefetch: prefetches(request.prefetch, grouping, 2)?,
@@ -42,6 +44,7 @@ pub(in crate::server) fn search_request(
         with_vectors: request.with_vectors,
         exact: request.exact,
         ef: request.ef.map(|ef| ef as usize),
+        target_recall: request.target_recall,
         using: request.using,
     })
 }
@@ -59,6 +62,7 @@ fn prefetches(
         let (dense, sparse, multi) = (inner.vectors, inner.sparse_vectors, inner.multi_vectors);
         Ok(SearchRequest {
             text: inner.text,
+            image: inner.image.map(Arc::from),
             vectors: vectors(WireVectors { dense, sparse, multi })?,
             recommend: inner.recommend.map(recommend).transpose()?,
             prefetch: prefetches(inner.prefetch, grouping, depth + 1)?,
@@ -69,6 +73,7 @@ fn prefetches(
             score_threshold: inner.score_threshold,
             exact: inner.exact,
             ef: inner.ef.map(|ef| ef as usize),
+            target_recall: inner.target_recall,
             using: inner.using,
             syntax: syntax(inner.syntax)?,
             // What is ranked is the same in all steps.
@@ -97,13 +102,17 @@ fn recommend(given: wire::Recommend) -> Result<Recommend, WireError> {
     })
 }
 
-fn example(given: wire::Example) -> Result<Example, WireError> {
+fn example(given: wire::Example) -> Result<Weighted, WireError> {
     const NAME: &str = "example";
-    match given.kind.ok_or(WireError::Missing("the id or the vector of an example"))? {
-        example::Kind::Id(id) => Ok(Example::Document(document_id(id)?)),
-        example::Kind::Vector(vector) => Ok(Example::Vector(dense_vector(NAME, vector)?.into())),
-        example::Kind::Sparse(vector) => Ok(Example::Vector(sparse_vector(NAME, vector)?.into())),
-    }
+    let missing = WireError::Missing("the id, the vector, the text or the picture of an example");
+    let example = match given.kind.ok_or(missing)? {
+        example::Kind::Id(id) => Example::Document(document_id(id)?),
+        example::Kind::Vector(vector) => Example::Vector(dense_vector(NAME, vector)?.into()),
+        example::Kind::Sparse(vector) => Example::Vector(sparse_vector(NAME, vector)?.into()),
+        example::Kind::Text(text) => Example::Text(text),
+        example::Kind::Image(image) => Example::Image(image.into()),
+    };
+    Ok(Weighted { example, weight: given.weight.unwrap_or(1.0) })
 }
 
 fn group_by(given: wire::GroupBy) -> Result<GroupBy, WireError> {

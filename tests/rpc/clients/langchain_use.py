@@ -48,7 +48,8 @@ food = models.Filter(
 )
 found = store.similarity_search("the mouse", k=10, filter=food)
 assert {one.metadata["n"] for one in found} == {3, 4}, found
-found = store.max_marginal_relevance_search("the cat chases the mouse", k=2, fetch_k=4, lambda_mult=0.1)
+# The package hands lambda_mult on as the diversity.
+found = store.max_marginal_relevance_search("the cat chases the mouse", k=2, fetch_k=4, lambda_mult=0.9)
 assert found[0].metadata["n"] == 1 and found[1].metadata["n"] != 2, found
 found = store.as_retriever(search_kwargs={"k": 1}).invoke("soup")
 assert found[0].metadata["n"] == 4

@@ -7,6 +7,7 @@ import uuid
 import grpc
 from importlib.metadata import version
 from qdrant_client import QdrantClient, models
+from qdrant_client import grpc as qdrant_grpc
 
 HOST, PORT, EXPECTED = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 assert version("qdrant-client") == EXPECTED, version("qdrant-client")
@@ -303,6 +304,33 @@ client.delete("films", points_selector=models.FilterSelector(filter=models.Filte
     must=[match("unknown", "a")])))
 assert client.count("films").count == 2
 
+# A point is stored only if it is new, or only if it is there.
+insert, update = models.UpdateMode.INSERT_ONLY, models.UpdateMode.UPDATE_ONLY
+one = lambda number, value: [
+    models.PointStruct(id=number, vector=[1, 1, 0, 0], payload={"v": value})
+]
+client.upsert("films", points=one(20, 1), update_mode=update)
+assert client.retrieve("films", ids=[20]) == []
+client.upsert("films", points=one(20, 2), update_mode=insert)
+client.upsert("films", points=one(20, 3), update_mode=insert)
+assert client.retrieve("films", ids=[20])[0].payload == {"v": 2}
+client.upsert("films", points=one(20, 4), update_mode=update)
+assert client.retrieve("films", ids=[20])[0].payload == {"v": 4}
+
+# The older form of searches, which benchmarks call by itself.
+search = qdrant_grpc.SearchPoints(
+    collection_name="films", vector=[1, 1, 0, 0], limit=1,
+    with_payload=qdrant_grpc.WithPayloadSelector(enable=True),
+)
+answer = client.grpc_points.Search(search)
+assert answer.result[0].id.num == 20 and answer.result[0].payload["v"].integer_value == 4
+answer = client.grpc_points.SearchBatch(qdrant_grpc.SearchBatchPoints(
+    collection_name="films", search_points=[search, search]))
+assert [one.result[0].id.num for one in answer.result] == [20, 20]
+answer = client.grpc_points.SearchGroups(qdrant_grpc.SearchPointGroups(
+    collection_name="films", vector=[1, 1, 0, 0], limit=1, group_by="v", group_size=1))
+assert answer.result.groups[0].id.unsigned_value == 4
+
 # Distances ascend.
 client.create_collection("flat", vectors_config=models.VectorParams(
     size=2, distance=models.Distance.EUCLID))
@@ -350,6 +378,19 @@ hits = client.query_points(
 ).points
 assert set(ids(hits)) == {1, 2}
 
+# Vectors of several vectors, compared by the best match of each.
+client.create_collection("late", vectors_config=models.VectorParams(
+    size=2, distance=models.Distance.DOT, multivector_config=models.MultiVectorConfig(
+        comparator=models.MultiVectorComparator.MAX_SIM)))
+params = client.get_collection("late").config.params.vectors
+assert params.multivector_config.comparator == models.MultiVectorComparator.MAX_SIM
+client.upsert("late", points=[
+    models.PointStruct(id=1, vector=[[1, 0], [0, 1]]), models.PointStruct(id=2, vector=[[1, 0]])])
+hits = client.query_points("late", query=[[1, 0], [0, 2]], with_vectors=True).points
+assert ids(hits) == [1, 2] and [hit.score for hit in hits] == [3.0, 1.0], hits
+assert hits[0].vector == [[1.0, 0.0], [0.0, 1.0]]
+client.delete_collection("late")
+
 # Uploading in batches.
 client.create_collection("many", vectors_config=models.VectorParams(
     size=8, distance=models.Distance.COSINE))
@@ -378,10 +419,6 @@ assert ids(hits) == [1, 2] and abs(hits[0].score - 0.622) < 0.02, hits
 unimplemented = grpc.StatusCode.UNIMPLEMENTED
 refused(unimplemented, "Manhattan", lambda: client.create_collection(
     "x", vectors_config=models.VectorParams(size=2, distance=models.Distance.MANHATTAN)))
-refused(unimplemented, "multivector_config", lambda: client.create_collection(
-    "x", vectors_config=models.VectorParams(
-        size=2, distance=models.Distance.DOT, multivector_config=models.MultiVectorConfig(
-            comparator=models.MultiVectorComparator.MAX_SIM))))
 refused(unimplemented, "indexed_only", lambda: client.query_points(
     "flat", query=[0, 0], search_params=models.SearchParams(indexed_only=True)))
 refused(unimplemented, "lookup_from", lambda: client.query_points(

@@ -4,9 +4,11 @@
 mod collections;
 mod documents;
 mod filters;
+mod keeping;
 mod model;
 mod multi;
 mod others;
+mod qdrant;
 mod search;
 
 use std::collections::{BTreeSet, HashMap};
@@ -37,7 +39,10 @@ fn row(method: &str, request: &impl Message, code: Code, says: &str) -> Row {
 }
 
 fn raw(method: &str, request: Vec<Vec<u8>>, code: Code, says: &str) -> Row {
-    let method = format!("simile.v1.{method}");
+    let method = match method.starts_with("qdrant.") {
+        true => method.to_owned(),
+        false => format!("simile.v1.{method}"),
+    };
     Row { method, request, code, says: says.split(" .. ").map(str::to_owned).collect() }
 }
 
@@ -46,9 +51,11 @@ fn rows() -> Vec<Row> {
     rows.extend(documents::rows());
     rows.extend(filters::rows());
     rows.extend(model::rows());
+    rows.extend(keeping::rows());
     rows.extend(multi::rows());
     rows.extend(search::rows());
     rows.extend(others::rows());
+    rows.extend(qdrant::rows());
     rows
 }
 

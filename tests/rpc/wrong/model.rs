@@ -154,8 +154,12 @@ fn questions() -> Vec<Row> {
         recommend: Some(recommend),
         ..question()
     };
-    let id = |id: &str| wire::Example { kind: Some(example::Kind::Id(id.to_owned())) };
-    let vector = wire::Example { kind: Some(example::Kind::Vector(dense(&[1.0]))) };
+    let id = |id: &str| {
+        let kind = Some(example::Kind::Id(id.to_owned()));
+        wire::Example { kind, ..Default::default() }
+    };
+    let kind = Some(example::Kind::Vector(dense(&[1.0])));
+    let vector = wire::Example { kind, ..Default::default() };
     let like = |positive| wire::Recommend { positive, ..Default::default() };
     let group = |path: &str, size| wire::SearchRequest {
         group_by: Some(wire::GroupBy { path: path.to_owned(), size: Some(size) }),

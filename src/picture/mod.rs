@@ -3,9 +3,15 @@
 //! Decoders make pictures of files and of the frames of videos; embedders read them. Neither knows
 //! the other, so what they share stands here.
 
+mod hash;
+mod resample;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use hash::{Likeness, PerceptualHash};
+use resample::{Filter, Samples};
 
 /// An upright picture in sRGB, 8 bits a channel, red, green, blue.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +78,33 @@ impl Picture {
             (area.top..bottom).flat_map(|row| &self.row(row)[columns.clone()]).copied().collect();
         Self::new(area.width, area.height, samples)
     }
+
+    /// Returns the picture made so small that no side is longer than this; one that is small already
+    /// stays as it is.
+    #[must_use]
+    pub fn fitted(&self, side_max: u32) -> Self {
+        let side_max = side_max.max(1);
+        let longest = self.width.max(self.height);
+        if longest <= side_max {
+            return self.clone();
+        }
+        let scaled = |side: u32| {
+            let side = (u64::from(side) * u64::from(side_max)).div_ceil(longest.into());
+            u32::try_from(side).unwrap_or(side_max).clamp(1, side_max)
+        };
+        let (width, height) = (scaled(self.width), scaled(self.height));
+        let whole = Samples {
+            width: self.width as usize,
+            height: self.height as usize,
+            channels: 3,
+            bytes: self.samples.as_slice().into(),
+        };
+        // By whole steps to about twice the size, which is quick, and the rest with care.
+        let factor = (longest / (2 * side_max)).min(self.width.min(self.height)) as usize;
+        let whole = if factor > 1 { whole.reduced(factor) } else { whole };
+        let small = whole.resized(width as usize, height as usize, Filter::Bilinear);
+        Self { width, height, samples: small.bytes.into_owned() }
+    }
 }
 
 /// Pixels would flood a message.
@@ -94,6 +127,21 @@ mod tests {
         assert!(Picture::new(2, 2, vec![0; 11]).is_none());
         assert!(Picture::new(0, 2, vec![]).is_none());
         assert!(Picture::new(u32::MAX, u32::MAX, vec![]).is_none());
+    }
+
+    #[test]
+    fn a_fitted_picture_keeps_its_shape_and_a_small_one_all() {
+        let gradient = (0..900).flat_map(|y| (0..1_600).map(move |x| (x, y)));
+        let samples = gradient
+            .flat_map(|(x, y)| [u8::try_from(x / 7).unwrap(), u8::try_from(y / 4).unwrap(), 50]);
+        let large = Picture::new(1_600, 900, samples.collect()).unwrap();
+        let small = large.fitted(256);
+        assert_eq!((small.width(), small.height()), (256, 144));
+        let middle = &small.row(72)[128 * 3..][..3];
+        assert!(middle[0].abs_diff(114) <= 2 && middle[1].abs_diff(112) <= 2, "{middle:?}");
+        assert_eq!(picture().fitted(256), picture());
+        let line = Picture::new(4_000, 1, vec![9; 12_000]).unwrap().fitted(100);
+        assert_eq!((line.width(), line.height(), line.samples()[0]), (100, 1, 9));
     }
 
     #[test]

@@ -1,0 +1,175 @@
+//! Pictures on the command line: as questions and examples, and as thumbnails on a page.
+
+mod page;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use simile_proto::v1::example::Kind;
+use simile_proto::v1::{self as wire};
+
+use super::connection::Session;
+use super::exit::CliError;
+use crate::error::ErrorKind;
+use crate::query::IMAGE_BYTES_MAX;
+
+pub(super) use page::contact_sheet;
+
+/// How many thumbnails are asked for at once.
+const THUMBNAILS_ASKED: usize = 64;
+
+/// Thumbnails by document and part, each as something that stands in a page.
+pub(super) type Thumbnails = HashMap<(String, u32), String>;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(super) struct PictureArguments {
+    /// Ask with this picture (may be repeated; QUERY may be left out). Beside QUERY both are asked:
+    /// where one model reads both, for what lies between them
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Vec<PathBuf>,
+    /// Less of what this picture shows (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    without_image: Vec<PathBuf>,
+    /// Less of what this text says, by a model that reads what is asked (may be repeated)
+    #[arg(long, value_name = "TEXT")]
+    without: Vec<String>,
+    /// How much QUERY counts beside pictures
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    text_weight: f32,
+    /// How much each picture counts
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    image_weight: f32,
+    /// Write the hits with their pictures to a page to look at
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+impl PictureArguments {
+    /// Returns the request with what the flags say; `vector` is the name that was asked for.
+    ///
+    /// # Errors
+    /// For a file that cannot be read, or is larger than a question may be.
+    pub(super) fn apply(
+        &self,
+        mut request: wire::SearchRequest,
+        vector: Option<&str>,
+    ) -> Result<wire::SearchRequest, CliError> {
+        let is_weighted = self.text_weight != 1.0 || self.image_weight != 1.0;
+        let is_mixed = is_weighted
+            || self.image.len() > 1
+            || !(self.without.is_empty() && self.without_image.is_empty())
+            || request.recommend.is_some();
+        let has_pictures = !(self.image.is_empty() && self.without_image.is_empty());
+        match &self.image[..] {
+            [only] if !is_mixed => request.image = Some(read(only)?),
+            _ if !has_pictures && self.without.is_empty() => {}
+            images => {
+                let example =
+                    |kind, weight| wire::Example { kind: Some(kind), weight: Some(weight) };
+                let of_images = |files: &[PathBuf]| -> Result<Vec<wire::Example>, CliError> {
+                    let one =
+                        |file: &PathBuf| Ok(example(Kind::Image(read(file)?), self.image_weight));
+                    files.iter().map(one).collect()
+                };
+                let text = request
+                    .text
+                    .iter()
+                    .map(|text| example(Kind::Text(text.clone()), self.text_weight));
+                let without =
+                    self.without.iter().map(|text| example(Kind::Text(text.clone()), 1.0));
+                let (images, unlike) = (of_images(images)?, of_images(&self.without_image)?);
+                let recommend = request.recommend.get_or_insert_with(|| wire::Recommend {
+                    vector: vector.map(str::to_owned),
+                    ..Default::default()
+                });
+                recommend.positive.extend(text.chain(images));
+                recommend.negative.extend(without.chain(unlike));
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// Returns the bytes of a picture's file.
+///
+/// # Errors
+/// It is not there, or larger than a question may be.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = fs_err::read(file)
+        .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?;
+    if bytes.len() > IMAGE_BYTES_MAX {
+        let (name, bytes) = (file.display(), bytes.len());
+        return Err(CliError::usage(format!(
+            "{name}: a picture of a question has at most {IMAGE_BYTES_MAX} bytes, got {bytes}"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Asks for the thumbnails of parts; those that are no pictures have none.
+pub(super) async fn thumbnails(
+    session: &Session,
+    collection: &str,
+    parts: impl IntoIterator<Item = (String, u32)>,
+) -> Result<Thumbnails, CliError> {
+    let names = parts.into_iter().map(|(id, part)| wire::PartName { id, part });
+    let names: Vec<wire::PartName> = names.collect();
+    let mut found = Thumbnails::new();
+    for parts in names.chunks(THUMBNAILS_ASKED) {
+        let (collection, parts) = (collection.to_owned(), parts.to_vec());
+        let request = session.request(wire::ThumbnailsRequest { collection, parts });
+        let answer = session.documents().thumbnails(request).await?.into_inner();
+        let shown = answer.thumbnails.into_iter();
+        found.extend(shown.map(|one| ((one.id, one.part), in_page(&one.jpeg))));
+    }
+    Ok(found)
+}
+
+/// Returns a JPEG as the source of an image in a page (RFC 2397).
+fn in_page(jpeg: &[u8]) -> String {
+    format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(image: &[&Path]) -> PictureArguments {
+        PictureArguments {
+            image: image.iter().map(|path| path.to_path_buf()).collect(),
+            without_image: Vec::new(),
+            without: Vec::new(),
+            text_weight: 1.0,
+            image_weight: 1.0,
+            html: None,
+        }
+    }
+
+    #[test]
+    fn one_picture_is_a_question_and_more_are_examples_beside_the_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.jpg");
+        fs_err::write(&file, b"jpeg").unwrap();
+        let text = || wire::SearchRequest { text: Some("red".into()), ..Default::default() };
+        let asked = arguments(&[&file]).apply(text(), None).unwrap();
+        assert_eq!((asked.image.as_deref(), asked.recommend), (Some(&b"jpeg"[..]), None));
+        let mixed = PictureArguments {
+            without: vec!["night".into()],
+            text_weight: 0.5,
+            ..arguments(&[&file, &file])
+        };
+        let mixed = mixed.apply(text(), Some("joint")).unwrap();
+        let recommend = mixed.recommend.unwrap();
+        assert_eq!((recommend.positive.len(), recommend.negative.len()), (3, 1));
+        assert_eq!(recommend.positive[0].kind, Some(Kind::Text("red".into())));
+        assert_eq!(recommend.positive[0].weight, Some(0.5));
+        assert_eq!(recommend.vector.as_deref(), Some("joint"));
+        assert_eq!((mixed.image, mixed.text.as_deref()), (None, Some("red")));
+        assert!(arguments(&[Path::new("no/such.jpg")]).apply(text(), None).is_err());
+        assert_eq!(arguments(&[]).apply(text(), None).unwrap(), text());
+    }
+}

@@ -1,0 +1,270 @@
+//! The one place that lets requests in: before anything of them is parsed, it looks at the method and
+//! at the key, and for a key that is for some collections at the name of the collection.
+
+mod bucket;
+mod peek;
+mod table;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, Request, Response};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use bucket::Buckets;
+pub use table::{METHODS, Need, Place};
+
+use super::meter::Meter;
+use super::status::{self, status_name};
+use crate::access::{Grant, KeyStore, Scope};
+use crate::collection::Clock;
+use crate::error::ErrorKind;
+
+/// Who may come in.
+#[derive(Clone)]
+pub(super) struct Guard(Arc<Rules>, Option<Arc<Buckets>>);
+
+/// By which rules.
+pub(super) struct Rules {
+    pub(super) access: Access,
+    pub(super) clock: Clock,
+    pub(super) message_bytes_max: usize,
+    /// How long the first message may take of a request that has to name its collection.
+    pub(super) first_message_time_max: Duration,
+    pub(super) meter: Meter,
+    /// From when on the time of a request is worth a line in the log.
+    pub(super) slow_time: Duration,
+    /// How many requests a second each key may make; none: as many as it likes.
+    pub(super) requests_per_second_max: Option<u32>,
+}
+
+/// What opens a server.
+#[derive(Debug, Clone, Default)]
+pub enum Access {
+    /// Whoever reaches it may do everything.
+    #[default]
+    Open,
+    /// One of these keys, if there are any.
+    Keys(Arc<KeyStore>),
+    /// This text and nothing else: of a server that a command runs for itself.
+    Own(String),
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    pub(super) fn new(rules: Rules) -> Self {
+        let buckets = rules.requests_per_second_max.map(|most| Arc::new(Buckets::new(most)));
+        Self(Arc::new(rules), buckets)
+    }
+
+    /// Writes down what took long, and who changed something: never what was in it.
+    fn record(&self, method: &str, code: Code, took: Duration, caller: &Caller) {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let code = status_name(code);
+        if took >= self.0.slow_time {
+            tracing::warn!(method, code, took_ms, "slow request");
+        }
+        if caller.changes && matches!(self.0.access, Access::Keys(_)) {
+            tracing::info!(target: "audit", key = caller.key, method, code, "changed");
+        }
+    }
+
+    /// Returns what the key among the headers may do, unless it has done too much already.
+    pub(super) fn grant(&self, headers: &HeaderMap) -> Result<Grant, Status> {
+        let grant = self.grant_of(headers)?;
+        match &self.1 {
+            Some(buckets) if !buckets.take(&grant.id, Instant::now()) => {
+                let most = self.0.requests_per_second_max.unwrap_or_default();
+                let message =
+                    format!("key {} has made its {most} requests of this second", grant.id);
+                Err(status::from_kind(ErrorKind::Overloaded, message))
+            }
+            Some(_) | None => Ok(grant),
+        }
+    }
+
+    fn grant_of(&self, headers: &HeaderMap) -> Result<Grant, Status> {
+        let given = key_of(headers);
+        match &self.0.access {
+            Access::Open => Ok(Grant::everything()),
+            Access::Own(own) => {
+                // Hashes are compared in constant time.
+                let is_own = |given| blake3::hash(given) == blake3::hash(own.as_bytes());
+                if given.is_some_and(|given| is_own(given.as_bytes())) {
+                    return Ok(Grant::everything());
+                }
+                Err(Status::unauthenticated("this server is for the command that started it"))
+            }
+            Access::Keys(keys) => match keys.check(given, (self.0.clock)()) {
+                Ok(Ok(grant)) => Ok(grant),
+                Ok(Err(refusal)) => Err(Status::unauthenticated(refusal.to_string())),
+                Err(error) => {
+                    tracing::error!(%error, "keys cannot be read");
+                    Err(Status::unavailable("the server cannot read its keys"))
+                }
+            },
+        }
+    }
+
+    /// Returns the request if it is let in, and whose key it came with.
+    async fn admit(&self, request: Request<Body>) -> Result<(Request<Body>, Caller), Status> {
+        let path = request.uri().path();
+        let need = table::need(path);
+        if need == Some(Need::Open) {
+            return Ok((request, Caller::default()));
+        }
+        let grant = self.grant(request.headers())?;
+        let Some(Need::Key(scope, place)) = need else {
+            return Err(Status::unimplemented(format!("there is no method {path}")));
+        };
+        require(&grant, scope, path)?;
+        let caller = Caller { key: grant.id.clone(), changes: scope > Scope::Read };
+        let Some(own) = &grant.collections else { return Ok((request, caller)) };
+        let numbers = match place {
+            Place::None => return Ok((request, caller)),
+            Place::All => {
+                let message = format!("key {} is for some collections, {path} for all", grant.id);
+                return Err(Status::permission_denied(message));
+            }
+            Place::Field(numbers) => numbers,
+        };
+        let (parts, body) = request.into_parts();
+        let read = peek::first_message(body, self.0.message_bytes_max);
+        let read = tokio::time::timeout(self.0.first_message_time_max, read).await;
+        let late = |_| Status::deadline_exceeded("the first message did not come in time");
+        let (message, body) = read.map_err(late)??;
+        let name = peek::text_at(&message, numbers)?;
+        if !own.contains(&name) {
+            let message = format!("key {} is not for collection `{name}`", grant.id);
+            return Err(Status::permission_denied(message));
+        }
+        Ok((Request::from_parts(parts, body), caller))
+    }
+}
+
+/// Who asks, for records.
+#[derive(Debug, Default)]
+struct Caller {
+    /// The id of the key.
+    key: String,
+    /// Whether what is asked for may change something.
+    changes: bool,
+}
+
+/// Checks that a grant reaches far enough.
+pub(super) fn require(grant: &Grant, scope: Scope, what: &str) -> Result<(), Status> {
+    if grant.scope >= scope {
+        return Ok(());
+    }
+    let message = format!("key {} has scope {}, {what} needs {scope}", grant.id, grant.scope);
+    Err(Status::permission_denied(message))
+}
+
+/// Returns the key that a request brings: as a bearer token, or as clients of Qdrant do.
+fn key_of(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text("authorization").and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| text("api-key"))
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { guard: self.clone(), inner }
+    }
+}
+
+/// Services behind the guard.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded<S> {
+    guard: Guard,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let waiting = self.inner.clone();
+        // The one that is ready answers; its copy gets ready for the next request.
+        let mut ready = std::mem::replace(&mut self.inner, waiting);
+        let guard = self.guard.clone();
+        Box::pin(async move {
+            let meter = &guard.0.meter;
+            let (began, method) = (Instant::now(), table::known(request.uri().path()));
+            let running = meter.begin();
+            let (response, caller) = match guard.admit(request).await {
+                Ok((request, caller)) => (ready.call(request).await?, caller),
+                Err(status) => (status.into_http(), Caller::default()),
+            };
+            // What fails later than this says so in the trailers.
+            let code = Status::from_header_map(response.headers()).map(|status| status.code());
+            let (code, took) = (code.unwrap_or(Code::Ok), began.elapsed());
+            meter.end(running, method, code, took);
+            guard.record(method, code, took, &caller);
+            Ok(response)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_method_stands_once_in_the_table() {
+        let names: BTreeSet<&str> = METHODS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), METHODS.len());
+        assert_eq!(
+            table::need("/qdrant.Points/Query"),
+            Some(Need::Key(Scope::Read, Place::Field(&[1])))
+        );
+        assert_eq!(table::need("/qdrant.Points/query"), None);
+        assert_eq!(table::need("qdrant.Points/Query"), None);
+    }
+
+    #[test]
+    fn a_key_comes_as_a_bearer_token_or_as_clients_of_qdrant_send_it() {
+        let of = |name: &'static str, value: &str| {
+            let headers = HeaderMap::from_iter([(
+                axum::http::HeaderName::from_static(name),
+                value.parse().unwrap(),
+            )]);
+            key_of(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("authorization", "Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(of("authorization", "bearer  abc").as_deref(), Some("abc"));
+        assert_eq!(of("api-key", "abc").as_deref(), Some("abc"));
+        assert_eq!(of("authorization", "Basic abc"), None);
+        assert_eq!(of("authorization", "abc"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The clients that people have, as they are published, in a Python environment of their own: each does
+//! what its users do, and checks what it gets. The packages are fetched once, into the cache.
+
+mod rust;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::server::TestServer;
+use crate::support::cache_folder;
+
+/// The packages, at fixed versions, so that a new one of theirs does not fail a test of ours.
+const PACKAGES: [&str; 5] = [
+    "qdrant-client==1.20.0",
+    "langchain-qdrant==1.1.0",
+    "llama-index-vector-stores-qdrant==0.10.4",
+    "qdrant-haystack==13.1.0",
+    "openai==3.57.0",
+];
+/// Versions of the client that go before the one in the environment, oldest first: the protocol is
+/// answered as one minor version from each of them.
+const OTHER_VERSIONS: [&str; 2] = ["1.18.0", "1.19.1"];
+
+/// Returns the folder of the Python environment.
+fn environment() -> PathBuf {
+    let wanted = format!("{PACKAGES:?} {OTHER_VERSIONS:?}");
+    let name = &blake3::hash(wanted.as_bytes()).to_hex()[..16];
+    let clients = cache_folder().join("test-clients");
+    fs_err::create_dir_all(&clients).unwrap();
+    // Another run of the tests may be at it.
+    let lock = fs_err::File::create(clients.join("lock")).unwrap();
+    lock.file().lock().unwrap();
+    let folder = clients.join(name);
+    let complete = folder.join("complete");
+    if !complete.exists() {
+        drop(fs_err::remove_dir_all(&folder));
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        let pip = || {
+            let mut pip = Command::new(python(&folder));
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+            pip.args(["--no-input", "--no-compile"]);
+            pip
+        };
+        run(pip().args(PACKAGES));
+        for version in OTHER_VERSIONS {
+            let package = format!("qdrant-client=={version}");
+            run(pip().arg("--no-deps").arg("--target").arg(folder.join(version)).arg(package));
+        }
+        fs_err::write(&complete, "").unwrap();
+    }
+    folder
+}
+
+fn python(environment: &Path) -> PathBuf {
+    environment.join("bin/python")
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{said}");
+}
+
+/// Runs a script of this folder, with another version of the client before the usual one if named.
+fn use_by(script: &str, version: Option<&str>, arguments: &[&str]) {
+    let environment = environment();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rpc/clients");
+    let mut command = Command::new(python(&environment));
+    command.arg(folder.join(script)).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env_remove("PYTHONPATH");
+    // What reports its use, or looks for models, has nothing to reach here.
+    command.env("HAYSTACK_TELEMETRY_ENABLED", "False").env("ANONYMIZED_TELEMETRY", "False");
+    if let Some(version) = version {
+        command.env("PYTHONPATH", environment.join(version));
+    }
+    let output = command.output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let is_done = output.status.success() && out.trim_end().ends_with("done");
+    assert!(is_done, "{script} {version:?}\n{out}\n{err}");
+}
+
+/// Returns a server whose model is in memory: these clients wait five seconds and no longer.
+fn with_loaded_model() -> TestServer {
+    let server = TestServer::with_model();
+    let request =
+        simile_proto::v1::EmbedRequest { texts: vec!["cat".to_owned()], ..Default::default() };
+    server.ask(server.embedding().embed(request)).unwrap();
+    server
+}
+
+fn place(server: &TestServer) -> [String; 2] {
+    [server.address().ip().to_string(), server.address().port().to_string()]
+}
+
+#[test]
+fn three_versions_of_the_client_of_qdrant_do_all_that_it_does() {
+    let server = with_loaded_model();
+    let [host, port] = place(&server);
+    for version in OTHER_VERSIONS {
+        use_by("qdrant_use.py", Some(version), &[&host, &port, version]);
+    }
+    use_by("qdrant_use.py", None, &[&host, &port, "1.20.0"]);
+}
+
+#[test]
+fn langchain_llama_index_and_haystack_store_and_search() {
+    let server = TestServer::without_model(|_| {});
+    let [host, port] = place(&server);
+    for script in ["langchain_use.py", "llama_index_use.py", "haystack_use.py"] {
+        use_by(script, None, &[&host, &port]);
+    }
+}
+
+#[test]
+fn the_package_of_openai_embeds_texts() {
+    let mut server = with_loaded_model();
+    let url = format!("http://{}/v1", server.serve_http());
+    use_by("openai_use.py", None, &[&url]);
+}
