@@ -14,6 +14,7 @@ use super::exit::{CliError, Outcome};
 use super::filter;
 use super::output::{FAINT, Output, STRONG};
 use super::serve::Setting;
+use crate::error::ErrorKind;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -46,7 +47,8 @@ pub(super) fn locate(
 ) -> Result<Outcome, CliError> {
     let request = wire::LocateRequest {
         collection: arguments.target.collection.clone(),
-        excerpt: fs_err::read(&arguments.excerpt)?,
+        excerpt: fs_err::read(&arguments.excerpt)
+            .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?,
         using: arguments.vector.clone(),
         filter: filter::parse_all(&arguments.filter)?,
         limit: Some(arguments.limit),
