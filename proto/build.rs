@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "simile/v1/common.proto",
     "simile/v1/collections.proto",
     "simile/v1/documents.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 12] = [
     "simile/v1/jobs.proto",
     "simile/v1/admin.proto",
     "simile/v1/cluster.proto",
+    "simile/v1/snapshots.proto",
     "qdrant/common.proto",
     "qdrant/collections.proto",
     "qdrant/points.proto",

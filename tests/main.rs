@@ -8,10 +8,15 @@ mod dense;
 mod durability;
 mod embedding;
 mod families;
+mod joint;
 mod layers;
 mod models;
+mod networks;
 #[cfg(unix)]
 mod obtain;
+mod own_networks;
+mod recall;
+mod remote;
 mod rpc;
 mod small;
 mod sparse;

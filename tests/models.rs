@@ -49,7 +49,9 @@ fn the_table_of_the_documentation_is_what_its_commands_print() {
         let arguments: Vec<&str> = command.split_whitespace().collect();
         printed = done(folder.path(), &arguments);
     }
-    let (documented, printed) = (rows(README), rows(&printed));
+    // The tables behind the mark need corpora that are not here.
+    let (before, _) = README.split_once("<!-- simile eval models: begin -->").unwrap();
+    let (documented, printed) = (rows(before), rows(&printed));
     assert_eq!(documented.len(), printed.len(), "{}", printed.join("\n"));
     assert!(documented.len() > 6);
     for (documented, printed) in documented.iter().zip(&printed) {

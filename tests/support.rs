@@ -7,6 +7,7 @@ use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{
     Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, EmbedderHandle, WorkerOptions,
 };
+use simile::picture::Picture;
 
 /// The cache that the program uses, so that runtime and model are fetched once for both.
 pub(crate) fn cache_folder() -> PathBuf {
@@ -57,4 +58,19 @@ pub(crate) fn model() -> EmbedderHandle {
         catalogue.load(DEFAULT_TEXT_MODEL, &|_, _, _| {}).unwrap()
     };
     MODEL.get_or_init(load).clone()
+}
+
+/// The picture that the scripts below `tests/reference` compute too.
+pub(crate) fn picture([width, height]: [u32; 2]) -> Picture {
+    let mut state = u64::from(width) * 65_537 + u64::from(height);
+    let mut samples = Vec::new();
+    for place in 0..width * height * 3 {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let sample = u8::try_from(state >> 56).unwrap();
+        let (row, column) = (place / 3 / width, place / 3 % width);
+        let smooth = (row * 7 + column * 3 + u32::from(sample / 8)) % 256;
+        samples.push(if width % 2 == 0 { u8::try_from(smooth).unwrap() } else { sample });
+    }
+    Picture::new(width, height, samples).unwrap()
 }

@@ -4,14 +4,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::add::AddArguments;
+use super::alias::AliasCommand;
 use super::change::{ListArguments as DocumentListArguments, UpdateArguments};
 use super::cluster::ClusterArguments;
+use super::collection::CollectionCommand;
 use super::eval::EvalCommand;
+use super::exchange::{ExportArguments, ImportArguments};
 use super::exit;
 use super::key::KeyCommand;
 use super::locate::LocateArguments;
+use super::network::LayersArguments;
+use super::remote::RemoteArguments;
 use super::shape::ShapeArguments;
-use super::train::{AddArguments, TrainCommand};
+use super::snapshot::SnapshotCommand;
+use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
 /// A vector database with built-in embedders
@@ -95,6 +102,16 @@ pub(super) enum Command {
     /// Create, list, show and delete collections
     #[command(subcommand, visible_alias = "collections")]
     Collection(CollectionCommand),
+    /// Let other names stand for collections
+    #[command(subcommand, visible_alias = "aliases")]
+    Alias(AliasCommand),
+    /// Write a collection as lines of JSON, with its vectors
+    Export(ExportArguments),
+    /// Read documents with their vectors from lines of JSON
+    Import(ImportArguments),
+    /// Keep collections as single files, and restore them
+    #[command(subcommand, visible_alias = "snapshots")]
+    Snapshot(SnapshotCommand),
     /// List, show and obtain models
     #[command(subcommand, visible_alias = "models")]
     Model(ModelCommand),
@@ -259,6 +276,9 @@ pub(super) struct SearchArguments {
     /// Breadth of the graph search: more finds more and takes longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) ef: Option<u32>,
+    /// So broad a graph search as finds this share of the best passages, as 0.99
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["ef", "exact"])]
+    pub(super) target_recall: Option<f32>,
     /// Have the best 50 hits read again by this cross-encoder, question and passage together
     #[arg(long, value_name = "MODEL", requires = "query")]
     pub(super) rerank: Option<String>,
@@ -379,48 +399,6 @@ pub(super) struct EmbedArguments {
     pub(super) connection: Connection,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum CollectionCommand {
-    /// Create a collection
-    Create(CreateArguments),
-    /// List the collections
-    List(ListArguments),
-    /// Show one collection
-    Info(NameArguments),
-    /// Delete a collection with everything in it
-    Delete(DeleteCollectionArguments),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    simile collection create notes                            texts, with the default embedder\n  \
-    simile collection create photos --vector image=512        vectors that you bring\n  \
-    simile collection create terms --vector words=sparse      sparse vectors that you bring\n  \
-    simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
-pub(super) struct CreateArguments {
-    /// The name: letters, digits, _ and -, at most 64
-    pub(super) name: String,
-    /// A named vector: the model that embeds it, or its dimension and metric (cosine, dot,
-    /// euclidean), or `sparse`, or `multi:` and a dimension for several to a passage, if you bring the
-    /// vectors (may be repeated) [default: text=the default embedder]
-    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse|multi:DIMENSION[:METRIC]")]
-    pub(super) vector: Vec<String>,
-    /// No vectors at all: texts are found by their words
-    #[arg(long, conflicts_with_all = ["vector", "no_lexical"])]
-    pub(super) words_only: bool,
-    /// Do not index words
-    #[arg(long)]
-    pub(super) no_lexical: bool,
-    /// The longest passage, in tokens of the embedder [default: what it reads]
-    #[arg(long, value_name = "N")]
-    pub(super) tokens_max: Option<u32>,
-    /// What neighbouring passages share, in tokens [default: an eighth of the longest]
-    #[arg(long, value_name = "N")]
-    pub(super) tokens_overlap: Option<u32>,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
     #[command(flatten)]
@@ -431,17 +409,6 @@ pub(super) struct ListArguments {
 pub(super) struct NameArguments {
     /// The name of the collection
     pub(super) name: String,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct DeleteCollectionArguments {
-    /// The name of the collection
-    pub(super) name: String,
-    /// Do not ask
-    #[arg(long, short)]
-    pub(super) yes: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -477,8 +444,12 @@ pub(super) enum ModelCommand {
         #[arg(default_value = crate::embed::DEFAULT_TEXT_MODEL)]
         name: String,
     },
-    /// Add a text transformer from a folder of the model hub's layout
+    /// List the layers of an image network, with shapes and cost
+    Layers(LayersArguments),
+    /// Add a text transformer or an image network: a folder of the model hub's layout, or a graph
     Add(AddArguments),
+    /// Add a model that another server runs (OpenAI's embeddings protocol)
+    Remote(RemoteArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
     Train(TrainCommand),

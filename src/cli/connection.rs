@@ -12,6 +12,7 @@ use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
 use simile_proto::v1::jobs_client::JobsClient;
 use simile_proto::v1::search_client::SearchClient;
+use simile_proto::v1::snapshots_client::SnapshotsClient;
 use simile_proto::v1::{InfoRequest, InfoResponse};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -166,6 +167,10 @@ impl Session {
 
     pub(super) fn cluster(&self) -> ClusterClient<Connected> {
         ClusterClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(super) fn snapshots(&self) -> SnapshotsClient<Connected> {
+        SnapshotsClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(super) fn documents(&self) -> DocumentsClient<Connected> {

@@ -149,7 +149,11 @@ fn part_to_json(part: &wire::Part) -> Json {
         let vector = json!({ "indices": vector.indices, "values": vector.values });
         (name.clone(), vector)
     });
-    let vectors: serde_json::Map<_, _> = dense.chain(sparse).collect();
+    let multi = part.multi_vectors.iter().map(|(name, vector)| {
+        let rows: Vec<&[f32]> = vector.vectors.iter().map(|row| &row.components[..]).collect();
+        (name.clone(), json!(rows))
+    });
+    let vectors: serde_json::Map<_, _> = dense.chain(sparse).chain(multi).collect();
     if !vectors.is_empty() {
         json["vectors"] = vectors.into();
     }

@@ -18,10 +18,12 @@ use super::cluster::{ClustersArguments, clusters};
 use super::connection::{Session, with_session};
 use super::eval_models::{ModelsArguments, eval_models};
 use super::exit::{CliError, Outcome};
+use super::labels::{LabelsArguments, labels};
 use super::output::{Output, Progress, STRONG, Unit, styled};
 use super::search::similarity;
 use super::sentences::{SentencesArguments, sentences};
 use super::serve::Setting;
+use super::zero_shot::{ZeroShotArguments, zero_shot};
 use crate::error::ErrorKind;
 use crate::evaluate::{
     Documents, Pair, Quality, Question, RetrievalError, RetrievalSet, Scored, pearson, read_pairs,
@@ -51,6 +53,10 @@ pub(super) enum EvalCommand {
     Sentences(SentencesArguments),
     /// All models beside each other: similarity, retrieval, speed and size
     Models(ModelsArguments),
+    /// How well do the vectors of pictures tell classes apart, by nearest neighbours
+    Labels(LabelsArguments),
+    /// How often does a joint model find the name of what a picture shows
+    ZeroShot(ZeroShotArguments),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +112,8 @@ pub(super) fn run(
         EvalCommand::Sts(arguments) => sts(setting, arguments, output),
         EvalCommand::Sentences(arguments) => sentences(setting, arguments, output),
         EvalCommand::Models(arguments) => eval_models(setting, arguments, output),
+        EvalCommand::Labels(arguments) => labels(setting, arguments, output),
+        EvalCommand::ZeroShot(arguments) => zero_shot(setting, arguments, output),
     }
 }
 

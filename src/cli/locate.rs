@@ -58,7 +58,8 @@ pub(super) fn locate(
     })
 }
 
-fn to_json(answer: &wire::LocateResponse) -> Json {
+/// Returns the moments for a script.
+pub(super) fn to_json(answer: &wire::LocateResponse) -> Json {
     let moments = answer.moments.iter().map(|moment| {
         json!({
             "id": moment.id,
@@ -71,7 +72,7 @@ fn to_json(answer: &wire::LocateResponse) -> Json {
 }
 
 /// A line for each moment, those of one video together, in the order of its best one.
-fn render(answer: &wire::LocateResponse) -> String {
+pub(super) fn render(answer: &wire::LocateResponse) -> String {
     let mut text = String::new();
     let mut seen: Vec<&str> = Vec::new();
     for moment in &answer.moments {

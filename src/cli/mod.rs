@@ -1,6 +1,8 @@
 //! How does a person use it? Commands that talk gRPC, to a running server or to one that they start
 //! in their own process for as long as they run.
 
+mod add;
+mod alias;
 mod arguments;
 mod change;
 mod cluster;
@@ -11,22 +13,28 @@ mod doctor;
 mod documents;
 mod eval;
 mod eval_models;
+mod exchange;
 mod exit;
 mod filter;
 mod ingest;
 mod key;
+mod labels;
 mod locate;
 mod maintain;
 mod model;
 mod near;
+mod network;
 mod output;
+mod remote;
 mod search;
 mod sentences;
 mod serve;
 mod shape;
+mod snapshot;
 mod train;
 mod train_words;
 mod value;
+mod zero_shot;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -77,6 +85,10 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Count(arguments) => documents::count(&setting, arguments, output),
         Command::Embed(arguments) => search::embed(&setting, arguments, output),
         Command::Collection(arguments) => collection::run(&setting, arguments, output),
+        Command::Alias(command) => alias::run(&setting, command, output),
+        Command::Snapshot(command) => snapshot::run(&setting, command, output),
+        Command::Export(arguments) => exchange::export(&setting, arguments, output),
+        Command::Import(arguments) => exchange::import(&setting, arguments, output),
         Command::Model(arguments) => model::run(&setting, arguments, output),
         Command::Key(command) => key::run(&setting, command, output),
         Command::Job(arguments) => maintain::job(&setting, arguments, output),

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::add;
 use super::arguments::ModelCommand;
 use super::collection::bytes;
 use super::exit::{CliError, Outcome};
+use super::network;
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
-use super::serve::Setting;
+use super::remote;
+use super::serve::{Setting, keys};
 use super::train;
 use crate::embed::obtain::sha256_of;
 use crate::embed::onnx::Runtime;
@@ -66,7 +69,8 @@ impl State {
 
 /// Returns the models that this command line knows.
 pub(super) fn catalogue(setting: &Setting) -> Result<Catalogue, CliError> {
-    Catalogue::open(setting.catalogue_options()).map_err(|error| CliError::of(&error))
+    let catalogue = Catalogue::open(setting.catalogue_options());
+    Ok(catalogue.map_err(|error| CliError::of(&error))?.with_keys(keys()))
 }
 
 /// Returns the folder of a model.
@@ -85,7 +89,9 @@ pub(super) fn run(
         ModelCommand::List => list(setting, &catalogue, output),
         ModelCommand::Show { name } => show(setting, &catalogue, name, output),
         ModelCommand::Pull { name } => pull(&catalogue, name, output),
-        ModelCommand::Add(arguments) => train::add(&catalogue, arguments, output),
+        ModelCommand::Layers(arguments) => network::layers(&catalogue, arguments, output),
+        ModelCommand::Add(arguments) => add::add(&catalogue, arguments, output),
+        ModelCommand::Remote(arguments) => remote::add(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }

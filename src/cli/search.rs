@@ -118,6 +118,7 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         score_threshold: arguments.threshold,
         exact: arguments.exact,
         ef: arguments.ef,
+        target_recall: arguments.target_recall,
         using: arguments.vector.clone(),
         syntax: syntax.into(),
         grouping: grouping.into(),

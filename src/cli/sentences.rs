@@ -101,6 +101,7 @@ pub(super) async fn models(
     let request = session.request(wire::ListModelsRequest {});
     let known = session.embedding().list_models(request).await?.into_inner().models;
     if named.is_empty() {
+        // A model that reads no tokens reads no texts, and a cross-encoder gives no vectors.
         let reads_texts = |model: &wire::Model| {
             model.is_installed && model.tokens_max > 0 && model.kind != "cross-encoder"
         };

@@ -19,7 +19,7 @@ use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
 use crate::decode::video::FfmpegSearch;
 use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
-use crate::embed::{CatalogueOptions, STAND_IN_TEXT_MODEL, WorkerOptions};
+use crate::embed::{CatalogueOptions, Keys, STAND_IN_TEXT_MODEL, WorkerOptions};
 use crate::error::ErrorKind;
 use crate::server::{Access, Report, Server, ServerOptions, Tls};
 use crate::telemetry;
@@ -236,6 +236,7 @@ pub(super) async fn start(
         catalogue: setting.catalogue_options(),
         ffmpeg: setting.ffmpeg(),
         embedder: config.embedder.clone(),
+        keys: keys(),
         // Whoever names a model gets that one or is told why not.
         stand_in: (config.origin("embedder") == Origin::Default)
             .then(|| STAND_IN_TEXT_MODEL.to_owned()),
@@ -257,6 +258,11 @@ pub(super) async fn start(
         tls,
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))
+}
+
+/// Returns the keys that manifests name by environment variables.
+pub(super) fn keys() -> Keys {
+    Keys::new(|variable| std::env::var(variable).ok())
 }
 
 /// Returns random bytes that nobody can guess.

@@ -1,7 +1,6 @@
-//! `simile model train` and `simile model add`: models of the user's own, fitted on files or on a
-//! collection, or brought along.
+//! `simile model train`: models of the user's own, fitted on files or on a collection.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -27,95 +26,12 @@ use crate::embed::sparse::{
     Analyzer, HashedSettings, NGramOptions, Norm, OneHotOptions, Share, TermSettings, TfIdfOptions,
     VocabularyOptions,
 };
-use crate::embed::{
-    AddOptions, Catalogue, EmbedError, Manifest, Pooling, Recipe, Training, WordRule, is_repository,
-};
+use crate::embed::{Catalogue, EmbedError, Manifest, Modality, Recipe, Training, WordRule};
 use crate::error::ErrorKind;
 
 /// The most bytes of text that are held to be trained on.
 const CORPUS_BYTES_MAX: usize = 4 << 30;
 const DOCUMENTS_PER_PAGE: u32 = 200;
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    simile model add ./bge-small-en-v1.5\n  \
-    simile model add ./e5-small --query-prefix 'query: ' --passage-prefix 'passage: '\n  \
-    simile model add ./nomic-embed --name nomic-256 --dimension 256\n  \
-    simile model add BAAI/bge-small-zh-v1.5                 from the model hub, or --hub\n  \
-    simile model add intfloat/e5-small@ffb93f3 --name e5    at a revision\n\n\
-    FOLDER holds config.json, tokenizer.json and model.safetensors (BERT, RoBERTa, XLM-R, DistilBERT,\n\
-    MPNet, ModernBERT) or model.onnx (any), as sentence-transformers saves them; modules.json,\n\
-    1_Pooling, sentence_bert_config.json and config_sentence_transformers.json are read where they\n\
-    are. The files are copied into the data directory.")]
-pub(super) struct AddArguments {
-    /// The folder with the model, or its repository on the hub as owner/name[@revision]
-    #[arg(value_name = "FOLDER|REPOSITORY")]
-    model: String,
-    /// The name of the model [default: that of the folder or repository]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Keep only so many components, for models that were trained for that (Matryoshka)
-    #[arg(long, value_name = "N")]
-    dimension: Option<usize>,
-    /// How the vectors of the tokens become one [default: as the folder says, else the mean]
-    #[arg(long, value_parser = choice::<Pooling>(
-        &["mean", "cls", "max", "last", "weighted-mean", "mean-sqrt"]))]
-    pooling: Option<Pooling>,
-    /// The most tokens of a text [default: as the folder says, else as many as there are positions]
-    #[arg(long, value_name = "N")]
-    tokens_max: Option<usize>,
-    /// What a question is prefixed with [default: as the folder says]
-    #[arg(long, value_name = "TEXT")]
-    query_prefix: Option<String>,
-    /// What a passage is prefixed with [default: as the folder says]
-    #[arg(long, value_name = "TEXT")]
-    passage_prefix: Option<String>,
-    /// The licence of the weights, as an SPDX expression
-    #[arg(long, value_name = "SPDX")]
-    licence: Option<String>,
-}
-
-/// Adds a model that was trained elsewhere.
-pub(super) fn add(
-    catalogue: &Catalogue,
-    arguments: &AddArguments,
-    output: &Output,
-) -> Result<Outcome, CliError> {
-    let folder = PathBuf::from(&arguments.model);
-    let (repository, revision) =
-        arguments.model.split_once('@').unwrap_or((&arguments.model, "main"));
-    let is_fetched = !folder.exists() && is_repository(repository);
-    let named = if is_fetched {
-        PathBuf::from(repository)
-    } else {
-        fs_err::canonicalize(&folder)
-            .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?
-    };
-    let usual = || named.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = arguments.name.clone().unwrap_or_else(usual);
-    let options = AddOptions {
-        dimension: arguments.dimension,
-        pooling: arguments.pooling,
-        tokens_max: arguments.tokens_max,
-        query_prefix: arguments.query_prefix.clone(),
-        passage_prefix: arguments.passage_prefix.clone(),
-        licence: arguments.licence.clone(),
-    };
-    let report = output.model_report();
-    let progress = |what: &str, done: u64, total: Option<u64>| report(what, done, total);
-    let added = if is_fetched {
-        catalogue.add_from_hub(&name, repository, revision, &options, &progress)
-    } else {
-        catalogue.add(&name, &folder, &options, &progress)
-    };
-    let manifest = added.map_err(|error| CliError::of(&error))?;
-    let folder = catalogue.folder(&name).map_err(|error| CliError::of(&error))?;
-    output.answer(
-        || to_json(&manifest, &folder, None),
-        || describe(&manifest, &folder, "added".to_owned()),
-    )?;
-    Ok(Outcome::Done)
-}
 
 /// What is fitted.
 #[derive(Debug, Subcommand)]
@@ -270,7 +186,7 @@ struct VocabularyArguments {
 }
 
 /// A choice by the names that manifests use.
-fn choice<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+pub(super) fn choice<T: DeserializeOwned + Clone + Send + Sync + 'static>(
     names: &'static [&'static str],
 ) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(Json::String(name)))
@@ -434,7 +350,7 @@ fn show(
     }
 }
 
-fn to_json(manifest: &Manifest, folder: &Path, texts: Option<usize>) -> Json {
+pub(super) fn to_json(manifest: &Manifest, folder: &Path, texts: Option<usize>) -> Json {
     json!({
         "name": manifest.name,
         "kind": manifest.method.kind().name(),
@@ -447,10 +363,16 @@ fn to_json(manifest: &Manifest, folder: &Path, texts: Option<usize>) -> Json {
     })
 }
 
-fn describe(manifest: &Manifest, folder: &Path, done: String) -> String {
+pub(super) fn describe(manifest: &Manifest, folder: &Path, done: String) -> String {
+    let name = &manifest.name;
+    let next = if manifest.method.modalities().contains(&Modality::Text) {
+        format!("`simile embed --model {name} TEXT...` tries it")
+    } else {
+        format!("`simile eval labels FOLDER --embedder {name}` measures it")
+    };
     format!(
         "{STRONG}{}{STRONG:#}  {}: {}, {}, {} components, {}\nfiles in {}\n\
-         `simile embed --model {} TEXT...` tries it",
+         {}",
         manifest.name,
         styled(GOOD, done),
         manifest.method.kind().name(),
@@ -458,7 +380,7 @@ fn describe(manifest: &Manifest, folder: &Path, done: String) -> String {
         manifest.dimension,
         bytes(manifest.bytes()),
         folder.display(),
-        manifest.name,
+        next,
     )
 }
 

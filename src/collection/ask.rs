@@ -39,6 +39,11 @@ pub(super) struct Examples {
 }
 
 impl Asked<'_> {
+    /// Returns whether one leg answers by itself.
+    pub(super) fn has_one_leg(&self) -> bool {
+        self.prefetch.is_empty() && self.plan.legs().len() == 1
+    }
+
     /// Returns the warnings of the plan and of those within it.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.plan.warnings.clone();
@@ -74,7 +79,7 @@ impl Collection {
             }
         }
         // Checked before the prefetches, whose depth it bounds.
-        let mut plan = plan(&asked, &self.engine.settings.shape())?;
+        let mut plan = plan(&asked, &self.engine.kept().settings.shape())?;
         let mut prefetch = Vec::with_capacity(request.prefetch.len());
         for inner in &request.prefetch {
             let inner = self.ask(inner, cancel)?;
@@ -82,6 +87,11 @@ impl Collection {
             prefetch.push(inner);
         }
         let questions = self.questions(&mut plan, cancel)?;
+        for (leg, question) in plan.vectors.iter().zip(&questions) {
+            if let Vector::Dense(question) = question {
+                self.engine.note_asked(&leg.name, question.as_slice());
+            }
+        }
         Ok(Asked { request: asked, plan, questions, examples, excluded, prefetch })
     }
 
@@ -133,7 +143,7 @@ impl Collection {
             let reason = "a recommendation needs at least one positive example";
             return Err(PlanError::Combination(reason).into());
         }
-        let shape = self.engine.settings.shape();
+        let shape = self.engine.kept().settings.shape();
         let name = match &recommend.vector {
             Some(name) => name.clone(),
             None => shape.only_vector()?.to_owned(),

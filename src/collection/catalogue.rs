@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use simile_storage::FileLock;
 
+use super::aliases::Aliases;
 use super::error::{Error, described};
 use super::jobs::Clock;
 use super::memory::{Budget, MemoryUse};
@@ -97,6 +98,8 @@ pub struct Info {
     pub sparse: BTreeMap<String, SparseStatistics>,
     /// What its multivectors hold, by name.
     pub multi: BTreeMap<String, MultiStatistics>,
+    /// The other names it has, in order.
+    pub aliases: Vec<String>,
     /// Its documents.
     pub documents: u64,
     /// Their parts.
@@ -135,8 +138,11 @@ enum Entry {
 /// The collections of a data directory.
 #[derive(Debug)]
 pub struct Collections {
+    /// The data directory.
+    pub(super) root: PathBuf,
     folder: PathBuf,
-    options: CollectionsOptions,
+    pub(super) options: CollectionsOptions,
+    pub(super) aliases: Aliases,
     budget: Arc<Budget>,
     embedders: SharedEmbedders,
     entries: RwLock<BTreeMap<String, Entry>>,
@@ -172,8 +178,11 @@ impl Collections {
             }
         }
         let budget = Arc::new(Budget::new(options.memory_bytes_max));
-        let (folder, entries) = (collections, RwLock::default());
-        let this = Self { folder, options, budget, embedders, entries, _lock: lock };
+        let aliases = Aliases::open(folder, &names)?;
+        let (root, entries) = (folder.to_owned(), RwLock::default());
+        let folder = collections;
+        let this = Self { root, folder, options, aliases, budget, embedders, entries, _lock: lock };
+        this.remove_unfinished_snapshots()?;
         for name in names {
             let entry = this.open_entry(&name);
             this.entries().insert(name, entry);
@@ -213,27 +222,30 @@ impl Collections {
     /// Already exists; invalid input for settings out of bounds; what its embedders say.
     pub fn create(&self, name: &str, new: &NewCollection) -> Result<Arc<Collection>, Error> {
         check_name("collection", name)?;
-        let settings = Settings::decide(new, &|embedder| {
-            let handle = self.embedders.get(embedder)?;
-            let specification = handle.specification();
-            if specification.modalities == [Modality::Pair] {
-                // It scores pairs, and gives no vectors.
-                specification.require(Modality::Text)?;
-            }
-            Ok(EmbedderFacts {
-                fingerprint: specification.fingerprint.to_string(),
-                form: specification.form,
-                dimension: specification.dimension,
-                metric: specification.metric,
-            })
-        })?;
+        let facts = |embedder: &str| facts_of(&self.embedders, embedder);
+        let settings = Settings::decide(new, &facts)?;
+        self.make(name, |folder| settings.write(folder))
+    }
+
+    /// Makes a collection of a folder that `fill` fills, whole or not at all.
+    pub(super) fn make(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<Arc<Collection>, Error> {
+        check_name("collection", name)?;
+        let naming = self.aliases.naming();
+        if let Some(collection) = self.aliases.all().get(name) {
+            let (alias, collection) = (name.to_owned(), collection.clone());
+            return Err(Error::AliasExists { alias, collection });
+        }
         let mut entries = self.entries();
         if entries.contains_key(name) {
             return Err(Error::CollectionExists(name.to_owned()));
         }
         entries.insert(name.to_owned(), Entry::Busy);
-        drop(entries);
-        let created = self.create_folder(name, &settings).and_then(|()| self.open_one(name));
+        drop((entries, naming));
+        let created = self.create_folder(name, fill).and_then(|()| self.open_one(name));
         let mut entries = self.entries();
         match created {
             Ok(collection) => {
@@ -245,6 +257,7 @@ impl Collections {
                 entries.remove(name);
                 drop(entries);
                 // Nothing is in it, and what stays of it does not stand in the way.
+                let _unfinished = files::remove_folder(&self.unfinished(name));
                 let _left = self.remove_folder(name);
                 Err(error)
             }
@@ -252,15 +265,23 @@ impl Collections {
     }
 
     /// Makes the folder of a collection, whole or not at all.
-    fn create_folder(&self, name: &str, settings: &Settings) -> Result<(), Error> {
-        let unfinished = self.folder.join(format!("{name}{UNFINISHED}"));
+    fn create_folder(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let unfinished = self.unfinished(name);
         files::remove_folder(&unfinished)?;
         fs_err::create_dir_all(&unfinished)?;
-        settings.write(&unfinished)?;
+        fill(&unfinished)?;
         fail::reached("create: before the folder has its name", &self.folder);
         fs_err::rename(&unfinished, self.folder.join(name))?;
         fail::reached("create: before its name is durable", &self.folder);
         Ok(files::sync_folder(&self.folder)?)
+    }
+
+    fn unfinished(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{UNFINISHED}"))
     }
 
     /// Removes the folder of a collection, whole or not at all.
@@ -273,12 +294,13 @@ impl Collections {
         Ok(files::remove_folder(&removed)?)
     }
 
-    /// Returns the collection.
+    /// Returns the collection of this name, or the one that the name is an alias of.
     ///
     /// # Errors
     /// Not found; corrupt if it is quarantined.
     pub fn get(&self, name: &str) -> Result<Arc<Collection>, Error> {
         check_name("collection", name)?;
+        let name = &self.resolve(name);
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         match entries.get(name) {
             Some(Entry::Open(collection)) => match collection.engine.damage.get() {
@@ -301,17 +323,21 @@ impl Collections {
     /// Not found.
     pub fn info(&self, name: &str) -> Result<Info, Error> {
         check_name("collection", name)?;
+        let name = &self.resolve(name);
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(name).cloned();
         drop(entries);
         match entry {
-            Some(Entry::Open(collection)) => collection.info(),
+            Some(Entry::Open(collection)) => {
+                Ok(Info { aliases: self.aliases_of(name), ..collection.info()? })
+            }
             Some(Entry::Quarantined(reason)) => Ok(Info {
                 name: name.to_owned(),
                 settings: Settings::read(&self.folder.join(name)).ok(),
                 vectors: BTreeMap::new(),
                 sparse: BTreeMap::new(),
                 multi: BTreeMap::new(),
+                aliases: self.aliases_of(name),
                 documents: 0,
                 parts: 0,
                 last_sequence: Sequence(0),
@@ -335,12 +361,16 @@ impl Collections {
         entries.keys().cloned().collect()
     }
 
-    /// Deletes a collection and all that is in it.
+    /// Deletes a collection, all that is in it, and its aliases. Its snapshots stay.
     ///
     /// # Errors
-    /// Not found; the file system refuses.
+    /// Not found; conflict for an alias; the file system refuses.
     pub fn delete(&self, name: &str) -> Result<(), Error> {
         check_name("collection", name)?;
+        if let Some(collection) = self.aliases.all().get(name) {
+            let (alias, collection) = (name.to_owned(), collection.clone());
+            return Err(Error::IsAlias { alias, collection });
+        }
         let entry = self.take(name)?;
         if let Entry::Open(collection) = &entry {
             collection.close();
@@ -352,11 +382,13 @@ impl Collections {
                 self.entries().insert(name.to_owned(), entry);
                 Err(error)
             }
-            // What is not removed yet bears another name, and is removed on the next start.
+            // What is not removed yet bears another name, and is removed on the next start; so are
+            // aliases of what is not there.
             _removed => {
+                let forgotten = self.aliases.forget(&self.root, name);
                 self.entries().remove(name);
                 self.budget.remove(name);
-                Ok(())
+                forgotten
             }
         }
     }
@@ -369,6 +401,7 @@ impl Collections {
     /// Not found; why it still does not open.
     pub fn reopen(&self, name: &str) -> Result<bool, Error> {
         check_name("collection", name)?;
+        let name = &self.resolve(name);
         let is_quarantined = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
             matches!(entries.get(name), Some(Entry::Quarantined(_)))
@@ -417,8 +450,27 @@ impl Collections {
     }
 }
 
+/// Returns what has to be known of an embedder to bind a vector to it.
+pub(super) fn facts_of(
+    embedders: &SharedEmbedders,
+    embedder: &str,
+) -> Result<EmbedderFacts, Error> {
+    let handle = embedders.get(embedder)?;
+    let specification = handle.specification();
+    if specification.modalities == [Modality::Pair] {
+        // It scores pairs, and gives no vectors.
+        specification.require(Modality::Text)?;
+    }
+    Ok(EmbedderFacts {
+        fingerprint: specification.fingerprint.to_string(),
+        form: specification.form,
+        dimension: specification.dimension,
+        metric: specification.metric,
+    })
+}
+
 impl Collection {
-    /// Returns what there is to say of the collection.
+    /// Returns what there is to say of the collection; its aliases are for the catalogue to say.
     ///
     /// # Errors
     /// The tables cannot be read.
@@ -435,20 +487,22 @@ impl Collection {
             (None, None) => CollectionState::Ready,
         };
         let shown = engine.views.shown();
-        let deleted = engine.dense.iter();
+        let kept = engine.kept();
+        let deleted = kept.dense.iter();
         let deleted = deleted.map(|(name, index)| (name.clone(), deleted_slots(index, &shown)));
         let vectors =
-            engine.dense.iter().map(|(name, index)| (name.clone(), index.statistics())).collect();
-        let sparse = engine.sparse.iter();
+            kept.dense.iter().map(|(name, index)| (name.clone(), index.statistics())).collect();
+        let sparse = kept.sparse.iter();
         let sparse = sparse.map(|(name, index)| (name.clone(), index.statistics()));
-        let multi = engine.multi.iter();
+        let multi = kept.multi.iter();
         let multi = multi.map(|(name, index)| (name.clone(), index.statistics()));
         Ok(Info {
             name: engine.name.clone(),
-            settings: Some(engine.settings.clone()),
+            settings: Some(kept.settings.clone()),
             vectors,
             sparse: sparse.collect(),
             multi: multi.collect(),
+            aliases: Vec::new(),
             documents: view.documents(),
             parts: view.live.len(),
             last_sequence: view.sequence,

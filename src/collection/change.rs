@@ -1,6 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::error::Error;
 use super::terms::Terms;
-use crate::document::{DocumentId, FieldPath, Payload, Value};
+use crate::document::{DocumentId, FieldPath, Payload, Value, check_payload};
+use crate::ingest::Prepared;
+use crate::vector::Vector;
 
 /// A change of the payload of a document; its parts and vectors stay.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,12 +26,73 @@ pub enum PayloadChange {
     Keep,
 }
 
+/// A change of given vectors of a document; its texts and its payload stay.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VectorsChange {
+    /// Which part, from 0; none: the only one for vectors that are set, every one for those that are
+    /// deleted.
+    pub part: Option<usize>,
+    /// The vectors that the part gets, in place of those of the same name.
+    pub set: BTreeMap<String, Vector>,
+    /// The names of the vectors that are taken away; those that are not there are as good as taken.
+    pub delete: BTreeSet<String>,
+}
+
 /// The change of one document.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) id: DocumentId,
-    pub(super) change: std::sync::Arc<PayloadChange>,
+    pub(super) change: Changed,
     pub(super) terms: Terms,
+}
+
+/// What changes of a document.
+#[derive(Debug)]
+pub(super) enum Changed {
+    Payload(std::sync::Arc<PayloadChange>),
+    Vectors(std::sync::Arc<VectorsChange>),
+}
+
+impl Changed {
+    /// Makes of a document what it is after the change.
+    pub(super) fn apply(&self, document: &mut Prepared) -> Result<(), Error> {
+        match self {
+            Self::Payload(change) => {
+                let payload = change.apply(document.payload.clone())?;
+                check_payload(&payload)?;
+                document.payload = payload;
+                Ok(())
+            }
+            Self::Vectors(change) => change.apply(document),
+        }
+    }
+}
+
+impl VectorsChange {
+    fn apply(&self, document: &mut Prepared) -> Result<(), Error> {
+        let count = document.parts.len();
+        let parts = match self.part {
+            Some(part) if part < count => &mut document.parts[part..=part],
+            Some(part) => {
+                return Err(Error::Settings(format!(
+                    "document `{}` has {count} parts, and part {part} is meant",
+                    document.id
+                )));
+            }
+            None if count > 1 && !self.set.is_empty() => {
+                return Err(Error::Settings(format!(
+                    "document `{}` has {count} parts: say which one gets the vectors",
+                    document.id
+                )));
+            }
+            None => &mut document.parts[..],
+        };
+        for part in parts {
+            part.vectors.retain(|name, _| !self.delete.contains(name));
+            part.vectors.extend(self.set.clone());
+        }
+        Ok(())
+    }
 }
 
 impl PayloadChange {

@@ -152,6 +152,7 @@ impl Collection {
             check_field(field)?;
         }
         let (name, number, metric) = self.clustered_vector(request.vector.as_deref())?;
+        let name = name.as_str();
         let view = self.view();
         let allowed = self.allowed(&view, request.filter.as_ref())?;
         let vectors = self.points(&view, &allowed, number, metric, &work)?;
@@ -217,15 +218,15 @@ impl Collection {
         Ok(found)
     }
 
-    fn clustered_vector(&self, asked: Option<&str>) -> Result<(&str, u16, Metric), Error> {
-        let vectors = &self.engine.settings.vectors;
+    fn clustered_vector(&self, asked: Option<&str>) -> Result<(String, u16, Metric), Error> {
+        let vectors = &self.engine.kept().settings.vectors;
         let only = (vectors.len() == 1).then(|| vectors.keys().next()).flatten();
         let name = asked.or(only.map(String::as_str)).unwrap_or(VECTOR_NAME_DEFAULT);
         let found = vectors.get_key_value(name).ok_or_else(|| {
             let names: Vec<&str> = vectors.keys().map(String::as_str).collect();
             Error::Settings(format!("there is no vector `{name}`, but {}", names.join(", ")))
         })?;
-        Ok((found.0, found.1.number, found.1.metric))
+        Ok((found.0.clone(), found.1.number, found.1.metric))
     }
 
     /// Reads the vectors of the documents, a row each.
@@ -307,7 +308,8 @@ impl Collection {
         work: &Work<'_>,
     ) -> Result<NeighbourGraph, Error> {
         let points = &vectors.points;
-        let index = self.engine.dense.get(name).filter(|_| {
+        let kept = self.engine.kept();
+        let index = kept.dense.get(name).filter(|_| {
             // By inner product the index finds long vectors, not near ones.
             points.count() > EXACT_MAX && metric != Metric::Dot
         });

@@ -7,16 +7,18 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use simile_storage::Batch;
 
+use super::alter::fill;
 use super::change::Change;
-use super::engine::Engine;
+use super::engine::{Engine, Kept};
 use super::error::{Error, described};
-use super::mutation::{put_expiry, remove_expiry};
+use super::mutation::remove_expiry;
 use super::open::scan;
 use super::records::{
-    BODIES, BodyRecord, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER,
-    HEADER_KEY, HeaderRecord, KeyRecord, LOG, LogRecord, MULTI, MultiRecord, PARTS, PartRecord,
-    Run, SPARSE, SparseRecord, StoredSpan, VECTORS, VectorRecord, field_bit,
+    BODIES, DOCUMENTS, DocumentRecord, FIELDS, FILES, FieldRecord, FileRecord, HEADER, HEADER_KEY,
+    HeaderRecord, KeyRecord, LOG, LogRecord, MULTI, PARTS, Run, SPARSE, VECTORS, field_bit,
 };
+use super::rows::put_document;
+use super::snapshot::Heads;
 use super::terms::Terms;
 use super::view::{Released, View};
 use crate::document::{DocumentId, FieldTypes, Sequence, Slot, SlotSet};
@@ -51,6 +53,11 @@ pub(super) enum Write {
     Clear,
     /// Makes the view again from the tables.
     Rescan,
+    /// Stores vectors that parts lack under a name that was added; those of parts that are gone are
+    /// passed over.
+    Fill(String, Vec<(Slot, Vector)>),
+    /// Reads what a snapshot begins with, while nobody writes.
+    Heads(Sender<Heads>),
 }
 
 /// What a mutation did.
@@ -181,11 +188,15 @@ impl Write {
     fn bytes(&self) -> usize {
         match self {
             Self::Put(prepared, _) => prepared.bytes(),
+            Self::Fill(_, vectors) => vectors.iter().map(|(_, vector)| vector.bytes()).sum(),
             // It is stored anew, with parts that are read while it is written.
             Self::Change(_) => 16 * 1024,
-            Self::Remove(..) | Self::Expire(..) | Self::File(..) | Self::Clear | Self::Rescan => {
-                256
-            }
+            Self::Remove(..)
+            | Self::Expire(..)
+            | Self::File(..)
+            | Self::Clear
+            | Self::Rescan
+            | Self::Heads(_) => 256,
         }
     }
 }
@@ -193,6 +204,8 @@ impl Write {
 /// A group of mutations on its way into one batch.
 pub(super) struct Group<'a> {
     pub(super) engine: &'a Engine,
+    /// What the collection is like for all of the group.
+    pub(super) kept: Arc<Kept>,
     pub(super) batch: Batch,
     pub(super) ends: Ends,
     pub(super) view: View,
@@ -225,12 +238,26 @@ fn commit(
     ends: &mut Ends,
     requests: &[Request],
 ) -> Result<Vec<Result<Done, Error>>, Error> {
+    if let [Request { write: Write::Heads(reply), .. }, ..] = requests {
+        // A table that cannot be read is no reason to end writing.
+        let heads = Heads::read(engine).map(|heads| {
+            // Who does not wait any longer need not know.
+            let _nobody_waits = reply.send(heads);
+            Done { sequence: Sequence(ends.last_sequence), was_there: true, is_repeat: false }
+        });
+        return Ok(vec![heads]);
+    }
     engine.check_writable()?;
     if matches!(requests, [Request { write: Write::Rescan, .. }, ..]) {
         return rescan(engine, *ends).map(|done| vec![Ok(done)]);
     }
+    if let [Request { write: Write::Fill(name, vectors), .. }, ..] = requests {
+        return fill(engine, *ends, name, vectors).map(|done| vec![Ok(done)]);
+    }
+    let kept = engine.kept();
     let mut group = Group {
         engine,
+        kept: Arc::clone(&kept),
         batch: Batch::new(),
         ends: *ends,
         view: View::clone(&engine.views.current()),
@@ -266,7 +293,7 @@ fn commit(
     *ends = new_ends;
     view.sequence = Sequence(new_ends.last_sequence);
     let applying = engine.applying.lock().unwrap_or_else(PoisonError::into_inner);
-    show(engine, view.sequence, &added, &released)?;
+    show(engine, &kept, view.sequence, &added, &released)?;
     for (expires, run) in expiring {
         engine.expiries.insert(expires, run);
     }
@@ -316,7 +343,7 @@ impl<'a> Group<'a> {
                 Ok(Added::Done(self.nothing_done(false)))
             }
             Write::Clear => Ok(Added::Done(self.nothing_done(false))),
-            Write::Rescan => Ok(Added::Next),
+            Write::Rescan | Write::Fill(..) | Write::Heads(_) => Ok(Added::Next),
         }
     }
 
@@ -334,36 +361,22 @@ impl<'a> Group<'a> {
         let ends = Ends { next_slot, last_sequence: self.ends.last_sequence + 1 };
         let sequence = ends.last_sequence;
         let removed: Vec<Run> = before.iter().map(DocumentRecord::run).collect();
-        let record = DocumentRecord {
-            first: run.first,
-            parts: run.count,
-            sequence,
-            content: prepared.content.0,
-            version: prepared.version.0,
-            file_bytes: prepared
-                .file
-                .as_ref()
-                .and_then(|file| u16::try_from(file.as_str().len()).ok())
-                .unwrap_or(0),
-            expires,
-        };
         let fields = self.fields_with(&FieldTypes::infer(&prepared.payload));
-        let rows = || -> Result<Batch, Error> {
+        let rows = || -> Result<(Batch, DocumentRecord), Error> {
             let mut rows = Batch::new();
             if let Some(fields) = &fields {
                 put_fields(&mut rows, &self.view.fields, fields)?;
             }
-            self.put_rows(&mut rows, &prepared, run, sequence)?;
-            put_expiry(&mut rows, &prepared.id, expires, run)?;
             if let Some(before) = &before {
                 remove_expiry(&mut rows, before)?;
             }
-            rows.put(&DOCUMENTS, &prepared.id.as_str().to_owned(), &record)?;
+            let record =
+                put_document(&mut rows, &self.kept.settings, &prepared, run, sequence, expires)?;
             log(&mut rows, ends, &prepared.id, Some(run), removed.clone())?;
-            Ok(rows)
+            Ok((rows, record))
         };
         // A document that cannot be stored is refused; it is no reason to refuse the others.
-        let rows = match rows() {
+        let (rows, record) = match rows() {
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
                 return Ok(Added::Refused(error));
             }
@@ -383,59 +396,6 @@ impl<'a> Group<'a> {
         self.note_expiry(before.as_ref(), Some((expires, run)));
         let was_there = before.is_some_and(|before| !before.is_expired(self.now));
         Ok(Added::Done(Done { sequence: Sequence(sequence), was_there, is_repeat: false }))
-    }
-
-    fn put_rows(
-        &self,
-        rows: &mut Batch,
-        prepared: &Prepared,
-        run: Run,
-        sequence: u64,
-    ) -> Result<(), Error> {
-        let payload = serde_json::to_string(&prepared.payload)
-            .map_err(|error| Error::Settings(error.to_string()))?;
-        let id = prepared.id.as_str().to_owned();
-        rows.put(&BODIES, &run.first, &BodyRecord { id, parts: run.count, sequence, payload })?;
-        for (slot, part) in run.slots().zip(&prepared.parts) {
-            let (span, text) = (StoredSpan::from(&part.span), part.text.clone());
-            rows.put(&PARTS, &slot, &PartRecord { first: run.first, span, text })?;
-            for (name, vector) in &part.vectors {
-                self.put_vector(rows, name, slot, vector)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put_vector(
-        &self,
-        rows: &mut Batch,
-        name: &str,
-        slot: u32,
-        vector: &Vector,
-    ) -> Result<(), Error> {
-        let settings = &self.engine.settings;
-        match vector {
-            Vector::Dense(vector) => {
-                if let Some(settings) = settings.vectors.get(name) {
-                    let record = VectorRecord::of(vector.as_slice());
-                    rows.put(&VECTORS, &(settings.number, slot), &record)?;
-                }
-            }
-            Vector::Sparse(vector) => {
-                if let Some(settings) = settings.sparse.get(name) {
-                    let record = SparseRecord::of(vector);
-                    rows.put(&SPARSE, &(settings.number, slot), &record)?;
-                }
-            }
-            Vector::Multi(vector) => {
-                if let Some(settings) = settings.multi.get(name) {
-                    for (row, record) in MultiRecord::rows(vector) {
-                        rows.put(&MULTI, &(settings.number, slot, row), &record)?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn remove(&mut self, id: &DocumentId) -> Result<Done, Error> {
@@ -492,13 +452,13 @@ impl<'a> Group<'a> {
             rows.remove(&BODIES, &run.first)?;
             for slot in run.slots() {
                 rows.remove(&PARTS, &slot)?;
-                for settings in self.engine.settings.vectors.values() {
+                for settings in self.kept.settings.vectors.values() {
                     rows.remove(&VECTORS, &(settings.number, slot))?;
                 }
-                for settings in self.engine.settings.sparse.values() {
+                for settings in self.kept.settings.sparse.values() {
                     rows.remove(&SPARSE, &(settings.number, slot))?;
                 }
-                for settings in self.engine.settings.multi.values() {
+                for settings in self.kept.settings.multi.values() {
                     let keys = (settings.number, slot, 0)..=(settings.number, slot, u16::MAX);
                     for row in self.engine.database.range(&MULTI, keys) {
                         rows.remove(&MULTI, &row?.0)?;
@@ -538,11 +498,12 @@ fn log(
 /// Hands what was committed to the indexes, so that the next view may show it.
 fn show(
     engine: &Engine,
+    kept: &Kept,
     sequence: Sequence,
     added: &[(Cow<'_, Prepared>, Run)],
     released: &Released,
 ) -> Result<(), Error> {
-    for (name, index) in &engine.dense {
+    for (name, index) in &kept.dense {
         let mut items: Vec<(Slot, &[f32])> = Vec::new();
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {
@@ -553,7 +514,7 @@ fn show(
         }
         index.insert(&items).map_err(|error| Error::StoredNotShown(described(&error)))?;
     }
-    for (name, index) in &engine.sparse {
+    for (name, index) in &kept.sparse {
         let mut items: Vec<(Slot, &SparseVector)> = Vec::new();
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {
@@ -563,7 +524,7 @@ fn show(
         }
         index.insert(items);
     }
-    for (name, index) in &engine.multi {
+    for (name, index) in &kept.multi {
         let mut items: Vec<(Slot, &MultiVector)> = Vec::new();
         for (prepared, run) in added {
             for (slot, part) in run.slots().zip(&prepared.parts) {

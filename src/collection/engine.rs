@@ -9,6 +9,7 @@ use super::error::Error;
 use super::expiry::Expiries;
 use super::jobs::Clock;
 use super::memory::Budget;
+use super::recall::{Curves, LastAsked};
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, MULTI, MultiRecord, PARTS, PartRecord, SPARSE,
     VECTORS,
@@ -43,11 +44,12 @@ impl std::fmt::Debug for EngineClock {
 pub(super) struct Engine {
     pub(super) name: String,
     pub(super) folder: PathBuf,
-    pub(super) settings: Settings,
+    /// Whether texts are indexed by words, for the life of the collection.
+    has_words: bool,
     pub(super) database: Arc<Database>,
-    pub(super) dense: BTreeMap<String, DenseIndex>,
-    pub(super) sparse: BTreeMap<String, SparseIndex>,
-    pub(super) multi: BTreeMap<String, MultiIndex>,
+    kept: RwLock<Arc<Kept>>,
+    /// Held while the settings are changed.
+    pub(super) altering: Mutex<()>,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
     pub(super) expiries: Expiries,
@@ -67,6 +69,10 @@ pub(super) struct Engine {
     pub(super) damage: OnceLock<String>,
     /// Vectors of random parts by vector name, and how many parts there were when they were drawn.
     pub(super) samples: Mutex<BTreeMap<String, Sample>>,
+    /// How much searches of each breadth find.
+    pub(super) curves: Mutex<Curves>,
+    /// The last questions by vector name.
+    pub(super) asked: Mutex<LastAsked>,
 }
 
 /// The rows that the parts of one version of a document share, checked.
@@ -78,15 +84,22 @@ pub(super) struct Body {
     pub(super) payload: Payload,
 }
 
+/// What a collection is like, and the index of each of its vectors. Replaced as a whole when vectors
+/// are added or dropped; who holds one goes on with it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) settings: Settings,
+    pub(super) dense: BTreeMap<String, Arc<DenseIndex>>,
+    pub(super) sparse: BTreeMap<String, Arc<SparseIndex>>,
+    pub(super) multi: BTreeMap<String, Arc<MultiIndex>>,
+}
+
 /// How an engine begins.
 pub(super) struct Beginning {
     pub(super) name: String,
     pub(super) folder: PathBuf,
-    pub(super) settings: Settings,
     pub(super) database: Arc<Database>,
-    pub(super) dense: BTreeMap<String, DenseIndex>,
-    pub(super) sparse: BTreeMap<String, SparseIndex>,
-    pub(super) multi: BTreeMap<String, MultiIndex>,
+    pub(super) kept: Kept,
     pub(super) lexical: LexicalIndex,
     pub(super) views: Views,
     pub(super) maintenance: Maintenance,
@@ -98,16 +111,15 @@ pub(super) struct Beginning {
 impl Engine {
     /// Returns an engine that takes writes.
     pub(super) fn new(beginning: Beginning) -> Self {
-        let Beginning { name, folder, settings, database, dense, lexical, views, .. } = beginning;
-        let Beginning { sparse, multi, maintenance, budget, clock, limits, .. } = beginning;
+        let Beginning { name, folder, database, kept, lexical, views, .. } = beginning;
+        let Beginning { maintenance, budget, clock, limits, .. } = beginning;
         Self {
             name,
             folder,
-            settings,
             database,
-            dense,
-            sparse,
-            multi,
+            has_words: kept.settings.has_words,
+            kept: RwLock::new(Arc::new(kept)),
+            altering: Mutex::default(),
             lexical,
             views,
             expiries: Expiries::default(),
@@ -121,7 +133,19 @@ impl Engine {
             applying: Mutex::default(),
             damage: OnceLock::new(),
             samples: Mutex::default(),
+            curves: Mutex::default(),
+            asked: Mutex::default(),
         }
+    }
+
+    /// Returns what the collection is like now, and its indexes.
+    pub(super) fn kept(&self) -> Arc<Kept> {
+        Arc::clone(&self.kept.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets the collection be like this from now on.
+    pub(super) fn keep(&self, kept: Kept) {
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(kept);
     }
 
     /// Ends writing for good: what could not be written may be lost, so nothing is tried again.
@@ -196,7 +220,7 @@ impl Engine {
     /// Returns the vectors of a part by name.
     pub(super) fn vectors(&self, slot: Slot) -> Result<BTreeMap<String, Vector>, Error> {
         let mut vectors = BTreeMap::new();
-        for name in self.settings.names() {
+        for name in self.kept().settings.names() {
             vectors.extend(self.vector(name, slot)?.map(|vector| (name.clone(), vector)));
         }
         Ok(vectors)
@@ -204,18 +228,19 @@ impl Engine {
 
     /// Returns the vector of a part under one name.
     pub(super) fn vector(&self, name: &str, slot: Slot) -> Result<Option<Vector>, Error> {
-        if let Some(settings) = self.settings.vectors.get(name) {
+        let kept = self.kept();
+        if let Some(settings) = kept.settings.vectors.get(name) {
             let record = self.database.get(&VECTORS, &(settings.number, slot.0))?;
             let vector = record.map(|record| DenseVector::new(record.components())).transpose();
             return Ok(vector.map_err(|error| damaged("vector", slot.0, error))?.map(Vector::from));
         }
-        if let Some(settings) = self.settings.sparse.get(name) {
+        if let Some(settings) = kept.settings.sparse.get(name) {
             let record = self.database.get(&SPARSE, &(settings.number, slot.0))?;
             let vector = record.map(|record| record.vector()).transpose();
             let vector = vector.map_err(|error| damaged("sparse vector", slot.0, error))?;
             return Ok(vector.map(Vector::from));
         }
-        if let Some(settings) = self.settings.multi.get(name) {
+        if let Some(settings) = kept.settings.multi.get(name) {
             return Ok(self.multi_vector(settings, slot)?.map(Vector::from));
         }
         Ok(None)
@@ -254,14 +279,14 @@ impl Engine {
         span: &'a Span,
         text: &'a str,
     ) -> LexicalPart<'a> {
-        let text = if self.settings.has_words { text } else { "" };
+        let has_words = self.has_words;
+        let text = if has_words { text } else { "" };
         let heading = match span {
             Span::Text { heading: Some(heading), .. } => Some(heading.as_str()),
             Span::Text { .. } | Span::Media { .. } | Span::Whole => title_of(payload),
         };
         // A title that the text begins with would count twice.
-        let heading =
-            heading.filter(|heading| self.settings.has_words && !text.starts_with(heading));
+        let heading = heading.filter(|heading| has_words && !text.starts_with(heading));
         LexicalPart { slot, document, text, heading, payload }
     }
 }

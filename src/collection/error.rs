@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use simile_storage::{StorageError, StorageErrorKind};
 
 use super::settings::NAME_BYTES_MAX;
+use super::snapshot::SnapshotError;
 use crate::cancel::Interrupted;
 use crate::cluster::ClusterError;
 use crate::decode::DecodeError;
@@ -23,6 +24,49 @@ pub enum Error {
     /// A collection that is there already.
     #[error("there is a collection `{0}` already")]
     CollectionExists(String),
+    /// An alias that is not there.
+    #[error("there is no alias `{0}`")]
+    UnknownAlias(String),
+    /// A name that stands for a collection already.
+    #[error("`{alias}` is an alias of collection `{collection}`")]
+    AliasExists {
+        /// The name.
+        alias: String,
+        /// What it stands for.
+        collection: String,
+    },
+    /// An alias where only a collection can be meant.
+    #[error(
+        "`{alias}` is an alias of collection `{collection}`: delete the alias, or name the collection"
+    )]
+    IsAlias {
+        /// The name.
+        alias: String,
+        /// What it stands for.
+        collection: String,
+    },
+    /// A snapshot that is not there.
+    #[error("there is no snapshot `{name}` of collection `{collection}`")]
+    UnknownSnapshot {
+        /// The collection.
+        collection: String,
+        /// The name.
+        name: String,
+    },
+    /// A snapshot that is there already.
+    #[error("there is a snapshot `{name}` of collection `{collection}` already")]
+    SnapshotExists {
+        /// The collection.
+        collection: String,
+        /// The name.
+        name: String,
+    },
+    /// An archive that cannot be restored.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A vector that is there already.
+    #[error("there is a vector `{0}` already")]
+    VectorExists(String),
     /// A document that is not there.
     #[error("there is no document `{0}`")]
     UnknownDocument(String),
@@ -201,10 +245,17 @@ pub enum Error {
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownCollection(_) | Self::UnknownDocument(_) | Self::UnknownJob(_) => {
-                ErrorKind::NotFound
-            }
-            Self::CollectionExists(_) => ErrorKind::AlreadyExists,
+            Self::UnknownCollection(_)
+            | Self::UnknownAlias(_)
+            | Self::UnknownSnapshot { .. }
+            | Self::UnknownDocument(_)
+            | Self::UnknownJob(_) => ErrorKind::NotFound,
+            Self::CollectionExists(_)
+            | Self::VectorExists(_)
+            | Self::AliasExists { .. }
+            | Self::SnapshotExists { .. } => ErrorKind::AlreadyExists,
+            Self::IsAlias { .. } => ErrorKind::Conflict,
+            Self::Snapshot(error) => error.kind(),
             Self::Name { .. } | Self::Settings(_) | Self::TooMuch { .. } => ErrorKind::InvalidInput,
             Self::Quarantined { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::ReadOnly { .. }

@@ -49,6 +49,14 @@ pub enum JobKind {
     Repair,
     /// What belongs together is found.
     Cluster,
+    /// A snapshot is taken.
+    Snapshot,
+    /// A collection is made of a snapshot.
+    Restore,
+    /// A vector that was added is made.
+    Fill,
+    /// It is measured what searches find.
+    Recall,
 }
 
 /// Where a job is.

@@ -80,9 +80,10 @@ impl Collection {
 
     /// Returns the vector name, and its embedder, that sees videos or the pictures in them.
     fn seeing(&self, using: Option<&str>) -> Result<(String, crate::embed::EmbedderHandle), Error> {
+        let kept = self.engine.kept();
         let names = match using {
             Some(name) => vec![name],
-            None => self.engine.settings.vectors.keys().map(String::as_str).collect(),
+            None => kept.settings.vectors.keys().map(String::as_str).collect(),
         };
         let mut seeing = Vec::new();
         for name in names {

@@ -74,10 +74,10 @@ impl Engine {
     pub(super) fn memory(&self) -> Vec<MemoryUse> {
         let own = |component, bytes| MemoryUse { component, bytes, is_mapped: false };
         let mapped = |component, bytes| MemoryUse { component, bytes, is_mapped: true };
-        let view = self.views.current();
+        let (view, kept) = (self.views.current(), self.kept());
         let sets = view.live.serialized_size() + view.starts.serialized_size();
         let [mut head, mut scratch, mut graphs, mut codes, mut slots, mut vectors] = [0; 6];
-        for index in self.dense.values() {
+        for index in kept.dense.values() {
             let held = index.statistics();
             head += held.head_bytes;
             scratch += held.scratch_bytes;
@@ -86,8 +86,8 @@ impl Engine {
             slots += held.slot_bytes;
             vectors += held.vector_bytes;
         }
-        let sparse: u64 = self.sparse.values().map(|index| index.statistics().bytes).sum();
-        let multi: u64 = self.multi.values().map(|index| index.statistics().bytes).sum();
+        let sparse: u64 = kept.sparse.values().map(|index| index.statistics().bytes).sum();
+        let multi: u64 = kept.multi.values().map(|index| index.statistics().bytes).sum();
         let lexical = self.lexical.statistics();
         vec![
             own("table cache", self.maintenance.cache_bytes_max.min(self.tables_bytes())),

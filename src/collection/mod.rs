@@ -6,6 +6,8 @@
 //! document as it was when they began.
 
 mod aggregate;
+mod aliases;
+mod alter;
 mod ask;
 mod catalogue;
 mod change;
@@ -29,10 +31,13 @@ mod open;
 #[cfg(test)]
 mod question_tests;
 mod rank;
+mod recall;
 mod records;
+mod rows;
 mod saved_clusters;
 mod search;
 mod settings;
+mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -47,8 +52,9 @@ use std::sync::Arc;
 use crate::embed::{EmbedError, EmbedderHandle};
 
 pub use aggregate::{FacetValue, OrderedPage};
+pub use aliases::{ALIASES_MAX, AliasChange};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};
-pub use change::PayloadChange;
+pub use change::{PayloadChange, VectorsChange};
 pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering, Looking};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
@@ -56,11 +62,13 @@ pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
 pub use locate::{LocateRequest, Located};
 pub use memory::MemoryUse;
 pub use open::Collection;
+pub use recall::{Recall, RecallRequest};
 pub use saved_clusters::Joining;
 pub use settings::{
     ChunkSettings, EmbedderBinding, MultiSettings, NAME_BYTES_MAX, NewCollection, NewVector,
     NewVectorSource, Settings, SparseSettings, VECTOR_NAME_DEFAULT, VECTORS_MAX, VectorSettings,
 };
+pub use snapshot::{Snapshot, SnapshotError, SnapshotHeader};
 pub use terms::{Expected, KEY_BYTES_MAX, Terms, Upsert};
 pub use update::Updated;
 pub use upkeep::Activity;

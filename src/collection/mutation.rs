@@ -12,7 +12,7 @@ use super::records::{
     DocumentRecord, EXPIRIES, ExpiryRecord, KEY_LOG, KEYS, KeyLogRecord, KeyRecord, Run,
 };
 use super::terms::Terms;
-use crate::document::{DocumentId, Part, Sequence, Slot, check_payload};
+use crate::document::{DocumentId, Part, Sequence, Slot};
 use crate::ingest::{ContentHash, Prepared};
 
 /// For how many mutations an idempotency key is remembered, and how many are forgotten with a group.
@@ -72,7 +72,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Stores a document anew with another payload: it moves to new slots, whose rows hold the parts
+    /// Stores a document anew with another payload or other vectors: it moves to new slots, whose rows hold the parts
     /// and vectors of the old ones.
     pub(super) fn change(
         &mut self,
@@ -82,21 +82,15 @@ impl<'a> Group<'a> {
         let Some(before) = before else {
             return Ok(Added::Refused(Error::UnknownDocument(change.id.to_string())));
         };
-        let mut prepared = self.stored(&change.id, &before)?;
-        let payload = change.change.apply(prepared.payload.clone());
-        let payload = payload.and_then(|payload| {
-            check_payload(&payload)?;
-            Ok(payload)
-        });
-        let payload = match payload {
-            Ok(payload) => payload,
-            Err(error) => return Ok(Added::Refused(error)),
-        };
+        let stored = self.stored(&change.id, &before)?;
+        let mut prepared = stored.clone();
+        if let Err(error) = change.change.apply(&mut prepared) {
+            return Ok(Added::Refused(error));
+        }
         let expires = change.terms.expires_unix_ms.unwrap_or(before.expires);
-        if payload == prepared.payload && expires == before.expires {
+        if prepared == stored && expires == before.expires {
             return Ok(Added::Done(self.nothing_done(true)));
         }
-        prepared.payload = payload;
         // Not what the source says any more: storing the source again is a change.
         prepared.version = before.version().changed(&self.ends.last_sequence.to_le_bytes());
         self.put(Cow::Owned(prepared), expires)

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -8,7 +8,7 @@ use simile_storage::{Database, Options};
 use super::catalogue::CollectionsOptions;
 use super::checkpoint::Checkpoint;
 use super::commit::{Committer, Ends};
-use super::engine::{Beginning, Engine, EngineClock, damaged};
+use super::engine::{Beginning, Engine, EngineClock, Kept, damaged};
 use super::error::{Error, described};
 use super::memory::Budget;
 use super::records::{
@@ -23,8 +23,6 @@ use crate::document::{DocumentId, FieldTypes, Payload, Sequence, Slot, SlotSet, 
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::{DenseError, DenseIndex, DenseOptions};
 use crate::index::lexical::{LexicalError, LexicalIndex, LexicalOptions, LexicalPart};
-use crate::index::multi::MultiIndex;
-use crate::index::sparse::SparseIndex;
 
 /// Tables of at most so many bytes are read whole on opening; larger ones by upkeep.
 const VERIFIED_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -72,24 +70,22 @@ impl Collection {
         for (sequence, runs) in retired {
             views.retire(sequence, runs);
         }
+        remove_other_indexes(&folder.join(files::DENSE), &settings)?;
         let mut dense = BTreeMap::new();
         for (vector, settings) in &settings.vectors {
-            let folder = folder.join(files::DENSE).join(vector);
+            let folder = folder.join(files::DENSE).join(settings.folder_name(vector));
             let index = open_dense(&folder, settings.dense_options(options.seal_at), ends)?;
-            dense.insert(vector.clone(), index);
+            dense.insert(vector.clone(), Arc::new(index));
         }
-        let sparse = settings.sparse.keys().map(|name| (name.clone(), SparseIndex::new()));
-        let sparse = sparse.collect();
-        let multi = settings.multi.keys().map(|name| (name.clone(), MultiIndex::new())).collect();
+        let sparse = settings.sparse.keys().map(|name| (name.clone(), Arc::default()));
+        let multi = settings.multi.keys().map(|name| (name.clone(), Arc::default()));
+        let (sparse, multi) = (sparse.collect(), multi.collect());
         let lexical = open_lexical(&folder.join(files::LEXICAL), views.current().sequence)?;
         let engine = Engine::new(Beginning {
             name: name.to_owned(),
             folder: folder.to_owned(),
-            settings,
             database,
-            dense,
-            sparse,
-            multi,
+            kept: Kept { settings, dense, sparse, multi },
             lexical,
             views,
             maintenance: Maintenance::new(options),
@@ -121,8 +117,8 @@ impl Collection {
     }
 
     /// Returns what the collection is like.
-    pub fn settings(&self) -> &Settings {
-        &self.engine.settings
+    pub fn settings(&self) -> Settings {
+        self.engine.kept().settings.clone()
     }
 
     /// Ends writing and upkeep; what waits is still written. Further writes are refused.
@@ -143,9 +139,30 @@ impl Drop for Collection {
     }
 }
 
+/// Removes the folders of indexes of vectors that were dropped.
+fn remove_other_indexes(folder: &Path, settings: &Settings) -> Result<(), Error> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let known = settings.vectors.iter().map(|(name, vector)| vector.folder_name(name));
+    let known: BTreeSet<String> = known.collect();
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !known.contains(&name) {
+            files::remove_folder(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens a dense index. Derived: one that is none, or holds slots that the tables have not given yet,
 /// is made anew.
-fn open_dense(folder: &Path, options: DenseOptions, ends: Ends) -> Result<DenseIndex, Error> {
+pub(super) fn open_dense(
+    folder: &Path,
+    options: DenseOptions,
+    ends: Ends,
+) -> Result<DenseIndex, Error> {
     let opened = DenseIndex::open(folder, options.clone());
     let index = match opened {
         Err(DenseError::Corrupt { .. }) => None,
@@ -277,9 +294,9 @@ pub(super) fn scan(database: &Database) -> Result<(SlotSet, SlotSet), Error> {
 impl Engine {
     /// Inserts what is live and in no sealed segment into the heads.
     pub(super) fn refill_dense(&self) -> Result<(), Error> {
-        let view = self.views.current();
-        for (name, index) in &self.dense {
-            let Some(settings) = self.settings.vectors.get(name) else { continue };
+        let (view, kept) = (self.views.current(), self.kept());
+        for (name, index) in &kept.dense {
+            let Some(settings) = kept.settings.vectors.get(name) else { continue };
             let missing: Vec<u32> = (&view.live - index.slots()).iter().collect();
             for slots in missing.chunks(REFILL_PARTS) {
                 let mut rows = Vec::with_capacity(slots.len());
@@ -298,9 +315,9 @@ impl Engine {
 
     /// Inserts what is live and not in the sparse indexes.
     pub(super) fn refill_sparse(&self) -> Result<(), Error> {
-        let view = self.views.current();
-        for (name, index) in &self.sparse {
-            let Some(settings) = self.settings.sparse.get(name) else { continue };
+        let (view, kept) = (self.views.current(), self.kept());
+        for (name, index) in &kept.sparse {
+            let Some(settings) = kept.settings.sparse.get(name) else { continue };
             let missing: Vec<u32> = (&view.live - index.slots()).iter().collect();
             for slots in missing.chunks(REFILL_PARTS) {
                 let mut rows = Vec::with_capacity(slots.len());
@@ -320,9 +337,9 @@ impl Engine {
 
     /// Inserts what is live and not in the indexes of multivectors.
     pub(super) fn refill_multi(&self) -> Result<(), Error> {
-        let view = self.views.current();
-        for (name, index) in &self.multi {
-            let Some(settings) = self.settings.multi.get(name) else { continue };
+        let (view, kept) = (self.views.current(), self.kept());
+        for (name, index) in &kept.multi {
+            let Some(settings) = kept.settings.multi.get(name) else { continue };
             for slot in &view.live - index.slots() {
                 if let Some(vector) = self.multi_vector(settings, Slot(slot))? {
                     index.insert([(Slot(slot), &vector)]);

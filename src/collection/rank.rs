@@ -8,7 +8,6 @@ use super::search::syntax;
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
-use crate::index::dense::SearchOptions;
 use crate::index::lexical::LexicalQuery;
 use crate::query::{
     CHANCE_SAMPLE, Candidate, Chance, Fused, Grouping, Leg, Ranking, SearchRequest, VectorLeg,
@@ -22,7 +21,7 @@ const LEG_LIMIT_MIN: usize = 200;
 /// hold several of the best.
 const PASSAGES_PER_DOCUMENT: usize = 4;
 /// The breadth of a graph search where the request does not say.
-const EF_DEFAULT: usize = 128;
+pub(super) const EF_DEFAULT: usize = 128;
 
 /// What the legs of a request found, each by itself.
 #[derive(Debug)]
@@ -43,9 +42,16 @@ pub(super) struct Reach {
 
 /// Returns how many passages each leg looks for, so that `wanted` hits can be shown.
 pub(super) fn leg_limit(grouping: Grouping, wanted: usize) -> usize {
-    match grouping {
-        Grouping::Document => wanted.saturating_mul(PASSAGES_PER_DOCUMENT).max(LEG_LIMIT_MIN),
-        Grouping::Passage => wanted.max(LEG_LIMIT_MIN),
+    grouping.passages(wanted).max(LEG_LIMIT_MIN)
+}
+
+impl Grouping {
+    /// Returns how many passages are looked for so that so many hits can be shown.
+    pub(super) fn passages(self, wanted: usize) -> usize {
+        match self {
+            Self::Document => wanted.saturating_mul(PASSAGES_PER_DOCUMENT),
+            Self::Passage => wanted,
+        }
     }
 }
 
@@ -167,22 +173,20 @@ impl Collection {
         reach: Reach,
         cancel: &Cancellation,
     ) -> Result<Vec<(Slot, Score)>, Error> {
-        let limit = reach.limit;
+        let (limit, kept) = (reach.limit, self.engine.kept());
         match question {
             Vector::Dense(question) => {
-                let Some(index) = self.engine.dense.get(name) else { return Ok(Vec::new()) };
-                let is_exact = request.exact || reach.is_exact;
-                let options =
-                    SearchOptions { limit, ef: request.ef.unwrap_or(EF_DEFAULT), is_exact };
+                let Some(index) = kept.dense.get(name) else { return Ok(Vec::new()) };
+                let options = self.dense_options(name, request, limit, reach.is_exact, cancel)?;
                 Ok(index.search(question.as_slice(), allowed, &options, cancel)?)
             }
             Vector::Sparse(question) => {
-                let Some(index) = self.engine.sparse.get(name) else { return Ok(Vec::new()) };
+                let Some(index) = kept.sparse.get(name) else { return Ok(Vec::new()) };
                 Ok(index.search(question, allowed, limit, cancel)?)
             }
             Vector::Multi(question) => {
-                let Some(index) = self.engine.multi.get(name) else { return Ok(Vec::new()) };
-                let Some(settings) = self.engine.settings.multi.get(name) else {
+                let Some(index) = kept.multi.get(name) else { return Ok(Vec::new()) };
+                let Some(settings) = kept.settings.multi.get(name) else {
                     return Ok(Vec::new());
                 };
                 let load = |slot| self.engine.multi_vector(settings, slot);
@@ -232,7 +236,8 @@ impl Collection {
     fn similarity(&self, name: &str, a: &Vector, b: &Vector) -> Option<Score> {
         match (a, b) {
             (Vector::Dense(a), Vector::Dense(b)) => {
-                let settings = self.engine.settings.vectors.get(name)?;
+                let kept = self.engine.kept();
+                let settings = kept.settings.vectors.get(name)?;
                 Some(settings.metric.score(a.as_slice(), b.as_slice()))
             }
             (Vector::Sparse(a), Vector::Sparse(b)) => Some(Score(a.dot(b))),
@@ -263,7 +268,8 @@ impl Collection {
         question: &DenseVector,
         view: &View,
     ) -> Result<Option<Chance>, Error> {
-        let Some(settings) = self.engine.settings.vectors.get(name) else { return Ok(None) };
+        let kept = self.engine.kept();
+        let Some(settings) = kept.settings.vectors.get(name) else { return Ok(None) };
         let sample = self.sample(name, settings.number, view)?;
         let sample = sample.iter().map(Vec::as_slice);
         Ok(Chance::of(settings.metric, question.as_slice(), sample))

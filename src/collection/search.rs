@@ -105,6 +105,10 @@ impl Collection {
             (None, None) => request.limit + request.offset,
         };
         let mut reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
+        if request.target_recall.is_some() && asked.has_one_leg() {
+            // Nothing is joined, so that the leg need not look further than for what is wanted.
+            reach.limit = request.grouping.passages(wanted);
+        }
         loop {
             let found = self.rankings(asked, view, allowed, reach, cancel)?;
             let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
@@ -128,10 +132,11 @@ impl Collection {
         let request = &asked.request;
         let Some(diversity) = &request.diversity else { return Ok((0..fused.len()).collect()) };
         let name = match &diversity.vector {
-            Some(name) => name.as_str(),
+            Some(name) => name.clone(),
             None => self.dense_name(asked)?,
         };
-        if self.engine.settings.shape().form(name)? != Form::Dense {
+        let name = name.as_str();
+        if self.engine.kept().settings.shape().form(name)? != Form::Dense {
             return Err(PlanError::Combination("hits are diversified by a dense vector").into());
         }
         let fused = &fused[..fused.len().min(candidates(request, diversity))];
@@ -152,14 +157,15 @@ impl Collection {
     }
 
     /// Returns the dense vector that a search is about: that of its first dense leg, or the only one.
-    fn dense_name<'a>(&'a self, asked: &'a Asked<'_>) -> Result<&'a str, Error> {
+    fn dense_name(&self, asked: &Asked<'_>) -> Result<String, Error> {
         let mut legs = asked.plan.vectors.iter();
         if let Some(leg) = legs.find(|leg| leg.form == Form::Dense) {
-            return Ok(&leg.name);
+            return Ok(leg.name.clone());
         }
-        let mut names = self.engine.settings.vectors.keys();
+        let kept = self.engine.kept();
+        let mut names = kept.settings.vectors.keys();
         match (names.next(), names.next()) {
-            (Some(only), None) => Ok(only),
+            (Some(only), None) => Ok(only.clone()),
             _ => Err(PlanError::Combination(
                 "hits are diversified by a dense vector, and the search does not say which",
             )

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub struct ChunkSettings {
     pub tokens_overlap: Option<usize>,
 }
 
-/// What a collection is like; fixed for its life. Persisted as JSON; fields may be added.
+/// What a collection is like. Persisted as JSON; fields may be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The named dense vectors of every part.
@@ -83,6 +83,15 @@ pub struct Settings {
     pub has_words: bool,
     /// How texts are cut.
     pub chunk: ChunkSettings,
+    /// Vectors that parts stored before them may lack, until their embedder has made them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub filling: BTreeSet<String>,
+    /// Numbers of vectors that were dropped, whose rows are still there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) dropped: BTreeSet<u16>,
+    /// The lowest number that was never given, once a vector was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) numbers_end: Option<u16>,
 }
 
 /// What a named vector is like. Persisted.
@@ -102,6 +111,10 @@ pub struct VectorSettings {
     pub ef_construction: usize,
     /// What the graph is searched on.
     pub quantisation: Quantisation,
+    /// Whether it was added to a collection that was there: its index has a folder of its own name
+    /// and number, since a dropped vector may have had the same name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_added: bool,
 }
 
 /// What a named sparse vector is like; two are compared by inner product. Persisted.
@@ -178,39 +191,97 @@ impl Settings {
             ));
         }
         check_chunk(asked.chunk)?;
-        let (mut vectors, mut sparse, mut multi) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut settings = Self {
+            vectors: BTreeMap::new(),
+            sparse: BTreeMap::new(),
+            multi: BTreeMap::new(),
+            has_words: asked.has_words,
+            chunk: asked.chunk,
+            filling: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            numbers_end: None,
+        };
         for (number, (name, vector)) in (0..).zip(&asked.vectors) {
-            check_name("vector", name)?;
-            let facts = match &vector.source {
-                NewVectorSource::Embedder(embedder) => Some(facts(embedder)?),
-                NewVectorSource::Given(_)
-                | NewVectorSource::GivenSparse
-                | NewVectorSource::GivenMulti(_) => None,
-            };
-            let form = match (&vector.source, &facts) {
-                (_, Some(facts)) => facts.form,
-                (NewVectorSource::GivenSparse, None) => Form::Sparse,
-                (NewVectorSource::GivenMulti(_), None) => Form::Multi,
-                (NewVectorSource::Given(_) | NewVectorSource::Embedder(_), None) => Form::Dense,
-            };
-            match form {
-                Form::Dense => {
-                    let settings = VectorSettings::decide(number, name, vector, facts)?;
-                    vectors.insert(name.clone(), settings);
-                }
-                Form::Sparse => {
-                    let settings = SparseSettings::decide(number, name, vector, facts)?;
-                    sparse.insert(name.clone(), settings);
-                }
-                Form::Multi => {
-                    let settings = MultiSettings::decide(number, name, vector, facts)?;
-                    multi.insert(name.clone(), settings);
-                }
+            settings.add(number, name, vector, facts)?;
+        }
+        Ok(settings)
+    }
+
+    /// Adds a vector under a number.
+    pub(super) fn add(
+        &mut self,
+        number: u16,
+        name: &str,
+        vector: &NewVector,
+        facts: &dyn Fn(&str) -> Result<EmbedderFacts, Error>,
+    ) -> Result<(), Error> {
+        check_name("vector", name)?;
+        let facts = match &vector.source {
+            NewVectorSource::Embedder(embedder) => Some(facts(embedder)?),
+            NewVectorSource::Given(_)
+            | NewVectorSource::GivenSparse
+            | NewVectorSource::GivenMulti(_) => None,
+        };
+        let form = match (&vector.source, &facts) {
+            (_, Some(facts)) => facts.form,
+            (NewVectorSource::GivenSparse, None) => Form::Sparse,
+            (NewVectorSource::GivenMulti(_), None) => Form::Multi,
+            (NewVectorSource::Given(_) | NewVectorSource::Embedder(_), None) => Form::Dense,
+        };
+        match form {
+            Form::Dense => {
+                let settings = VectorSettings::decide(number, name, vector, facts)?;
+                self.vectors.insert(name.to_owned(), settings);
+            }
+            Form::Sparse => {
+                let settings = SparseSettings::decide(number, name, vector, facts)?;
+                self.sparse.insert(name.to_owned(), settings);
+            }
+            Form::Multi => {
+                let settings = MultiSettings::decide(number, name, vector, facts)?;
+                self.multi.insert(name.to_owned(), settings);
             }
         }
-        let (has_words, chunk) = (asked.has_words, asked.chunk);
-        Ok(Self { vectors, sparse, multi, has_words, chunk })
+        Ok(())
+    }
+
+    /// Checks settings that come from outside by the rules of [`Self::decide`].
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let count = self.names().count();
+        if count > VECTORS_MAX || (count == 0 && !self.has_words) {
+            return Err(Error::Settings(format!(
+                "a collection has up to {VECTORS_MAX} vectors, or words, got {count} vectors"
+            )));
+        }
+        check_chunk(self.chunk)?;
+        let is_known = |name: &String| self.names().any(|known| known == name);
+        if !self.filling.iter().all(is_known) || !self.dropped.is_empty() {
+            return Err(Error::Settings("there are vectors that are none".into()));
+        }
+        let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+        let dense = self.vectors.iter().map(|(name, settings)| (name, settings.number));
+        let sparse = self.sparse.iter().map(|(name, settings)| (name, settings.number));
+        let multi = self.multi.iter().map(|(name, settings)| (name, settings.number));
+        for (name, number) in dense.chain(sparse).chain(multi) {
+            check_name("vector", name)?;
+            if !names.insert(name) || !numbers.insert(number) {
+                return Err(Error::Settings(format!("vector `{name}` stands twice")));
+            }
+        }
+        for (name, settings) in &self.vectors {
+            check_dimension(name, settings.dimension)?;
+            let options = settings.dense_options(None);
+            options
+                .check()
+                .map_err(|error| Error::Settings(format!("vector `{name}`: {error}")))?;
+        }
+        for (name, settings) in &self.multi {
+            check_dimension(name, settings.dimension)?;
+            if settings.metric == Metric::Euclidean {
+                return Err(Error::Settings(format!("vector `{name}` has another metric")));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the embedder of a vector; none if its vectors are given, or if there is no such vector.
@@ -325,12 +396,19 @@ impl VectorSettings {
             links_max: asked.links_max.unwrap_or(usual.links_max),
             ef_construction: asked.ef_construction.unwrap_or(usual.ef_construction),
             quantisation: asked.quantisation.unwrap_or(usual.quantisation),
+            is_added: false,
         };
         settings
             .dense_options(None)
             .check()
             .map_err(|error| Error::Settings(format!("vector `{name}`: {error}")))?;
         Ok(settings)
+    }
+
+    /// Returns the name of the folder of its index.
+    pub(super) fn folder_name(&self, name: &str) -> String {
+        // No name of a vector has a dot.
+        if self.is_added { format!("{name}.{}", self.number) } else { name.to_owned() }
     }
 
     /// Returns how the dense index is built; `seal_at` in vectors of the head.
@@ -453,7 +531,7 @@ pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_chunk(chunk: ChunkSettings) -> Result<(), Error> {
+pub(super) fn check_chunk(chunk: ChunkSettings) -> Result<(), Error> {
     let most = chunk.tokens_max.unwrap_or(CHUNK_TOKENS_MAX);
     if most == 0 || most > CHUNK_TOKENS_MAX {
         return Err(Error::Settings(format!(

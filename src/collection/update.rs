@@ -1,11 +1,15 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::change::{Change, PayloadChange};
+use super::change::{Change, Changed, PayloadChange, VectorsChange};
 use super::commit::Write;
 use super::error::Error;
 use super::open::Collection;
 use super::terms::Terms;
 use crate::document::{DocumentId, Filter, Sequence, check_payload};
+use crate::ingest::SPARSE_STORED_MAX;
+use crate::query::fitting;
+use crate::vector::Vector;
 
 /// What became of changes.
 #[derive(Debug, Default)]
@@ -42,9 +46,79 @@ impl Collection {
             check_payload(fields)?;
         }
         let change = Arc::new(change);
+        let changed = |id| (id, Changed::Payload(Arc::clone(&change)), terms.clone());
+        self.change(ids.into_iter().map(changed))
+    }
+
+    /// Changes given vectors of documents, each in its own way and on its own terms; as
+    /// [`Self::update`].
+    ///
+    /// # Errors
+    /// Invalid input for a vector that does not fit, or that an embedder makes; as [`Self::update`].
+    pub fn update_vectors(
+        &self,
+        changes: Vec<(DocumentId, VectorsChange, Terms)>,
+    ) -> Result<Updated, Error> {
+        self.engine.check_writable()?;
+        let mut checked = Vec::with_capacity(changes.len());
+        for (id, change, terms) in changes {
+            terms.check(self.engine.now())?;
+            checked.push((id, Changed::Vectors(Arc::new(self.checked(change)?)), terms));
+        }
+        self.change(checked)
+    }
+
+    /// Changes given vectors of the documents that the filter means, all in the same way; as
+    /// [`Self::update_vectors`].
+    ///
+    /// # Errors
+    /// As [`Self::update_vectors`] and [`Self::update_where`].
+    pub fn update_vectors_where(
+        &self,
+        filter: &Filter,
+        change: VectorsChange,
+        terms: &Terms,
+    ) -> Result<Updated, Error> {
+        self.engine.check_writable()?;
+        terms.check(self.engine.now())?;
+        let change = Arc::new(self.checked(change)?);
+        let changed = |id| (id, Changed::Vectors(Arc::clone(&change)), terms.clone());
+        self.change(self.ids_of(filter)?.into_iter().map(changed))
+    }
+
+    /// Returns the change with vectors as they are stored.
+    fn checked(&self, change: VectorsChange) -> Result<VectorsChange, Error> {
+        let kept = self.engine.kept();
+        let shape = kept.settings.shape();
+        for name in change.set.keys().chain(&change.delete) {
+            shape.form(name)?;
+            if let Some(embedder) = kept.settings.embedder(name) {
+                return Err(Error::Settings(format!(
+                    "vector `{name}` is made by embedder `{}` of the texts, and cannot be given",
+                    embedder.name
+                )));
+            }
+        }
+        let mut set = BTreeMap::new();
+        for (name, vector) in change.set {
+            let fitting = fitting(&name, &vector, &shape)?;
+            if let Vector::Sparse(sparse) = &fitting
+                && sparse.indices().len() > SPARSE_STORED_MAX
+            {
+                let (limit, actual) = (SPARSE_STORED_MAX, sparse.indices().len());
+                return Err(Error::TooMuch { what: "entries of a stored vector", limit, actual });
+            }
+            set.insert(name, fitting);
+        }
+        Ok(VectorsChange { set, ..change })
+    }
+
+    fn change(
+        &self,
+        changes: impl IntoIterator<Item = (DocumentId, Changed, Terms)>,
+    ) -> Result<Updated, Error> {
         let mut waiting = Vec::new();
-        for id in ids {
-            let (change, terms) = (Arc::clone(&change), terms.clone());
+        for (id, change, terms) in changes {
             let write = Write::Change(Box::new(Change { id: id.clone(), change, terms }));
             waiting.push((id, self.committer.send(write)?));
         }

@@ -33,6 +33,7 @@ const BUILD_BYTES: u64 = 4_200;
 #[derive(Debug)]
 pub(super) struct Maintenance {
     pub(super) cache_bytes_max: u64,
+    pub(super) seal_at: Option<usize>,
     threads: usize,
     interval: Duration,
     activity: Mutex<Option<Activity>>,
@@ -59,6 +60,7 @@ impl Maintenance {
     pub(super) fn new(options: &CollectionsOptions) -> Self {
         Self {
             cache_bytes_max: options.cache_bytes_max,
+            seal_at: options.seal_at,
             threads: options.build_threads.max(1),
             interval: options.upkeep_interval,
             activity: Mutex::default(),
@@ -135,6 +137,7 @@ impl Upkeep {
             outcomes.push(self.heal());
             outcomes.push(self.expire());
             outcomes.push(self.clear());
+            outcomes.push(engine.purge_dropped());
         }
         outcomes.push(engine.lexical.commit().map(drop).map_err(Error::from));
         outcomes.push(self.checkpoint(is_last));
@@ -241,7 +244,8 @@ impl Engine {
 
     /// Seals full heads and merges the segments that are due.
     fn build_due(&self, progress: &Progress<'_>, cancel: &Cancellation) -> Result<(), Error> {
-        for (name, index) in &self.dense {
+        let kept = self.kept();
+        for (name, index) in &kept.dense {
             if index.needs_seal() {
                 let seal = |job: &BuildJob<'_>| index.seal(job);
                 self.build(JobKind::Seal, name, index.statistics().head, &seal, progress, cancel)?;
@@ -255,12 +259,12 @@ impl Engine {
                 }
             }
         }
-        for index in self.sparse.values() {
+        for index in kept.sparse.values() {
             while index.needs_merge(&self.views.shown()) && !cancel.is_ended() {
                 index.merge(&self.views.shown());
             }
         }
-        for index in self.multi.values() {
+        for index in kept.multi.values() {
             index.retain(&self.views.shown());
         }
         Ok(())
@@ -277,7 +281,8 @@ impl Engine {
         progress: &Progress<'_>,
         cancel: &Cancellation,
     ) -> Result<bool, Error> {
-        let dimension = self.settings.vectors.get(vector).map_or(0, |vector| vector.dimension);
+        let vectors = &self.kept().settings.vectors;
+        let dimension = vectors.get(vector).map_or(0, |vector| vector.dimension);
         self.budget.check(vectors_max * (BUILD_BYTES + 4 * dimension as u64))?;
         let live = self.views.shown();
         let told = |done: usize, total: usize| progress(kind, vector, done as u64, total as u64);
@@ -326,8 +331,8 @@ impl Collection {
         cancel: &Cancellation,
     ) -> Result<u64, Error> {
         let engine = &self.engine;
-        let mut segments = 0;
-        for (name, index) in &engine.dense {
+        let (mut segments, kept) = (0, engine.kept());
+        for (name, index) in &kept.dense {
             let seal = |job: &BuildJob<'_>| index.seal(job);
             let merge = |job: &BuildJob<'_>| index.merge_all(job);
             let head = index.statistics().head;
@@ -336,11 +341,11 @@ impl Collection {
             engine.build(JobKind::Merge, name, sealed, &merge, progress, cancel)?;
             segments += index.statistics().segments;
         }
-        for index in engine.sparse.values() {
+        for index in kept.sparse.values() {
             cancel.check()?;
             index.merge_all(&engine.views.shown());
         }
-        for index in engine.multi.values() {
+        for index in kept.multi.values() {
             index.retain(&engine.views.shown());
         }
         cancel.check()?;

@@ -111,7 +111,8 @@ impl Collection {
             engine.refill_dense()?;
             found = Findings { is_view_wrong: true, ..engine.find(progress, cancel)? };
         }
-        for (name, index) in &engine.dense {
+        let kept = engine.kept();
+        for (name, index) in &kept.dense {
             let wrong = found.dense.get(name).cloned().unwrap_or_default();
             if !wrong.is_empty() || found.dense_damaged.contains(name) {
                 let removed = engine.heal_dense(name, index, &wrong, cancel)?;
@@ -122,14 +123,14 @@ impl Collection {
                 ));
             }
         }
-        for (name, index) in &engine.sparse {
+        for (name, index) in &kept.sparse {
             if let Some(wrong) = found.sparse.get(name) {
                 index.remove(wrong);
                 engine.refill_sparse()?;
                 repaired.push(format!("vector `{name}`: {} were indexed again", wrong.len()));
             }
         }
-        for (name, index) in &engine.multi {
+        for (name, index) in &kept.multi {
             if let Some(wrong) = found.multi.get(name) {
                 index.remove(wrong);
                 engine.refill_multi()?;
@@ -195,7 +196,7 @@ impl Engine {
     /// Verifies the files of every index, and makes anew what is damaged; returns what was done.
     pub(super) fn heal(&self, cancel: &Cancellation) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
-        for (name, index) in &self.dense {
+        for (name, index) in &self.kept().dense {
             if !index.damaged(cancel)?.is_empty() {
                 let removed = self.heal_dense(name, index, &SlotSet::new(), cancel)?;
                 done.push(format!("vector `{name}`: {removed} damaged segments were removed"));
@@ -218,7 +219,8 @@ impl Engine {
         wrong: &SlotSet,
         cancel: &Cancellation,
     ) -> Result<usize, Error> {
-        let Some(settings) = self.settings.vectors.get(name) else { return Ok(0) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.vectors.get(name) else { return Ok(0) };
         let load = |slot: Slot| -> Result<Option<Vec<f32>>, Error> {
             let record = self.database.get(&VECTORS, &(settings.number, slot.0))?;
             Ok(record.map(|record| record.components()))
@@ -232,7 +234,8 @@ impl Engine {
         let view = self.views.current();
         let mut found = Findings::default();
         found.told.parts = view.live.len();
-        let indexes = (self.dense.len() + self.sparse.len() + self.multi.len()) as u64;
+        let kept = self.kept();
+        let indexes = (kept.dense.len() + kept.sparse.len() + kept.multi.len()) as u64;
         let steps = view.live.len() * (2 + indexes);
         let mut done: u64 = 0;
         let mut step = || {
@@ -243,7 +246,7 @@ impl Engine {
             cancel.check()
         };
         self.find_in_tables(&view, &shown, &mut found, &mut step)?;
-        for (name, index) in &self.dense {
+        for (name, index) in &kept.dense {
             self.find_in_dense(name, index, &view, &mut found, &mut step)?;
             for damaged in index.damaged(cancel)? {
                 found.tell(format!("vector `{name}`: {}", damaged.reason));
@@ -252,10 +255,10 @@ impl Engine {
                 }
             }
         }
-        for (name, index) in &self.sparse {
+        for (name, index) in &kept.sparse {
             self.find_in_sparse(name, index, &view, &mut found, &mut step)?;
         }
-        for (name, index) in &self.multi {
+        for (name, index) in &kept.multi {
             self.find_in_multi(name, index, &view, &mut found, &mut step)?;
         }
         self.find_in_lexical(&view, &shown, &mut found, &mut step)?;
@@ -361,7 +364,8 @@ impl Engine {
                 rows.insert(first);
             }
         }
-        for settings in self.settings.vectors.values() {
+        let kept = self.kept();
+        for settings in kept.settings.vectors.values() {
             let number = settings.number;
             for row in self.database.range(&VECTORS, (number, 0)..=(number, end)) {
                 if let Some(((_, slot), _)) = found.read(row)? {
@@ -369,7 +373,7 @@ impl Engine {
                 }
             }
         }
-        for settings in self.settings.sparse.values() {
+        for settings in kept.settings.sparse.values() {
             let number = settings.number;
             for row in self.database.range(&SPARSE, (number, 0)..=(number, end)) {
                 if let Some(((_, slot), _)) = found.read(row)? {
@@ -377,7 +381,7 @@ impl Engine {
                 }
             }
         }
-        for settings in self.settings.multi.values() {
+        for settings in kept.settings.multi.values() {
             let number = settings.number;
             for row in self.database.range(&MULTI, (number, 0, 0)..=(number, end, u16::MAX)) {
                 if let Some(((_, slot, _), _)) = found.read(row)? {
@@ -400,7 +404,8 @@ impl Engine {
         found: &mut Findings,
         step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
     ) -> Result<(), Error> {
-        let Some(settings) = self.settings.vectors.get(name) else { return Ok(()) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.vectors.get(name) else { return Ok(()) };
         let indexed = index.slots();
         let mut wrong = SlotSet::new();
         for slot in &view.live {
@@ -436,7 +441,8 @@ impl Engine {
         found: &mut Findings,
         step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
     ) -> Result<(), Error> {
-        let Some(settings) = self.settings.sparse.get(name) else { return Ok(()) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.sparse.get(name) else { return Ok(()) };
         let mut indexed: HashMap<Slot, SparseVector> = index.rows().into_iter().collect();
         let mut wrong = SlotSet::new();
         for slot in &view.live {
@@ -474,7 +480,8 @@ impl Engine {
         found: &mut Findings,
         step: &mut dyn FnMut() -> Result<(), crate::cancel::Interrupted>,
     ) -> Result<(), Error> {
-        let Some(settings) = self.settings.multi.get(name) else { return Ok(()) };
+        let kept = self.kept();
+        let Some(settings) = kept.settings.multi.get(name) else { return Ok(()) };
         let indexed = index.slots();
         let mut wrong = SlotSet::new();
         for slot in &view.live {

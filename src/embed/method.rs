@@ -1,10 +1,10 @@
 use serde::{Deserialize, Serialize};
 
-use super::Modality;
-use super::image::{ImageSettings, NetworkSettings};
+use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use super::video::SpacetimeSettings;
+use super::{Modality, RemoteSettings};
 use crate::vector::Form;
 
 /// The name of a sort of model. Persisted; kinds may be added, never renamed.
@@ -19,6 +19,8 @@ pub enum Kind {
     StaticText,
     /// A transformer that reads a question and a passage together and scores the passage.
     CrossEncoder,
+    /// A model that another server runs.
+    Remote,
     /// Which words of a vocabulary a text has.
     OneHot,
     /// How often a text has each word, against how many texts have it.
@@ -38,6 +40,9 @@ pub enum Kind {
     /// An image network that comes as an ONNX graph: convolutional, a transformer or an autoencoder, any
     /// value of which is the feature.
     OnnxImage,
+    /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
+    /// kin, as ONNX graphs: their vectors are in one space.
+    OnnxJoint,
     /// Clips of videos, by an image model that looks at their frames.
     Spacetime,
 }
@@ -50,6 +55,7 @@ impl Kind {
             Self::OnnxText => "onnx-text",
             Self::StaticText => "static-text",
             Self::CrossEncoder => "cross-encoder",
+            Self::Remote => "remote",
             Self::OneHot => "one-hot",
             Self::TfIdf => "tf-idf",
             Self::NGram => "n-gram",
@@ -59,6 +65,7 @@ impl Kind {
             Self::Lda => "lda",
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
+            Self::OnnxJoint => "onnx-joint",
             Self::Spacetime => "spacetime",
         }
     }
@@ -93,6 +100,11 @@ pub enum Method {
         /// Which graph is run; none: the weights become one here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         onnx: Option<OnnxSettings>,
+    },
+    /// See [`Kind::Remote`].
+    Remote {
+        /// Which endpoint is asked, and how.
+        remote: RemoteSettings,
     },
     /// See [`Kind::OneHot`].
     OneHot {
@@ -156,6 +168,13 @@ pub enum Method {
         image: ImageSettings,
         /// Which graph is run, and what of it is taken.
         network: NetworkSettings,
+    },
+    /// See [`Kind::OnnxJoint`].
+    OnnxJoint {
+        /// How a picture becomes what its network reads.
+        image: ImageSettings,
+        /// Which graphs are run, and how texts are read.
+        joint: JointSettings,
     },
     /// See [`Kind::Spacetime`].
     Spacetime {
@@ -261,6 +280,7 @@ impl Method {
             Self::OnnxText { .. } => Kind::OnnxText,
             Self::StaticText { .. } => Kind::StaticText,
             Self::CrossEncoder { .. } => Kind::CrossEncoder,
+            Self::Remote { .. } => Kind::Remote,
             Self::OneHot { .. } => Kind::OneHot,
             Self::TfIdf { .. } => Kind::TfIdf,
             Self::NGram { .. } => Kind::NGram,
@@ -270,6 +290,7 @@ impl Method {
             Self::Lda { .. } => Kind::Lda,
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
+            Self::OnnxJoint { .. } => Kind::OnnxJoint,
             Self::Spacetime { .. } => Kind::Spacetime,
         }
     }
@@ -278,11 +299,13 @@ impl Method {
     pub fn modalities(&self) -> &'static [Modality] {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
+            Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
             Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
             Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
+            | Self::Remote { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -301,11 +324,13 @@ impl Method {
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
             | Self::CrossEncoder { .. }
+            | Self::Remote { .. }
             | Self::WordVectors { .. }
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => Form::Dense,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -321,8 +346,10 @@ impl Method {
             | Self::OnnxText { .. }
             | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => true,
             Self::StaticText { .. }
+            | Self::Remote { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -341,6 +368,7 @@ impl Method {
             | Self::OnnxText { text, .. }
             | Self::StaticText { text }
             | Self::CrossEncoder { text, .. } => text.tokens_max,
+            Self::Remote { remote } => remote.tokens_max,
             Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -350,6 +378,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
             Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
+            Self::OnnxJoint { joint, .. } => joint.tokens_max,
         }
     }
 
@@ -359,6 +388,7 @@ impl Method {
             Self::BertText { text }
             | Self::OnnxText { text, .. }
             | Self::CrossEncoder { text, .. } => text.check(),
+            Self::Remote { remote } => remote.check(),
             Self::StaticText { text } => {
                 if text.pooling != Pooling::Mean {
                     return Err(format!("pooling is {:?}, expected the mean", text.pooling));
@@ -376,6 +406,10 @@ impl Method {
             Self::Lda { topics, .. } => topics.check(),
             Self::Doc2Vec { paragraphs, .. } => paragraphs.check(),
             Self::OnnxImage { image, .. } => image.check(),
+            Self::OnnxJoint { image, joint } => {
+                image.check()?;
+                joint.check()
+            }
             Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
@@ -385,6 +419,7 @@ impl Method {
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::BertText { text } => text.facts(),
+            Self::Remote { remote } => remote.facts(),
             Self::OnnxText { .. }
             | Self::StaticText { .. }
             | Self::CrossEncoder { .. }
@@ -397,6 +432,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
+            | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }

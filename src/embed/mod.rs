@@ -8,6 +8,7 @@
 //! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
 //! manifest like any other model's.
 
+mod canary;
 mod catalogue;
 mod error;
 mod fetched;
@@ -15,12 +16,15 @@ mod files;
 mod fingerprint;
 pub mod image;
 mod import;
+mod joint;
 mod manifest;
 mod method;
+mod networks;
 pub mod obtain;
 pub mod onnx;
 mod own;
 mod recipe;
+mod remote;
 mod small;
 pub mod sparse;
 mod static_text;
@@ -40,15 +44,18 @@ use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
 pub use catalogue::{
-    Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, ModelState, STAND_IN_TEXT_MODEL,
+    Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
+    STAND_IN_TEXT_MODEL,
 };
 pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use import::AddOptions;
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{CanaryPicture, Manifest, ManifestError};
 pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
+pub use networks::{Choice, LayerEmbedder, NetworkOptions};
 pub use recipe::{Corpus, Fitted, Recipe, Training};
+pub use remote::{Keys, RemoteSettings};
 pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};
 

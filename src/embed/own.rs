@@ -4,13 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::catalogue::{Entry, MANIFEST_FILE, make_canary};
+use super::catalogue::{Entry, MANIFEST_FILE};
+use super::import::Found;
 use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
 use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
 use super::{
-    AddOptions, Catalogue, EmbedError, Embedder as _, Manifest, ManifestError, Modality, Recipe,
-    Training, fetched, import,
+    AddOptions, Catalogue, EmbedError, Manifest, ManifestError, Method, Recipe, RemoteSettings,
+    Training, canary, fetched, import,
 };
+use crate::vector::Metric;
 
 /// How many texts of a corpus become the canary of the model that is fitted on it.
 const CANARY_TEXTS: usize = 3;
@@ -118,6 +120,38 @@ impl Catalogue {
         Ok(manifest)
     }
 
+    /// Adds a model that another server runs. It is asked a few texts at once, to check it by later: a
+    /// model that changes behind its name is noticed.
+    ///
+    /// # Errors
+    /// [`EmbedError::Failed`] (internal) saying what the endpoint answers; [`EmbedError::NoKey`];
+    /// [`EmbedError::ModelExists`] (already exists); [`EmbedError::Manifest`] for settings out of bounds.
+    pub fn add_remote(
+        &self,
+        name: &str,
+        remote: RemoteSettings,
+        dimension: usize,
+        licence: &str,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let (own, making) = self.begin(name)?;
+        let manifest = Manifest {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            description: format!("{} at {}", remote.model, remote.url),
+            method: Method::Remote { remote },
+            licence: licence.to_owned(),
+            dimension,
+            metric: Metric::Cosine,
+            files: Vec::new(),
+            sources: Vec::new(),
+            canary: None,
+        };
+        manifest.to_toml()?;
+        let texts = CANARY.map(str::to_owned).into();
+        self.settle(manifest, texts, making, &own, progress)
+    }
+
     fn import(
         &self,
         name: &str,
@@ -130,16 +164,42 @@ impl Catalogue {
         let found = import::read(folder, options, &self.options.runtime, progress)?;
         // A source names files without folders, so what was in one cannot be fetched again.
         let is_flat = found.files.iter().all(|(file, name)| *file == folder.join(name));
+        let sources = if is_flat { sources } else { Vec::new() };
+        self.copy(name, found, sources, options.licence.clone(), (own, making), progress)
+    }
+
+    /// Adds what was found, if the name is free; it is looked for only then.
+    pub(super) fn adopt(
+        &self,
+        name: &str,
+        find: impl FnOnce() -> Result<Found, EmbedError>,
+        licence: Option<String>,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let making = self.begin(name)?;
+        self.copy(name, find()?, Vec::new(), licence, making, progress)
+    }
+
+    /// Copies the files of a model that was found and gives it its name.
+    fn copy(
+        &self,
+        name: &str,
+        found: Found,
+        sources: Vec<Source>,
+        licence: Option<String>,
+        (own, making): (PathBuf, tempfile::TempDir),
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
         let mut manifest = Manifest {
             schema: SCHEMA,
             name: name.to_owned(),
             method: found.method,
             description: found.description,
-            licence: options.licence.clone().unwrap_or_else(|| NO_LICENCE.to_owned()),
+            licence: licence.unwrap_or_else(|| NO_LICENCE.to_owned()),
             dimension: found.dimension,
             metric: found.metric,
             files: Vec::new(),
-            sources: if is_flat { sources } else { Vec::new() },
+            sources,
             canary: None,
         };
         for (file, its_name) in found.files {
@@ -172,7 +232,7 @@ impl Catalogue {
     fn settle(
         &self,
         mut manifest: Manifest,
-        canary: Vec<String>,
+        texts: Vec<String>,
         making: tempfile::TempDir,
         own: &Path,
         progress: Progress<'_>,
@@ -181,9 +241,7 @@ impl Catalogue {
         let folder = making.path().to_owned();
         let entry = Entry { manifest: Arc::new(manifest.clone()), folder, program: &[] };
         let mut model = self.open_unchecked(&entry, progress)?;
-        if model.specification().require(Modality::Text).is_ok() {
-            manifest.canary = make_canary(canary, model.as_mut())?;
-        }
+        manifest.canary = canary::make(texts, model.as_mut())?;
         let text = manifest.to_toml()?;
         let path = making.path().join(MANIFEST_FILE);
         fs_err::write(&path, text)?;

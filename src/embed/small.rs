@@ -1,5 +1,5 @@
-//! Which models come with the program, files and all? Small ones that `models/small/distill.py` trained,
-//! for machines that obtain nothing.
+//! Which models come with the program, files and all? Small ones that `models/small/distill.py` and
+//! `models/train_images.py` trained, for machines that obtain nothing.
 
 /// A file that the program carries.
 #[derive(Debug)]
@@ -34,6 +34,20 @@ pub(super) fn files(model: &str) -> &'static [File] {
         }
         "small-cnn" => {
             const FILES: [File; 2] = [TOKENIZER, graph(include_bytes!("models/small/cnn.onnx"))];
+            &FILES
+        }
+        "simile-autoencoder-64" => {
+            const FILES: [File; 1] = [File {
+                name: "simile-autoencoder-64.onnx",
+                bytes: include_bytes!("models/simile-autoencoder-64.onnx"),
+            }];
+            &FILES
+        }
+        "simile-residual-64" => {
+            const FILES: [File; 1] = [File {
+                name: "simile-residual-64.onnx",
+                bytes: include_bytes!("models/simile-residual-64.onnx"),
+            }];
             &FILES
         }
         _ => &[],

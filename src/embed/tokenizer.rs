@@ -59,6 +59,11 @@ impl FileTokenizer {
         self.whole.get_vocab_size(true)
     }
 
+    /// Returns the id of a token of the vocabulary.
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
+        self.whole.token_to_id(token)
+    }
+
     fn slice_ranges(&self, text: &str, start: usize, ranges: &mut Vec<Range<usize>>) {
         match self.whole.encode(text, false) {
             Ok(encoding) => ranges

@@ -5,11 +5,13 @@
 //! well clusters agree with classes, as scikit-learn computes it.
 //! Knows rankings and judgements, not how they came about.
 
+mod neighbours;
 mod pairs;
 mod partition;
 mod quality;
 mod retrieval;
 
+pub use neighbours::nearest_accuracy;
 pub use pairs::{Pair, PairError, pearson, read_pairs, spearman};
 pub use partition::Agreement;
 pub use quality::{Grades, Quality, Scored, ndcg, rank, recall, reciprocal_rank};

@@ -10,7 +10,7 @@ mod source;
 mod video;
 
 pub use prepare::{
-    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, prepare,
+    PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, fitted, prepare,
 };
 pub use prepared::Prepared;
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};

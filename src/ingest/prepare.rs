@@ -456,7 +456,7 @@ fn checked(name: &str, vector: &Vector, target: &VectorTarget) -> Result<Vector,
 }
 
 /// Returns what is stored of the vector that a model made, and what is said of the rest.
-fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
+pub fn fitted(name: &str, vector: Vector) -> (Vector, Option<String>) {
     match vector {
         Vector::Sparse(vector) if vector.indices().len() > SPARSE_STORED_MAX => {
             let warning = format!(

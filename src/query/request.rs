@@ -62,6 +62,9 @@ pub struct SearchRequest {
     pub exact: bool,
     /// The breadth of the graph search, 1 to [`EF_MAX`]; none: chosen by the index.
     pub ef: Option<usize>,
+    /// So broad a graph search as finds this share of the best passages, above 0 and up to 1; not with
+    /// `ef`.
+    pub target_recall: Option<f32>,
     /// The vector name that the text is embedded for; needed where several have an embedder.
     pub using: Option<String>,
     /// How the text is read by the lexical leg.
@@ -89,6 +92,7 @@ impl Default for SearchRequest {
             with_vectors: false,
             exact: false,
             ef: None,
+            target_recall: None,
             using: None,
             syntax: WordSyntax::default(),
         }

@@ -1,5 +1,6 @@
 //! What all services share: the collections, the models, the jobs, and the threads that answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,7 +110,18 @@ impl Shared {
     /// Asks for the models that embed texts of the collection, so that none is left out only because
     /// it is not in memory yet. One that cannot be loaded is no error here: who needs it says so.
     pub(super) fn want_models(&self, collection: &Collection) -> Result<(), Status> {
-        for bound in collection.settings().embedders() {
+        self.want_models_but(collection, &BTreeSet::new())
+    }
+
+    /// Asks for the models as [`Self::want_models`], but for those of some vectors.
+    pub(super) fn want_models_but(
+        &self,
+        collection: &Collection,
+        given: &BTreeSet<String>,
+    ) -> Result<(), Status> {
+        let settings = collection.settings();
+        let names = settings.names().filter(|name| !given.contains(*name));
+        for bound in names.filter_map(|name| settings.embedder(name)) {
             if let Err(error) = self.models.get(&bound.name)
                 && self.models.readiness(&bound.name) == Readiness::Loading
             {

@@ -6,7 +6,7 @@ use super::guard::Access;
 use super::models::Report;
 use crate::collection::Clock;
 use crate::decode::video::FfmpegSearch;
-use crate::embed::CatalogueOptions;
+use crate::embed::{CatalogueOptions, Keys};
 
 /// How a server behaves; checked by whoever made it.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub embedder: String,
     /// The text embedder that is the default where that one is not to be had; none: there is none then.
     pub stand_in: Option<String>,
+    /// The keys of models that other servers run.
+    pub keys: Keys,
     /// Whether the default embedder is loaded at once, instead of when it is first needed.
     pub loads_at_start: bool,
     /// Told what is done to get a model ready.

@@ -15,6 +15,7 @@ use simile_proto::v1::documents_server::DocumentsServer;
 use simile_proto::v1::embedding_server::EmbeddingServer;
 use simile_proto::v1::jobs_server::JobsServer;
 use simile_proto::v1::search_server::SearchServer;
+use simile_proto::v1::snapshots_server::SnapshotsServer;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::server::{Router, TcpIncoming};
@@ -33,7 +34,7 @@ use super::pool::{Pool, PoolOptions};
 use super::qdrant;
 use super::services::{
     AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
-    JobsService, SearchService,
+    JobsService, SearchService, SnapshotsService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::decode::Limits;
@@ -188,7 +189,7 @@ fn limits(options: &ServerOptions) -> Limits {
 }
 
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
-    let catalogue = Catalogue::open(options.catalogue.clone())?;
+    let catalogue = Catalogue::open(options.catalogue.clone())?.with_keys(options.keys.clone());
     catalogue.manifest(&options.embedder)?;
     let obtains = !options.catalogue.is_offline;
     let report = Arc::clone(&options.report);
@@ -278,6 +279,7 @@ async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerEr
         .add_service(limited!(DocumentsServer::new(DocumentsService(core.clone()))))
         .add_service(limited!(CollectionsServer::new(CollectionsService(core.clone()))))
         .add_service(limited!(ClusterServer::new(ClusterService(core.clone()))))
+        .add_service(limited!(SnapshotsServer::new(SnapshotsService(core.clone()))))
         .add_service(limited!(EmbeddingServer::new(EmbeddingService(core.clone()))))
         .add_service(limited!(JobsServer::new(JobsService(core.clone()))))
         .add_service(limited!(AdminServer::new(AdminService(core.clone()))))
@@ -287,12 +289,13 @@ async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerEr
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
     "simile.v1.Jobs",
     "simile.v1.Cluster",
+    "simile.v1.Snapshots",
     "simile.v1.Admin",
     "qdrant.Collections",
     "qdrant.Points",

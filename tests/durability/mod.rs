@@ -8,3 +8,4 @@ mod kill;
 mod model;
 mod plain;
 mod server;
+mod snapshot;

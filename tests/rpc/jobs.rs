@@ -22,6 +22,7 @@ impl Stream {
             job: Some(label.to_owned()),
             items_total: Some(items_total),
             document: None,
+            ..wire::UpsertRequest::default()
         };
         server.wait(send.send(first)).unwrap();
         let mut documents = server.documents();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
-use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, WorkerOptions};
+use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, Keys, WorkerOptions};
 use simile::server::{Access, Server, ServerOptions};
 use simile_proto::v1::admin_client::AdminClient;
 use simile_proto::v1::cluster_client::ClusterClient;
@@ -17,6 +17,7 @@ use simile_proto::v1::documents_client::DocumentsClient;
 use simile_proto::v1::embedding_client::EmbeddingClient;
 use simile_proto::v1::jobs_client::JobsClient;
 use simile_proto::v1::search_client::SearchClient;
+use simile_proto::v1::snapshots_client::SnapshotsClient;
 use simile_proto::v1::{self as wire};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -74,6 +75,7 @@ impl TestServer {
             ffmpeg: FfmpegSearch::default(),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
             stand_in: None,
+            keys: Keys::default(),
             loads_at_start: false,
             report: Arc::new(|_, _, _| {}),
             message_bytes_max: MESSAGE_BYTES_MAX,
@@ -182,6 +184,10 @@ impl TestServer {
 
     pub(super) fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel())
+    }
+
+    pub(super) fn snapshots(&self) -> SnapshotsClient<Channel> {
+        SnapshotsClient::new(self.channel()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(super) fn searches(&self) -> SearchClient<Channel> {

@@ -132,7 +132,7 @@ fn handle(is_blind: bool) -> EmbedderHandle {
     EmbedderHandle::start(colours(is_blind), WorkerOptions::default()).unwrap()
 }
 
-fn context(embedder: EmbedderHandle) -> PrepareContext {
+pub(super) fn context(embedder: EmbedderHandle) -> PrepareContext {
     let dimension = embedder.specification().dimension;
     let form = TargetForm::Dense { dimension, metric: Metric::Cosine };
     let target = VectorTarget { form, embedder: Some(embedder) };
@@ -220,7 +220,7 @@ fn cut_until(
     Ok(Video { parts: document.parts, payload: document.payload, warnings: prepared.warnings })
 }
 
-fn span(part: &Part) -> Range<u64> {
+pub(super) fn span(part: &Part) -> Range<u64> {
     match &part.span {
         Span::Media { time: Some(time), area: None } => time.clone(),
         other => panic!("expected a stretch of time, got {other:?}"),

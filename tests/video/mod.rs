@@ -3,5 +3,6 @@
 mod decoding;
 mod ffmpeg;
 mod ingesting;
+mod locating;
 mod real;
 mod render;

@@ -11,7 +11,7 @@ use super::ffmpeg::{self, convert};
 
 /// The folder of the real videos, if there is one.
 #[expect(clippy::print_stderr, reason = "who reads the output is told what was left out")]
-fn real() -> Option<PathBuf> {
+pub(super) fn real() -> Option<PathBuf> {
     let folder = std::env::var_os("SIMILE_SHARED_DATA").map(|data| Path::new(&data).join("video"));
     if folder.is_none() {
         eprintln!("SIMILE_SHARED_DATA names no folder: real videos are left out");

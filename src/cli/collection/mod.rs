@@ -1,5 +1,7 @@
 //! `simile collection`: create, list, show and delete collections.
 
+mod arguments;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -7,7 +9,9 @@ use serde_json::{Value as Json, json};
 use simile_proto::v1::vector_config::Source;
 use simile_proto::v1::{self as wire};
 
-use super::arguments::{CollectionCommand, CreateArguments};
+pub(super) use arguments::CollectionCommand;
+use arguments::CreateArguments;
+
 use super::connection::with_session;
 use super::exit::{CliError, Outcome};
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
@@ -38,6 +42,94 @@ pub(super) fn run(
                 let request = session.request(request);
                 let collection = session.collections().get(request).await?.into_inner();
                 output.answer(|| to_json(&collection), || describe(&collection))?;
+                Ok(Outcome::Done)
+            })
+        }
+        CollectionCommand::AddVector(arguments) => {
+            let (name, config) = vector_config(&arguments.vector)?;
+            with_session(setting, &arguments.connection, async |session| {
+                let (collection, config) = (arguments.collection.clone(), Some(config.clone()));
+                let request = wire::AddVectorRequest { collection, name: name.clone(), config };
+                let request = session.request(request);
+                let collection = session.collections().add_vector(request).await?.into_inner();
+                output.answer(
+                    || to_json(&collection),
+                    || format!("added vector `{name}`\n{}", vector_lines(&collection)),
+                )?;
+                Ok(Outcome::Done)
+            })
+        }
+        CollectionCommand::DropVector(arguments) => {
+            with_session(setting, &arguments.connection, async |session| {
+                let (collection, name) = (arguments.collection.clone(), arguments.vector.clone());
+                if !arguments.yes {
+                    output.confirm(&format!("Drop vector `{name}` of `{collection}`?"))?;
+                }
+                let request = wire::DropVectorRequest { collection, name: name.clone() };
+                let request = session.request(request);
+                let collection = session.collections().drop_vector(request).await?.into_inner();
+                output.answer(
+                    || to_json(&collection),
+                    || format!("dropped vector `{name}`\n{}", vector_lines(&collection)),
+                )?;
+                Ok(Outcome::Done)
+            })
+        }
+        CollectionCommand::Recall(arguments) => {
+            with_session(setting, &arguments.connection, async |session| {
+                let request = session.request(wire::RecallRequest {
+                    collection: arguments.name.clone(),
+                    vector: arguments.vector.clone(),
+                    limit: Some(arguments.limit),
+                    questions: Some(arguments.questions),
+                    ef: arguments.ef,
+                    target_recall: arguments.target_recall,
+                });
+                let found = session.admin().recall(request).await?.into_inner();
+                output.answer(
+                    || {
+                        json!({
+                            "vector": found.vector,
+                            "recall": found.recall,
+                            "questions": found.questions,
+                            "asked": found.asked,
+                            "ef": found.ef,
+                        })
+                    },
+                    || {
+                        let breadth = found.ef.map_or_else(
+                            || "comparing with every vector".to_owned(),
+                            |ef| format!("breadth {ef}"),
+                        );
+                        format!(
+                            "vector {}: recall@{} is {:.4} at {breadth}  {FAINT}{} questions, {} of them asked before{FAINT:#}",
+                            found.vector,
+                            arguments.limit,
+                            found.recall,
+                            found.questions,
+                            found.asked,
+                        )
+                    },
+                )?;
+                Ok(Outcome::Done)
+            })
+        }
+        CollectionCommand::Change(arguments) => {
+            with_session(setting, &arguments.connection, async |session| {
+                let chunk = Some(wire::ChunkConfig {
+                    tokens_max: arguments.tokens_max,
+                    tokens_overlap: arguments.tokens_overlap,
+                });
+                let name = arguments.name.clone();
+                let request = session.request(wire::ChangeCollectionRequest { name, chunk });
+                let collection = session.collections().change(request).await?.into_inner();
+                output.answer(
+                    || to_json(&collection),
+                    || {
+                        let name = &collection.name;
+                        format!("texts that `{name}` stores from now on are cut in this way")
+                    },
+                )?;
                 Ok(Outcome::Done)
             })
         }
@@ -184,6 +276,7 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
         .collect();
     json!({
         "name": collection.name,
+        "aliases": collection.aliases,
         "state": state_name(collection.state()),
         "state_reason": (!collection.state_reason.is_empty()).then_some(&collection.state_reason),
         "documents": collection.documents,
@@ -247,6 +340,9 @@ fn describe(collection: &wire::Collection) -> String {
         collection.last_sequence,
         vector_lines(collection),
     );
+    if !collection.aliases.is_empty() {
+        drop(writeln!(text, "aliases {}", collection.aliases.join(", ")));
+    }
     for (name, field) in sorted(&collection.fields) {
         drop(writeln!(text, "field {name}: {}", field.types.join(", ")));
     }

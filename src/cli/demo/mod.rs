@@ -1,5 +1,6 @@
 //! `simile demo`: the main job on a small collection, from nothing to answers.
 
+mod clip;
 mod questions;
 mod texts;
 
@@ -68,6 +69,7 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
         let request = session.request(request(question)?);
         answers.push(session.search().search(request).await?.into_inner());
     }
+    let moment = clip::find_moment(session).await?;
     output.answer(
         || {
             let asked = QUESTIONS.iter().zip(&answers).map(|(question, answer)| {
@@ -77,7 +79,10 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
                     "answer": search::to_json(answer),
                 })
             });
-            serde_json::json!({ "questions": asked.collect::<Vec<Json>>() })
+            serde_json::json!({
+                "questions": asked.collect::<Vec<Json>>(),
+                "moment": clip::to_json(&moment),
+            })
         },
         || {
             let mut text = sentences;
@@ -85,6 +90,7 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
                 text.push_str(&heading(question));
                 text.push_str(&search::render(answer, false));
             }
+            text.push_str(&clip::describe(&moment));
             text
         },
     )?;

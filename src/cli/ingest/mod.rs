@@ -118,7 +118,7 @@ async fn run(
         collection,
         job: Some(format!("ingest {}", arguments.paths.join(" "))),
         items_total: Some(files.len() as u64 + u64::from(stdin.is_some())),
-        document: None,
+        ..wire::UpsertRequest::default()
     };
     let (send, sending) = mpsc::channel(SENDING_MAX);
     let (tell, news) = mpsc::channel(NEWS_MAX);

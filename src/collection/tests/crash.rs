@@ -189,7 +189,7 @@ fn what_was_deleted_before_a_crash_is_cleared_after_it() {
     assert_eq!(collection.engine.database.scan(&crate::collection::records::LOG).count(), 0);
     // A merge gives the space of deleted vectors back.
     collection.optimize(&|_, _, _, _| {}, &Cancellation::new()).unwrap();
-    assert_eq!(collection.engine.dense["v"].slots().len(), 2);
+    assert_eq!(collection.engine.kept().dense["v"].slots().len(), 2);
     assert_eq!(collection.info().unwrap().deleted["v"], 0);
 }
 

@@ -12,6 +12,8 @@ use crate::ingest::{Outcome, PartSource, Source, SourceContent};
 use crate::query::SearchRequest;
 use crate::vector::{DenseVector, Metric};
 
+mod aliases;
+mod alter;
 mod cluster;
 mod crash;
 mod damage;

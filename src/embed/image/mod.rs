@@ -5,12 +5,15 @@
 //! order that is asked for. A network that was trained on one resize sees another as noise, so the
 //! resizes here equal theirs, to the bit where they compute in integers.
 
+mod config;
 mod preprocess;
 mod resize;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use preprocess::{Pixels, Preprocess, Preprocessor};
 pub use settings::{
-    Channels, Crop, Filter, ImageSettings, Layout, NetworkSettings, Reduction, Resampler, Resize,
-    SIDE_MAX,
+    Channels, Crop, Filter, ImageSettings, JointSettings, Layout, NetworkSettings, Reduction,
+    Resampler, Resize, SIDE_MAX,
 };

@@ -17,7 +17,7 @@ pub struct Pixels {
     pub height: usize,
     /// How many pixels a row has.
     pub width: usize,
-    /// Three values a pixel, in the layout and order of channels that the model asks for.
+    /// Three values a pixel, or one, in the layout and order of channels that the model asks for.
     pub values: Vec<f32>,
 }
 
@@ -66,24 +66,25 @@ impl Preprocessor {
     fn lay_out(&self, resized: &Resized, columns: &Placed, rows: &Placed) -> Vec<f32> {
         let (height, width) = (self.settings.height as usize, self.settings.width as usize);
         let pixels = height * width;
+        let count = self.settings.channels.count();
         let channel = |place: usize| match self.settings.channels {
-            Channels::Rgb => place,
+            Channels::Rgb | Channels::Grey => place,
             Channels::Bgr => CHANNELS - 1 - place,
         };
         // Where the value of a pixel and of a place among its channels is kept.
         let index = |pixel: usize, place: usize| match self.settings.layout {
             Layout::Nchw => place * pixels + pixel,
-            Layout::Nhwc => pixel * CHANNELS + place,
+            Layout::Nhwc => pixel * count + place,
         };
         let covered = columns.length * rows.length;
-        let mut values = vec![0.0; pixels * CHANNELS];
+        let mut values = vec![0.0; pixels * count];
         if covered < pixels {
-            for place in 0..CHANNELS {
+            for place in 0..count {
                 let black = self.values[channel(place)][0];
                 (0..pixels).for_each(|pixel| values[index(pixel, place)] = black);
             }
         }
-        for place in 0..CHANNELS {
+        for place in 0..count {
             let channel = channel(place);
             for row in 0..rows.length {
                 let from = row * columns.length;
@@ -122,6 +123,8 @@ impl Preprocess for Preprocessor {
 
     fn preprocess(&self, picture: &Picture) -> Result<Pixels, EmbedError> {
         let settings = &self.settings;
+        let grey = (settings.channels == Channels::Grey).then(|| grey(picture));
+        let picture = grey.as_ref().unwrap_or(picture);
         let [columns, rows] = settings.fitted(picture);
         let axis = |from: u32, placed: &Placed| Axis {
             from,
@@ -141,6 +144,19 @@ impl Preprocess for Preprocessor {
             values: self.lay_out(&resized, &columns, &rows),
         })
     }
+}
+
+/// Returns the picture without its colours.
+fn grey(picture: &Picture) -> Picture {
+    let luma = |pixel: &[u8]| {
+        let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+        let sum = red * 19_595 + green * 38_470 + blue * 7_471 + (1 << 15);
+        u8::try_from(sum >> 16).unwrap_or(u8::MAX)
+    };
+    let samples =
+        picture.samples().chunks_exact(CHANNELS).flat_map(|pixel| [luma(pixel); CHANNELS]);
+    Picture::new(picture.width(), picture.height(), samples.collect())
+        .expect("as many samples as before")
 }
 
 /// How one axis of a picture gets onto the canvas.
@@ -177,7 +193,9 @@ impl ImageSettings {
                     [edge * width / height, edge]
                 }
             }
-            (Resize::Stretch | Resize::ShortEdge, _) => canvas.map(u64::from),
+            (Resize::Square, Some(edge)) => [u64::from(edge); 2],
+            (Resize::Crop, _) => [width, height],
+            (Resize::Stretch | Resize::ShortEdge | Resize::Square, _) => canvas.map(u64::from),
         };
         [0, 1].map(|axis| self.placed(scaled[axis], canvas[axis]))
     }

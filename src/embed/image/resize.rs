@@ -285,7 +285,10 @@ impl Filter {
         match self {
             Self::Nearest | Self::Box if distance > -0.5 && distance <= 0.5 => 1.0,
             Self::Bilinear if x < 1.0 => 1.0 - x,
-            Self::Hamming if x < 1.0 => sinc(x) * (0.54 + 0.46 * (x * PI).cos()),
+            // Its constants have 32 bits in Pillow, which is seen in the last place.
+            Self::Hamming if x < 1.0 => {
+                sinc(x) * (f64::from(0.54_f32) + f64::from(0.46_f32) * (x * PI).cos())
+            }
             Self::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
             Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
             Self::Lanczos if (-3.0..3.0).contains(&distance) => sinc(x) * sinc(x / 3.0),

@@ -14,7 +14,8 @@ pub struct ImageSettings {
     pub width: u32,
     /// How a picture of another shape is fitted.
     pub resize: Resize,
-    /// How long the shorter edge is after [`Resize::ShortEdge`], before the middle is cut out.
+    /// How long the edge is after [`Resize::ShortEdge`] or [`Resize::Square`], before the middle is cut
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<u32>,
     /// Where the middle begins if it cannot be exact.
@@ -48,6 +49,10 @@ pub enum Resize {
     /// The shorter edge gets a length, the other one follows, and the middle is cut out; what is not
     /// there is black.
     ShortEdge,
+    /// Both edges get that length, and the middle is cut out.
+    Square,
+    /// Nothing is resized, and the middle is cut out.
+    Crop,
 }
 
 /// Where the middle begins if what is to be cut off is an odd number of pixels.
@@ -83,7 +88,8 @@ pub enum Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resampler {
-    /// Pillow's: rows first, rounded to 8 bits in between, weights of 22 bits.
+    /// Pillow's: columns first, rounded to 8 bits in between, weights of 22 bits. Pillow 12 and later
+    /// make the rows of some pictures first; that most networks were not trained on.
     #[default]
     Pillow,
     /// torchvision's on tensors of bytes, antialiased: the same with weights of 16 bits.
@@ -101,6 +107,18 @@ pub enum Channels {
     Rgb,
     /// Blue, green, red.
     Bgr,
+    /// One channel, the luma of ITU-R 601 as Pillow rounds it; mean and std are the first ones.
+    Grey,
+}
+
+impl Channels {
+    /// Returns how many values a pixel has.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::Grey => 1,
+        }
+    }
 }
 
 /// How the numbers of a picture are laid out.
@@ -127,6 +145,35 @@ pub struct NetworkSettings {
     /// Whether the vector is scaled to length one.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub normalize: bool,
+}
+
+/// The two graphs of a joint model, and how texts are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JointSettings {
+    /// The name of the file with the graph of texts.
+    pub text_file: String,
+    /// The value of it that is taken.
+    pub text_output: String,
+    /// The name of the file with the graph of pictures; it may be the same.
+    pub image_file: String,
+    /// The value of it that is taken.
+    pub image_output: String,
+    /// The most tokens of a text, special tokens included.
+    pub tokens_max: usize,
+    /// The token that fills shorter texts up to that, of a model that was trained so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<u32>,
+}
+
+impl JointSettings {
+    /// Returns what is wrong with the settings, if something is.
+    pub(in crate::embed) fn check(&self) -> Result<(), String> {
+        if (8..=8192).contains(&self.tokens_max) {
+            return Ok(());
+        }
+        Err(format!("tokens_max is {}, expected 8 to 8192", self.tokens_max))
+    }
 }
 
 /// How a feature map becomes a vector. Of one that is a vector already nothing is left to do.
@@ -190,11 +237,14 @@ impl ImageSettings {
             }
         }
         match (self.resize, self.edge) {
-            (Resize::Stretch, Some(_)) => return Err("only short-edge has an edge".to_owned()),
-            (Resize::ShortEdge, None) => {
-                return Err("edge is missing, short-edge has one".to_owned());
+            (Resize::Stretch | Resize::Crop, Some(_)) => {
+                return Err("only short-edge and square have an edge".to_owned());
             }
-            (Resize::Stretch, None) | (Resize::ShortEdge, Some(_)) => {}
+            (Resize::ShortEdge | Resize::Square, None) => {
+                return Err("edge is missing, short-edge and square have one".to_owned());
+            }
+            (Resize::Stretch | Resize::Crop, None)
+            | (Resize::ShortEdge | Resize::Square, Some(_)) => {}
         }
         let numbers = self.mean.iter().chain(&self.std).chain([&self.scale]);
         if numbers.clone().any(|number| !number.is_finite()) || self.std.contains(&0.0) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::prune::{Asked, Cut, FEATURE, GRAPH_BYTES_MAX, INPUT};
+use super::prune::{Asked, Cut, GRAPH_BYTES_MAX, INPUT, feature_name};
 use super::reduce::{Given, reduce};
 use super::transformer::builder;
 use crate::embed::image::{
@@ -16,119 +16,118 @@ use crate::embed::{
 };
 use crate::vector::{DenseVector, Vector};
 
-const CHANNELS: usize = 3;
-
 /// An image network in a session of ONNX Runtime, cut to what its layer needs.
 #[derive(Debug)]
 pub(in crate::embed) struct PictureNetwork {
     specification: Specification,
     preprocessor: Arc<Preprocessor>,
-    feature: Feature,
+    features: Features,
     normalizes: bool,
 }
 
-/// A graph that was cut to one of its values.
+/// A graph that was cut to some of its values.
 #[derive(Debug)]
-pub(super) struct Feature {
+pub(in crate::embed) struct Features {
     session: Session,
     size: [usize; 2],
+    channels: usize,
     layout: Layout,
     /// How many pictures it reads at a time, if that is fixed.
     batch: Option<usize>,
-    /// What it gives for one of them.
+    taps: Vec<Tap>,
+}
+
+/// A value that is taken, what it is for one picture, and what is made of it.
+#[derive(Debug)]
+struct Tap {
+    layer: String,
     given: Given,
     reduction: Reduction,
 }
 
+/// What a graph gives for some pictures: its dimensions for one of them, and the values of all.
+struct Values {
+    dimensions: Vec<usize>,
+    values: Vec<f32>,
+}
+
 impl PictureNetwork {
-    /// Loads the network in a folder and looks at a black picture with it; the runtime is loaded
+    /// Loads the network of a graph and looks at a black picture with it; the runtime is loaded
     /// already.
     pub(in crate::embed) fn open(
         manifest: &Manifest,
         image: &ImageSettings,
         network: &NetworkSettings,
-        folder: &Path,
+        graph: &[u8],
         threads: usize,
     ) -> Result<Self, EmbedError> {
         let failed = |reason| EmbedError::Failed { name: manifest.name.clone(), reason };
-        let feature =
-            Feature::open(&folder.join(&network.file), image, network, threads).map_err(failed)?;
-        let actual = feature.dimension();
-        if actual != manifest.dimension {
-            let (layer, expected) = (&network.layer, manifest.dimension);
+        let layers = [(network.layer.clone(), network.pooling)];
+        let features = Features::open(graph, image, &layers, threads).map_err(failed)?;
+        let (expected, actual) = (manifest.dimension, features.dimension(0));
+        if actual != expected {
+            let layer = &network.layer;
             return Err(failed(format!("expected {expected} components of {layer}, got {actual}")));
         }
         Ok(Self {
             specification: manifest.specification(),
             preprocessor: Arc::new(Preprocessor::of(image.clone())),
-            feature,
+            features,
             normalizes: network.normalize,
         })
     }
 }
 
-impl Feature {
-    /// Cuts the graph in a file, and looks at a black picture with it.
-    pub(super) fn open(
-        file: &Path,
-        image: &ImageSettings,
-        network: &NetworkSettings,
-        threads: usize,
-    ) -> Result<Self, String> {
-        let (graph, asked) = Cut::read(&graph_bytes(file)?)?.feature(&network.layer)?;
-        Self::of(&graph, &asked, image, network.pooling, threads)
-    }
-
-    fn of(
+impl Features {
+    /// Cuts a graph to these layers, and looks at a black picture with it; the runtime is loaded
+    /// already.
+    pub(in crate::embed) fn open(
         graph: &[u8],
-        asked: &Asked,
         image: &ImageSettings,
-        reduction: Reduction,
+        layers: &[(String, Reduction)],
         threads: usize,
     ) -> Result<Self, String> {
+        let names: Vec<&str> = layers.iter().map(|(layer, _)| layer.as_str()).collect();
+        let (graph, asked) = Cut::read(graph)?.features(&names)?;
         let size = [image.height as usize, image.width as usize];
-        check_input(asked, size, image.layout)?;
-        let session = builder(threads)?.commit_from_memory(graph).map_err(|e| e.to_string())?;
-        let mut feature = Self {
-            session,
-            size,
-            layout: image.layout,
-            batch: asked.dimensions.first().copied().flatten(),
-            given: Given::Vector(0),
-            reduction,
-        };
-        let black = vec![0.0; feature.batch.unwrap_or(1) * feature.picture_values()];
-        let (dimensions, values) = feature.values(&black)?;
-        feature.given = Given::of(&dimensions, image.layout)?;
-        // Whether it can be reduced that way shows here.
-        let one = dimensions.iter().product();
-        reduce(values.get(..one).unwrap_or_default(), feature.given, image.layout, reduction)?;
-        Ok(feature)
-    }
-
-    /// Returns how many components its vectors have.
-    pub(super) fn dimension(&self) -> usize {
-        match (self.given, self.reduction) {
-            (Given::Vector(width), _) => width,
-            (Given::Tokens { count, width }, Reduction::Flatten) => count * width,
-            (Given::Tokens { width, .. }, _) => width,
-            (Given::Map(grid), Reduction::Flatten) => grid.channels * grid.rows * grid.columns,
-            (Given::Map(grid), _) => grid.channels,
+        let channels = image.channels.count();
+        check_input(&asked, size, channels, image.layout)?;
+        let session = builder(threads)?.commit_from_memory(&graph).map_err(|e| e.to_string())?;
+        let batch = asked.dimensions.first().copied().flatten();
+        let layout = image.layout;
+        let mut features = Self { session, size, channels, layout, batch, taps: Vec::new() };
+        let black = vec![0.0; batch.unwrap_or(1) * features.picture_values()];
+        let given = features.values(&black, layers.len())?;
+        for ((layer, reduction), values) in layers.iter().zip(given) {
+            let given = Given::of(&values.dimensions, layout)?;
+            // Whether it can be reduced that way shows here.
+            let one = values.dimensions.iter().product();
+            reduce(values.values.get(..one).unwrap_or_default(), given, layout, *reduction)?;
+            features.taps.push(Tap { layer: layer.clone(), given, reduction: *reduction });
         }
+        Ok(features)
     }
 
-    /// Returns the feature map that its vectors are, if that is what they are.
-    pub(super) fn grid(&self) -> Option<Grid> {
-        match (self.given, self.reduction) {
-            (Given::Map(grid), Reduction::Flatten) => Some(grid),
+    /// Returns how many components the vectors of a layer have.
+    pub(in crate::embed) fn dimension(&self, layer: usize) -> usize {
+        self.taps.get(layer).map_or(0, Tap::dimension)
+    }
+
+    /// Returns the feature map that the vectors of a layer are, if that is what they are.
+    pub(in crate::embed) fn grid(&self, layer: usize) -> Option<Grid> {
+        match self.taps.get(layer) {
+            Some(Tap { given: Given::Map(grid), reduction: Reduction::Flatten, .. }) => Some(*grid),
             _ => None,
         }
     }
 
-    /// Returns the vector of each picture as it comes out.
-    pub(super) fn run(&mut self, batch: &[&Pixels]) -> Result<Vec<Vec<f32>>, String> {
-        let mut vectors = Vec::with_capacity(batch.len());
-        for group in batch.chunks(self.batch.unwrap_or(batch.len().max(1))) {
+    /// Returns, for each layer, the vector of each picture as it comes out.
+    pub(in crate::embed) fn run(
+        &mut self,
+        batch: &[&Pixels],
+    ) -> Result<Vec<Vec<Vec<f32>>>, String> {
+        let mut vectors: Vec<Vec<Vec<f32>>> = self.taps.iter().map(|_| Vec::new()).collect();
+        for group in batch.chunks(self.batch.unwrap_or(batch.len()).max(1)) {
             let mut values: Vec<f32> = Vec::with_capacity(group.len() * self.picture_values());
             for pixels in group {
                 if [pixels.height, pixels.width] != self.size {
@@ -139,57 +138,83 @@ impl Feature {
             }
             // The places that a graph of a fixed batch has left over are black.
             values.resize(self.batch.unwrap_or(group.len()) * self.picture_values(), 0.0);
-            let (dimensions, values) = self.values(&values)?;
-            let given = Given::of(&dimensions, self.layout)?;
-            if given != self.given {
-                return Err(format!("expected {:?}, got {given:?}", self.given));
-            }
-            let one: usize = dimensions.iter().product();
-            for values in values.chunks_exact(one.max(1)).take(group.len()) {
-                vectors.push(reduce(values, given, self.layout, self.reduction)?);
+            let given = self.values(&values, self.taps.len())?;
+            for ((tap, Values { dimensions, values }), vectors) in
+                self.taps.iter().zip(given).zip(&mut vectors)
+            {
+                let given = Given::of(&dimensions, self.layout)?;
+                if given != tap.given {
+                    return Err(format!(
+                        "expected {:?} of {}, got {given:?}",
+                        tap.given, tap.layer
+                    ));
+                }
+                let one = dimensions.iter().product::<usize>().max(1);
+                for values in values.chunks_exact(one).take(group.len()) {
+                    vectors.push(reduce(values, given, self.layout, tap.reduction)?);
+                }
             }
         }
-        if vectors.len() == batch.len() {
-            Ok(vectors)
-        } else {
-            Err(format!("expected {} vectors, got {}", batch.len(), vectors.len()))
+        match vectors.iter().find(|vectors| vectors.len() != batch.len()) {
+            Some(vectors) => {
+                Err(format!("expected {} vectors, got {}", batch.len(), vectors.len()))
+            }
+            None => Ok(vectors),
         }
     }
 
     fn picture_values(&self) -> usize {
-        self.size[0] * self.size[1] * CHANNELS
+        self.size[0] * self.size[1] * self.channels
     }
 
-    /// Returns the dimensions of what the layer gives for a picture, and that for all of them.
-    fn values(&mut self, pixels: &[f32]) -> Result<(Vec<usize>, Vec<f32>), String> {
+    /// Runs the graph over pictures that lie one after another.
+    fn values(&mut self, pixels: &[f32], layers: usize) -> Result<Vec<Values>, String> {
         let [height, width] = self.size;
         let count = pixels.len() / self.picture_values();
         let shape = match self.layout {
-            Layout::Nchw => [count, CHANNELS, height, width],
-            Layout::Nhwc => [count, height, width, CHANNELS],
+            Layout::Nchw => [count, self.channels, height, width],
+            Layout::Nhwc => [count, height, width, self.channels],
         };
-        let mut run = || -> ort::Result<(Vec<usize>, Vec<f32>)> {
+        let mut run = || -> ort::Result<Vec<Values>> {
             let input = TensorRef::from_array_view((shape, pixels))?;
             let outputs = self.session.run(ort::inputs![INPUT => input])?;
-            let (shape, values) = outputs[FEATURE].try_extract_tensor::<f32>()?;
-            let shape = shape.iter().map(|&length| usize::try_from(length).unwrap_or(0));
-            Ok((shape.collect(), values.to_vec()))
+            let values = |place: usize| {
+                let (shape, values) =
+                    outputs[feature_name(place).as_str()].try_extract_tensor::<f32>()?;
+                let shape = shape.iter().map(|&length| usize::try_from(length).unwrap_or(0));
+                Ok(Values { dimensions: shape.collect(), values: values.to_vec() })
+            };
+            (0..layers).map(values).collect()
         };
-        let (mut dimensions, values) = run().map_err(|error| error.to_string())?;
-        // Some graphs drop a batch of one.
-        if dimensions.first() == Some(&count) && dimensions.len() > 1 {
-            dimensions.remove(0);
-        } else if count != 1 {
-            return Err(format!(
-                "the layer gives {dimensions:?} for {count} pictures, expected the pictures first"
-            ));
+        let mut all = run().map_err(|error| error.to_string())?;
+        for Values { dimensions, .. } in &mut all {
+            // Some graphs drop a batch of one.
+            if dimensions.first() == Some(&count) && dimensions.len() > 1 {
+                dimensions.remove(0);
+            } else if count != 1 {
+                return Err(format!(
+                    "a layer gives {dimensions:?} for {count} pictures, expected the pictures first"
+                ));
+            }
         }
-        Ok((dimensions, values))
+        Ok(all)
+    }
+}
+
+impl Tap {
+    fn dimension(&self) -> usize {
+        match (self.given, self.reduction) {
+            (Given::Vector(width), _) => width,
+            (Given::Tokens { count, width }, Reduction::Flatten) => count * width,
+            (Given::Tokens { width, .. }, _) => width,
+            (Given::Map(grid), Reduction::Flatten) => grid.channels * grid.rows * grid.columns,
+            (Given::Map(grid), _) => grid.channels,
+        }
     }
 }
 
 /// Reads the file of a graph.
-pub(super) fn graph_bytes(file: &Path) -> Result<Vec<u8>, String> {
+pub(in crate::embed) fn graph_bytes(file: &Path) -> Result<Vec<u8>, String> {
     let length = fs_err::metadata(file).map_err(|error| error.to_string())?.len();
     if length > GRAPH_BYTES_MAX {
         return Err(format!("a graph has at most {GRAPH_BYTES_MAX} bytes, got {length}"));
@@ -198,10 +223,15 @@ pub(super) fn graph_bytes(file: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Checks that a graph reads pictures of this size in this layout.
-fn check_input(asked: &Asked, [height, width]: [usize; 2], layout: Layout) -> Result<(), String> {
+fn check_input(
+    asked: &Asked,
+    [height, width]: [usize; 2],
+    channels: usize,
+    layout: Layout,
+) -> Result<(), String> {
     let expected = match layout {
-        Layout::Nchw => [CHANNELS, height, width],
-        Layout::Nhwc => [height, width, CHANNELS],
+        Layout::Nchw => [channels, height, width],
+        Layout::Nhwc => [height, width, channels],
     };
     let name = &asked.name;
     // A graph need not say what it reads.
@@ -234,7 +264,7 @@ impl Embedder for PictureNetwork {
     }
 
     fn grid(&self) -> Option<Grid> {
-        self.feature.grid()
+        self.features.grid(0)
     }
 
     fn run(&mut self, _: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
@@ -243,16 +273,19 @@ impl Embedder for PictureNetwork {
     }
 
     fn run_pictures(&mut self, batch: &[&Pixels]) -> Result<Vec<Option<Vector>>, EmbedError> {
-        let vectors = self.feature.run(batch).map_err(|reason| {
+        let vectors = self.features.run(batch).map_err(|reason| {
             let name = self.specification.name.clone();
             EmbedError::Failed { name, reason }
         })?;
-        vectors.into_iter().map(|vector| finished(vector, self.normalizes)).collect()
+        vectors.into_iter().flatten().map(|vector| finished(vector, self.normalizes)).collect()
     }
 }
 
 /// Returns the vector of a picture; none if it would have to have a direction and is zero.
-pub(super) fn finished(values: Vec<f32>, normalizes: bool) -> Result<Option<Vector>, EmbedError> {
+pub(in crate::embed) fn finished(
+    values: Vec<f32>,
+    normalizes: bool,
+) -> Result<Option<Vector>, EmbedError> {
     let is_zero = values.iter().all(|&value| value == 0.0);
     let vector = DenseVector::new(values)?;
     if !normalizes {

@@ -18,9 +18,8 @@ pub(super) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
 const NODES_MAX: usize = 100_000;
 /// The first version of the operators whose Cast names its type by number.
 const CASTING_VERSION: i64 = 6;
-/// What a cut graph reads and gives, in floats whatever it computes in.
+/// What a cut graph reads, in floats whatever it computes in.
 pub(super) const INPUT: &str = "simile_input";
-pub(super) const FEATURE: &str = "simile_feature";
 
 /// A model whose parts stay as they are.
 #[derive(Clone, PartialEq, Message)]
@@ -68,10 +67,14 @@ pub(super) struct NodeNames {
 pub(super) struct AttributeNames {
     #[prost(string, tag = "1")]
     pub(super) name: String,
+    #[prost(int64, optional, tag = "3")]
+    pub(super) i: Option<i64>,
     #[prost(message, optional, tag = "5")]
     pub(super) t: Option<TensorNames>,
     #[prost(message, optional, tag = "6")]
     pub(super) g: Option<GraphNames>,
+    #[prost(int64, repeated, tag = "8")]
+    pub(super) ints: Vec<i64>,
     #[prost(message, repeated, tag = "11")]
     pub(super) graphs: Vec<GraphNames>,
 }
@@ -123,6 +126,11 @@ pub(super) struct Asked {
     kind: i32,
     /// Its dimensions, where they are fixed.
     pub(super) dimensions: Vec<Option<usize>>,
+}
+
+/// Returns the name under which a cut graph gives the value of this place.
+pub(super) fn feature_name(place: usize) -> String {
+    format!("simile_feature_{place}")
 }
 
 impl Cut {
@@ -195,61 +203,112 @@ impl Cut {
         self.graph.input.iter().filter(is_asked).map(asked).collect()
     }
 
-    /// Returns the graph that gives one value as [`FEATURE`] and asks for one input as [`INPUT`], both
-    /// in floats; and what the input was.
-    pub(super) fn feature(&self, layer: &str) -> Result<(Vec<u8>, Asked), String> {
-        if self.maker(layer).is_none() {
+    /// Returns the graph that gives some values as [`feature_name`] says and asks for one input as
+    /// [`INPUT`], all in floats; and what the input was.
+    pub(super) fn features(&self, layers: &[&str]) -> Result<(Vec<u8>, Asked), String> {
+        if let Some(layer) = layers.iter().find(|layer| self.maker(layer).is_none()) {
             let known = self.outputs().join(", ");
             return Err(format!("its graph gives no `{layer}`; its outputs are {known}"));
         }
-        let needed = self.needed(layer);
+        let needed = layers.iter().flat_map(|layer| self.needed(layer)).collect();
         let asked = match &self.asked(&needed)[..] {
             [asked] => asked.clone(),
             several => {
                 let names: Vec<&str> = several.iter().map(|asked| asked.name.as_str()).collect();
-                let (count, names) = (names.len(), names.join(", "));
-                return Err(format!("`{layer}` needs {count} inputs ({names}), expected one"));
+                let (count, names, layers) = (names.len(), names.join(", "), layers.join(", "));
+                return Err(format!("`{layers}` needs {count} inputs ({names}), expected one"));
             }
         };
-        let mut read = vec![layer.to_owned()];
+        let tensor = TensorType { elem_type: FLOAT, shape: None };
+        let kind = TypeMessage { tensor_type: Some(tensor) };
+        let mut last = Vec::new();
+        let mut output = Vec::new();
+        for (place, layer) in layers.iter().enumerate() {
+            let name = feature_name(place);
+            last.push((*layer, converting(layer, &name, FLOAT, self.casts())));
+            output.push(ValueInfo { name, kind: Some(kind.clone()) });
+        }
+        Ok((self.cut(&needed, Some(&asked), last, output), asked))
+    }
+
+    /// Returns the graph that gives one value as [`feature_name`] says, in floats, and asks for its inputs
+    /// as they are; and their names.
+    pub(super) fn value(&self, layer: &str) -> Result<(Vec<u8>, Vec<String>), String> {
+        if self.maker(layer).is_none() {
+            return Err(format!("its graph gives no `{layer}`"));
+        }
+        let needed = self.needed(layer);
+        let asked = self.asked(&needed).into_iter().map(|asked| asked.name).collect();
+        let name = feature_name(0);
+        let last = vec![(layer, converting(layer, &name, FLOAT, self.casts()))];
+        let tensor_type = Some(TensorType { elem_type: FLOAT, shape: None });
+        let output = vec![ValueInfo { name, kind: Some(TypeMessage { tensor_type }) }];
+        Ok((self.cut(&needed, None, last, output), asked))
+    }
+
+    /// Returns the graph that gives these values as they are and asks for one input, as [`INPUT`] in
+    /// floats.
+    pub(super) fn with_outputs(&self, values: &[String], asked: &Asked) -> Vec<u8> {
+        let needed = values.iter().flat_map(|value| self.needed(value)).collect();
+        let output = |name: &String| ValueInfo { name: name.clone(), kind: None };
+        self.cut(&needed, Some(asked), Vec::new(), values.iter().map(output).collect())
+    }
+
+    /// Returns what of the graph is needed, between an input in floats, or else the inputs as they are, and
+    /// the last nodes, each with the value that it reads.
+    fn cut(
+        &self,
+        needed: &HashSet<usize>,
+        floats: Option<&Asked>,
+        last: Vec<(&str, Vec<u8>)>,
+        output: Vec<ValueInfo>,
+    ) -> Vec<u8> {
+        let mut read = Vec::new();
         needed.iter().for_each(|&at| names_read(&self.nodes[at], &mut read));
+        read.extend(last.iter().map(|(value, _)| (*value).to_owned()));
         let read: HashSet<String> = read.into_iter().collect();
-        let casts = self.version() >= CASTING_VERSION;
-        let mut node = vec![converting(INPUT, &asked.name, asked.kind, casts)];
+        let converted = |asked: &Asked| converting(INPUT, &asked.name, asked.kind, self.casts());
+        let mut node: Vec<Vec<u8>> = floats.map(converted).into_iter().collect();
         let kept = self.graph.node.iter().enumerate().filter(|(at, _)| needed.contains(at));
         node.extend(kept.map(|(_, node)| node.clone()));
-        node.push(converting(layer, FEATURE, FLOAT, casts));
+        node.extend(last.into_iter().map(|(_, node)| node));
         let constants = |tensors: &[Vec<u8>], name: fn(&[u8]) -> Option<String>| {
             let is_read = |bytes: &&Vec<u8>| name(bytes).is_some_and(|name| read.contains(&name));
             tensors.iter().filter(is_read).cloned().collect()
         };
-        let mut input = vec![self.floats_in(&asked)];
+        let mut input: Vec<ValueInfo> =
+            floats.map(|asked| self.floats_in(asked)).into_iter().collect();
         // Before version 4 of the format constants were listed among the inputs.
-        let is_constant = |input: &&ValueInfo| {
-            read.contains(&input.name) && self.constants.contains_key(&input.name)
+        let is_kept = |input: &&ValueInfo| {
+            let is_replaced = floats.is_some() && !self.constants.contains_key(&input.name);
+            read.contains(&input.name) && !is_replaced
         };
-        input.extend(self.graph.input.iter().filter(is_constant).cloned());
-        let tensor = TensorType { elem_type: FLOAT, shape: None };
-        let kind = Some(TypeMessage { tensor_type: Some(tensor) });
-        let graph = RawGraph {
+        input.extend(self.graph.input.iter().filter(is_kept).cloned());
+        self.encode(RawGraph {
             node,
             name: self.graph.name.clone(),
             initializer: constants(&self.graph.initializer, tensor_name),
             input,
-            output: vec![ValueInfo { name: FEATURE.to_owned(), kind }],
+            output,
             sparse_initializer: constants(&self.graph.sparse_initializer, sparse_name),
-        };
-        Ok((self.encode(graph), asked))
+        })
     }
 
     fn encode(&self, graph: RawGraph) -> Vec<u8> {
         RawModel { graph: Some(graph), ..self.model.clone() }.encode_to_vec()
     }
 
-    /// The version of the usual operators.
-    fn version(&self) -> i64 {
+    /// Whether the version of the usual operators has a Cast that names its type by number.
+    fn casts(&self) -> bool {
         let usual = |set: &&OperatorSet| set.domain.is_empty() || set.domain == "ai.onnx";
-        self.model.opset_import.iter().find(usual).map_or(1, |set| set.version)
+        let version = self.model.opset_import.iter().find(usual).map_or(1, |set| set.version);
+        version >= CASTING_VERSION
+    }
+
+    /// Returns what the graph asks for, constants left out.
+    pub(super) fn inputs(&self) -> Vec<Asked> {
+        let is_asked = |input: &&ValueInfo| !self.constants.contains_key(&input.name);
+        self.graph.input.iter().filter(is_asked).map(asked).collect()
     }
 
     fn floats_in(&self, asked: &Asked) -> ValueInfo {

@@ -12,6 +12,7 @@
 mod clip;
 mod flow;
 mod latent;
+mod own;
 mod patch;
 mod pool;
 mod spacetime;
@@ -21,6 +22,8 @@ mod tests;
 pub use clip::{Clip, ClipFrame};
 pub use flow::{Flow, flow};
 pub use latent::{Latent, TimedLatent};
+pub use own::DEFAULT_VIDEO_MODEL;
+pub(in crate::embed) use own::{IMAGE_MODEL, own_manifest};
 pub use patch::{Patch, PatchSizes, patches};
 pub use pool::{ClipPooling, clip_dimension, clip_vector};
 pub(in crate::embed) use spacetime::Spacetime;

@@ -292,7 +292,7 @@ impl Reader<'_> {
         }
         let named = BTreeMap::from([(name.to_owned(), input.clone())]);
         // What the collection embeds itself is asked for as a text.
-        self.texts.note(&named, self.asked.collection.settings());
+        self.texts.note(&named, &self.asked.collection.settings());
         Ok(Given::Input(input))
     }
 
@@ -303,7 +303,8 @@ impl Reader<'_> {
 
 /// Checks that a text for a vector that the collection embeds names the same model.
 pub(super) fn check_model(asked: &Asked<'_>, name: &str, model: &str) -> Result<(), Status> {
-    let Some(bound) = asked.collection.settings().embedder(name) else { return Ok(()) };
+    let settings = asked.collection.settings();
+    let Some(bound) = settings.embedder(name) else { return Ok(()) };
     let model = if model.is_empty() { &bound.name } else { &catalogue_name(asked.shared, model) };
     if *model == bound.name {
         return Ok(());

@@ -83,7 +83,7 @@ pub(super) fn upsert(asked: &Asked<'_>, message: wire::UpsertPoints) -> Result<W
     let mut texts = Texts::default();
     for point in message.points {
         let draft = Draft::of(asked, point)?;
-        texts.note(&draft.inputs, asked.collection.settings());
+        texts.note(&draft.inputs, &asked.collection.settings());
         drafts.push(draft);
     }
     let embeddings = texts.embed(asked.shared, Role::Passage, asked.cancel)?;
@@ -288,7 +288,7 @@ pub(super) fn update_vectors(
                 check_model(asked, name, model)?;
             }
         }
-        texts.note(&inputs, asked.collection.settings());
+        texts.note(&inputs, &asked.collection.settings());
         given.push((id, inputs));
     }
     let embeddings = texts.embed(asked.shared, Role::Passage, asked.cancel)?;

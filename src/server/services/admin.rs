@@ -7,8 +7,12 @@ use super::super::core::{Core, Shared};
 use super::super::models::Readiness;
 use super::super::status;
 use super::super::translate::kind_name;
-use crate::collection::{Collection, Error, JobHandle, JobKind, JobState};
+use crate::collection::{Collection, Error, JobHandle, JobKind, JobState, RecallRequest};
 use crate::embed::onnx::Runtime;
+use crate::query::LIMIT_DEFAULT;
+
+/// With how many questions recall is measured where the request does not say.
+const RECALL_QUESTIONS: usize = 200;
 
 /// Keeping collections healthy.
 #[derive(Debug)]
@@ -77,6 +81,38 @@ impl Admin for AdminService {
             maintain(&self.0, &metadata, JobKind::Merge, message.collection, optimize).await?;
         let segments = u32::try_from(segments).unwrap_or(u32::MAX);
         Ok(Response::new(wire::OptimizeResponse { segments }))
+    }
+
+    async fn recall(
+        &self,
+        request: Request<wire::RecallRequest>,
+    ) -> Result<Response<wire::RecallResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        if message.ef.is_some() && message.target_recall.is_some() {
+            let message = "the breadth of a search is given by ef or by target_recall, not both";
+            return Err(Status::invalid_argument(message));
+        }
+        let asked = RecallRequest {
+            vector: message.vector,
+            limit: message.limit.map_or(LIMIT_DEFAULT, |limit| limit as usize),
+            questions: message.questions.map_or(RECALL_QUESTIONS, |count| count as usize),
+            ef: message.ef.map(|ef| ef as usize),
+            target: message.target_recall,
+            // Other vectors each time: nobody says which.
+            seed: (self.0.options.clock)(),
+        };
+        let recall = move |collection: &Collection, job: &JobHandle| {
+            collection.recall(&asked, &|done, total| tell(job, done, total), job.cancellation())
+        };
+        let found =
+            maintain(&self.0, &metadata, JobKind::Recall, message.collection, recall).await?;
+        Ok(Response::new(wire::RecallResponse {
+            vector: found.vector,
+            recall: found.recall,
+            questions: found.questions,
+            asked: found.asked,
+            ef: found.ef.map(|ef| u32::try_from(ef).unwrap_or(u32::MAX)),
+        }))
     }
 
     async fn info(

@@ -1,10 +1,20 @@
+use std::time::{Duration, Instant};
+
 use simile_proto::v1::collections_server::Collections;
 use simile_proto::v1::{self as wire};
 use tonic::{Request, Response, Status};
 
-use super::super::core::Core;
+use super::super::core::{Core, Shared};
+use super::super::pool::time_allowed;
 use super::super::status;
-use super::super::translate::{collection_to_wire, new_collection};
+use super::super::translate::{
+    WireError, alias_change, at_most, chunk, collection_to_wire, new_collection, new_vector,
+};
+use crate::cancel::Cancellation;
+use crate::collection::{ALIASES_MAX, JobKind};
+
+/// How long filling a vector may take if its caller does not say.
+const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// Sets of documents that are searched together.
 #[derive(Debug)]
@@ -19,7 +29,7 @@ impl Collections for CollectionsService {
         let (metadata, _, message) = request.into_parts();
         let name = message.name.clone();
         let new = new_collection(message, self.0.models.default_name())?;
-        let create = move |shared: &super::super::core::Shared, _: &_| {
+        let create = move |shared: &Shared, _: &_| {
             let created = shared.collections.create(&name, &new);
             let info = created.and_then(|collection| collection.info());
             let info = info.map_err(|error| status::of(&error))?;
@@ -70,5 +80,103 @@ impl Collections for CollectionsService {
             Ok(wire::DeleteCollectionResponse {})
         });
         Ok(Response::new(delete.await?))
+    }
+
+    async fn add_vector(
+        &self,
+        request: Request<wire::AddVectorRequest>,
+    ) -> Result<Response<wire::Collection>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let config = message.config.ok_or(WireError::Missing("the config of the vector"))?;
+        let new = new_vector(config, self.0.models.default_name())?;
+        let deadline = Instant::now() + time_allowed(&metadata, TIME_MAX);
+        let (name, vector) = (message.collection, message.name);
+        let add = {
+            let (name, vector) = (name.clone(), vector.clone());
+            move |shared: &Shared, _: &_| {
+                let collection = shared.collection(&name)?;
+                collection.add_vector(&vector, &new).map_err(|error| status::of(&error))?;
+                tracing::info!(collection = name, vector, "vector added");
+                Ok(collection.settings().embedder(&vector).is_some())
+            }
+        };
+        let is_made = self.0.answer_with_models(&metadata, add).await?;
+        let shared = self.0.clone();
+        let fill = move |cancel: &Cancellation| {
+            if is_made {
+                let collection = shared.collection(&name)?;
+                let job = shared.jobs.start(JobKind::Fill, &name, &vector, cancel.clone());
+                let told = |done, total| {
+                    job.update(|status| {
+                        (status.items_done, status.items_total) = (done, Some(total));
+                    });
+                };
+                let filled = collection.fill_vector(&vector, &told, cancel);
+                let said = filled.as_ref().map(|made| format!("{made} vectors made"));
+                job.end(said.map_err(ToString::to_string));
+                filled.map_err(|error| status::of(&error))?;
+            }
+            let info = shared.collections.info(&name);
+            info.map(collection_to_wire).map_err(|error| status::of(&error))
+        };
+        Ok(Response::new(self.0.bulk.answer_by(deadline, fill).await?))
+    }
+
+    async fn drop_vector(
+        &self,
+        request: Request<wire::DropVectorRequest>,
+    ) -> Result<Response<wire::Collection>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let drop_vector = move |shared: &Shared, _: &_| {
+            let collection = shared.collection(&message.collection)?;
+            collection.drop_vector(&message.name).map_err(|error| status::of(&error))?;
+            tracing::info!(collection = message.collection, vector = message.name, "dropped");
+            let info = shared.collections.info(&message.collection);
+            info.map(collection_to_wire).map_err(|error| status::of(&error))
+        };
+        Ok(Response::new(self.0.answer(&metadata, drop_vector).await?))
+    }
+
+    async fn change(
+        &self,
+        request: Request<wire::ChangeCollectionRequest>,
+    ) -> Result<Response<wire::Collection>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let change = move |shared: &Shared, _: &_| {
+            let collection = shared.collection(&message.name)?;
+            if let Some(config) = message.chunk {
+                let changed = collection.set_chunk(chunk(config));
+                changed.map_err(|error| status::of(&error))?;
+            }
+            let info = shared.collections.info(&message.name);
+            info.map(collection_to_wire).map_err(|error| status::of(&error))
+        };
+        Ok(Response::new(self.0.answer(&metadata, change).await?))
+    }
+
+    async fn change_aliases(
+        &self,
+        request: Request<wire::ChangeAliasesRequest>,
+    ) -> Result<Response<wire::ChangeAliasesResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        at_most("changes", message.changes.len(), ALIASES_MAX)?;
+        let changes = message.changes.into_iter().map(alias_change);
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        let change = self.0.answer(&metadata, move |shared, _| {
+            let changed = shared.collections.change_aliases(&changes);
+            changed.map_err(|error| status::of(&error))?;
+            tracing::info!(changes = changes.len(), "aliases changed");
+            Ok(wire::ChangeAliasesResponse {})
+        });
+        Ok(Response::new(change.await?))
+    }
+
+    async fn list_aliases(
+        &self,
+        _: Request<wire::ListAliasesRequest>,
+    ) -> Result<Response<wire::ListAliasesResponse>, Status> {
+        let aliases = self.0.collections.aliases();
+        let collections = aliases.iter().map(|(alias, name)| (alias.clone(), name.clone()));
+        Ok(Response::new(wire::ListAliasesResponse { collections: collections.collect() }))
     }
 }

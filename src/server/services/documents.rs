@@ -7,8 +7,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::core::Core;
 use super::super::status;
 use super::super::translate::{
-    WireError, at_most, change, cursor, cursor_to_wire, document_id, document_ids, filter,
-    optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
+    DocumentsChange, WireError, at_most, change, cursor, cursor_to_wire, document_id, document_ids,
+    filter, optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
+    vectors_change,
 };
 use super::upsert::upsert;
 use crate::collection::StoredDocument;
@@ -117,10 +118,42 @@ impl Documents for DocumentsService {
         let terms = terms(expected, expires, message.idempotency_key);
         let update = self.0.answer(&metadata, move |shared, _| {
             let collection = shared.collection(&message.collection)?;
-            let updated = match selection {
-                Selected::Ids(ids) => collection.update(ids, change, &terms),
-                Selected::Filter(filter) => collection.update_where(&filter, change, &terms),
+            let updated = match (selection, change) {
+                (Selected::Ids(ids), DocumentsChange::Payload(change)) => {
+                    collection.update(ids, change, &terms)
+                }
+                (Selected::Filter(filter), DocumentsChange::Payload(change)) => {
+                    collection.update_where(&filter, change, &terms)
+                }
+                (Selected::Ids(ids), DocumentsChange::Vectors(change)) => {
+                    let one = |id| (id, change.clone(), terms.clone());
+                    collection.update_vectors(ids.into_iter().map(one).collect())
+                }
+                (Selected::Filter(filter), DocumentsChange::Vectors(change)) => {
+                    collection.update_vectors_where(&filter, change, &terms)
+                }
             };
+            updated.map(updated_to_wire).map_err(|error| status::of(&error))
+        });
+        Ok(Response::new(update.await?))
+    }
+
+    async fn update_vectors(
+        &self,
+        request: Request<wire::UpdateVectorsRequest>,
+    ) -> Result<Response<wire::UpdateDocumentsResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        at_most("updates", message.updates.len(), SELECTED_MAX)?;
+        if message.updates.is_empty() {
+            return Err(WireError::Missing("the updates"))?;
+        }
+        let key = message.idempotency_key;
+        let changes = message.updates.into_iter();
+        let changes = changes.map(|update| vectors_change(update, key.clone()));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        let update = self.0.answer(&metadata, move |shared, _| {
+            let collection = shared.collection(&message.collection)?;
+            let updated = collection.update_vectors(changes);
             updated.map(updated_to_wire).map_err(|error| status::of(&error))
         });
         Ok(Response::new(update.await?))

@@ -9,6 +9,7 @@ mod embedding;
 mod jobs;
 mod rerank;
 mod search;
+mod snapshots;
 mod upsert;
 
 pub(super) use admin::AdminService;
@@ -18,3 +19,4 @@ pub(super) use documents::DocumentsService;
 pub(super) use embedding::EmbeddingService;
 pub(super) use jobs::JobsService;
 pub(super) use search::SearchService;
+pub(super) use snapshots::SnapshotsService;

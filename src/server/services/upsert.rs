@@ -1,7 +1,7 @@
 //! The stream of documents: read in batches, stored by the bulk pool two batches at a time, answered
 //! in order. Every step waits for the next one, so a slow client or a busy disk slows the sender.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -60,6 +60,8 @@ struct Upsert {
     core: Core,
     name: String,
     collection: Arc<Collection>,
+    /// The vectors that are given though an embedder makes them.
+    given: Arc<BTreeSet<String>>,
     cancel: Cancellation,
     places: Arc<Semaphore>,
 }
@@ -77,13 +79,15 @@ pub(super) async fn upsert(
     })?;
     let mut first = first_message(core, &mut messages, allowed).await?;
     let name = std::mem::take(&mut first.collection);
-    let wanted = name.clone();
+    let (wanted, fingerprints) = (name.clone(), std::mem::take(&mut first.fingerprints));
     let open = core.answer_with_models(&metadata, move |shared, _| {
         let collection = shared.collection(&wanted)?;
-        shared.want_models(&collection)?;
-        Ok(collection)
+        let given = collection.givable(fingerprints.clone()).map_err(|error| status::of(&error))?;
+        shared.want_models_but(&collection, &given)?;
+        Ok((collection, given))
     });
-    let collection = open.await?;
+    let (collection, given) = open.await?;
+    let given = Arc::new(given);
     let cancel = Cancellation::new();
     let label = first.job.take().unwrap_or_default();
     let job = core.jobs.start(JobKind::Ingest, &name, &label, cancel.clone());
@@ -94,7 +98,7 @@ pub(super) async fn upsert(
         response.metadata_mut().insert("simile-job", id);
     }
     let places = Arc::new(Semaphore::new(BATCHES_MAX));
-    let work = Upsert { core: core.clone(), name, collection, cancel, places };
+    let work = Upsert { core: core.clone(), name, collection, given, cancel, places };
     tokio::spawn(async move {
         let run = work.run(first, &mut messages, &results, &job);
         let run = tokio::time::timeout(allowed, run);
@@ -243,8 +247,10 @@ impl Upsert {
         }
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
         let (collection, cancel) = (Arc::clone(&self.collection), self.cancel.clone());
+        let given = Arc::clone(&self.given);
         let bytes = batch.bytes as u64;
-        let done = self.core.bulk.run(move || store(&collection, batch, &cancel)).await.ok()?;
+        let done =
+            self.core.bulk.run(move || store(&collection, batch, &given, &cancel)).await.ok()?;
         send.send(InFlight { done, bytes, place }).await.ok()
     }
 
@@ -318,7 +324,12 @@ fn repeats(recent: &VecDeque<HashSet<String>>, message: &wire::UpsertRequest) ->
 }
 
 /// Stores a batch; results are in the order of its items.
-fn store(collection: &Collection, batch: Batch, cancel: &Cancellation) -> Done {
+fn store(
+    collection: &Collection,
+    batch: Batch,
+    given: &BTreeSet<String>,
+    cancel: &Cancellation,
+) -> Done {
     let mut upserts = Vec::with_capacity(batch.items.len());
     let mut results: Vec<Option<wire::UpsertResult>> = Vec::with_capacity(batch.items.len());
     for item in batch.items {
@@ -330,7 +341,8 @@ fn store(collection: &Collection, batch: Batch, cancel: &Cancellation) -> Done {
             Err(refused) => results.push(Some(refused)),
         }
     }
-    let stored = collection.store_on(upserts, cancel).map_err(|error| status::of(&error))?;
+    let stored =
+        collection.store_given(upserts, given, cancel).map_err(|error| status::of(&error))?;
     let mut stored = stored.into_iter().map(item_result_to_wire);
     Ok(results.into_iter().filter_map(|refused| refused.or_else(|| stored.next())).collect())
 }

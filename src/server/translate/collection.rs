@@ -20,6 +20,7 @@ pub(in crate::server) fn new_collection(
     embedder: &str,
 ) -> Result<NewCollection, WireError> {
     let has_words = request.lexical.is_none_or(|lexical| !lexical.disabled);
+    let chunk = chunk(request.chunk.unwrap_or_default());
     let mut vectors = request
         .vectors
         .into_iter()
@@ -32,15 +33,22 @@ pub(in crate::server) fn new_collection(
         let source = NewVectorSource::Embedder(embedder.to_owned());
         vectors.insert(VECTOR_NAME_DEFAULT.to_owned(), NewVector::from_source(source));
     }
-    let chunk = request.chunk.unwrap_or_default();
-    let chunk = ChunkSettings {
-        tokens_max: chunk.tokens_max.map(|tokens| tokens as usize),
-        tokens_overlap: chunk.tokens_overlap.map(|tokens| tokens as usize),
-    };
     Ok(NewCollection { vectors, has_words, chunk })
 }
 
-fn new_vector(config: wire::VectorConfig, embedder: &str) -> Result<NewVector, WireError> {
+/// Returns how texts are to be cut.
+pub(in crate::server) fn chunk(chunk: wire::ChunkConfig) -> ChunkSettings {
+    ChunkSettings {
+        tokens_max: chunk.tokens_max.map(|tokens| tokens as usize),
+        tokens_overlap: chunk.tokens_overlap.map(|tokens| tokens as usize),
+    }
+}
+
+/// Returns what a new vector is to be like; `embedder` is the one that an empty name means.
+pub(in crate::server) fn new_vector(
+    config: wire::VectorConfig,
+    embedder: &str,
+) -> Result<NewVector, WireError> {
     let metric = match wire::Metric::try_from(config.metric) {
         Ok(wire::Metric::Unspecified) => None,
         Ok(wire::Metric::Cosine) => Some(Metric::Cosine),
@@ -112,6 +120,9 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         let held = info.multi.get(name).copied().unwrap_or_default();
         vectors.insert(name.clone(), multi_info(settings, held));
     }
+    for name in info.settings.iter().flat_map(|settings| &settings.filling) {
+        vectors.entry(name.clone()).and_modify(|info| info.filling = true);
+    }
     let fields = info.fields.into_iter().map(|(path, types)| {
         let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
         (path, wire::FieldInfo { types })
@@ -137,6 +148,7 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         }),
         upkeep_problem: info.upkeep_problem.unwrap_or_default(),
         memory: info.memory.into_iter().map(memory_use).collect(),
+        aliases: info.aliases,
     }
 }
 
@@ -149,6 +161,10 @@ pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Verify => "verify",
         JobKind::Repair => "repair",
         JobKind::Cluster => "cluster",
+        JobKind::Snapshot => "snapshot",
+        JobKind::Restore => "restore",
+        JobKind::Fill => "fill",
+        JobKind::Recall => "recall",
     }
 }
 

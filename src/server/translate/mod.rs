@@ -7,18 +7,20 @@ mod document;
 mod filter;
 mod question;
 mod search;
+mod snapshot;
 mod terms;
 mod value;
 
 pub(super) use cluster::{cluster_request, clustering_to_wire};
-pub(super) use collection::{collection_to_wire, kind_name, new_collection};
+pub(super) use collection::{chunk, collection_to_wire, kind_name, new_collection, new_vector};
 pub(super) use document::{
     item_error_to_wire, item_result_to_wire, stage, stored_document_to_wire, upsert,
 };
 pub(super) use filter::{filter, optional_filter};
 pub(super) use question::search_request;
 pub(super) use search::{answer_to_wire, batch_result_to_wire, explanation_to_wire};
-pub(super) use terms::{change, terms, updated_to_wire};
+pub(super) use snapshot::{alias_change, snapshot_to_wire};
+pub(super) use terms::{DocumentsChange, change, terms, updated_to_wire, vectors_change};
 pub(super) use value::{
     cursor, cursor_to_wire, document_id, document_ids, multi_to_wire, value_to_wire,
 };
@@ -78,6 +80,9 @@ pub(super) enum WireError {
     /// A vector in two forms.
     #[error("vector `{0}` is given in two forms")]
     BothForms(String),
+    /// A vector that is to be there and not to be there.
+    #[error("vector `{0}` is set and deleted")]
+    SetAndDeleted(String),
     /// Vectors where there are to be none.
     #[error("a collection of words only has no vectors, got {0}")]
     WordsOnly(usize),
@@ -135,6 +140,7 @@ impl Classified for WireError {
             | Self::Vector { .. }
             | Self::BothForms(_)
             | Self::WordsOnly(_)
+            | Self::SetAndDeleted(_)
             | Self::Cursor
             | Self::Span { .. }
             | Self::SpanOfTime { .. }

@@ -42,6 +42,7 @@ pub(in crate::server) fn search_request(
         with_vectors: request.with_vectors,
         exact: request.exact,
         ef: request.ef.map(|ef| ef as usize),
+        target_recall: request.target_recall,
         using: request.using,
     })
 }
@@ -69,6 +70,7 @@ fn prefetches(
             score_threshold: inner.score_threshold,
             exact: inner.exact,
             ef: inner.ef.map(|ef| ef as usize),
+            target_recall: inner.target_recall,
             using: inner.using,
             syntax: syntax(inner.syntax)?,
             // What is ranked is the same in all steps.

@@ -4,6 +4,7 @@
 mod collections;
 mod documents;
 mod filters;
+mod keeping;
 mod model;
 mod multi;
 mod others;
@@ -50,6 +51,7 @@ fn rows() -> Vec<Row> {
     rows.extend(documents::rows());
     rows.extend(filters::rows());
     rows.extend(model::rows());
+    rows.extend(keeping::rows());
     rows.extend(multi::rows());
     rows.extend(search::rows());
     rows.extend(others::rows());

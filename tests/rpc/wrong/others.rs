@@ -16,8 +16,8 @@ pub(super) fn rows() -> Vec<Row> {
             rows.push(row(method, &request, Code::NotFound, &format!("there is no job `{id}`")));
         }
     }
-    for method in ["Admin/Verify", "Admin/Repair", "Admin/Optimize"] {
-        // All three requests are the name of a collection.
+    for method in ["Admin/Verify", "Admin/Repair", "Admin/Optimize", "Admin/Recall"] {
+        // All four requests begin with the name of a collection.
         let named = |collection: &str| wire::VerifyRequest { collection: collection.to_owned() };
         let wrong = Code::InvalidArgument;
         rows.extend([
@@ -26,6 +26,22 @@ pub(super) fn rows() -> Vec<Row> {
             row(method, &named("a b"), wrong, "1 to 64 of the letters .. got `a b`"),
         ]);
     }
+    let recall = |says: &str, change: fn(&mut wire::RecallRequest)| {
+        let collection = "c".to_owned();
+        let mut request = wire::RecallRequest { collection, ..Default::default() };
+        change(&mut request);
+        row("Admin/Recall", &request, Code::InvalidArgument, says)
+    };
+    rows.extend([
+        recall("limit is 0, expected 1 to 1000", |asked| asked.limit = Some(0)),
+        recall("questions is 10001, expected 1 to 10000", |asked| asked.questions = Some(10_001)),
+        recall("ef is 0, expected 1 to 4096", |asked| asked.ef = Some(0)),
+        recall("target_recall is 2, expected 0 to 1", |asked| asked.target_recall = Some(2.0)),
+        recall("ef or by target_recall, not both", |asked| {
+            (asked.ef, asked.target_recall) = (Some(9), Some(0.9));
+        }),
+        recall("no vector `x`; it has v", |asked| asked.vector = Some("x".to_owned())),
+    ]);
     let kmeans = |collection: &str| wire::ClusterRequest {
         collection: collection.to_owned(),
         method: Some(Method::Kmeans(wire::KMeansMethod::default())),

@@ -51,6 +51,7 @@ fn excerpts() -> Vec<Row> {
 fn numbers() -> Vec<Row> {
     let limit = |limit, offset| wire::SearchRequest { limit: Some(limit), offset, ..cat() };
     let ef = |ef| wire::SearchRequest { ef: Some(ef), ..cat() };
+    let target = |share| wire::SearchRequest { target_recall: Some(share), ..cat() };
     let threshold = |least| wire::SearchRequest { score_threshold: Some(least), ..cat() };
     vec![
         search(&limit(0, 0), WRONG, "limit is 0, expected 1 to 1000"),
@@ -59,6 +60,13 @@ fn numbers() -> Vec<Row> {
         search(&limit(1_000, u32::MAX), WRONG, "limit + offset is .. expected 1 to 10000"),
         search(&ef(0), WRONG, "ef is 0, expected 1 to 4096"),
         search(&ef(4_097), WRONG, "ef is 4097, expected 1 to 4096"),
+        search(&target(0.0), WRONG, "target_recall is 0, expected 0 to 1"),
+        search(&target(f32::NAN), WRONG, "target_recall is NaN, expected 0 to 1"),
+        search(
+            &wire::SearchRequest { ef: Some(9), ..target(0.9) },
+            WRONG,
+            "given by ef or by target_recall, not both",
+        ),
         search(&threshold(f32::NAN), WRONG, "score_threshold is NaN, expected a finite number"),
         search(&wire::SearchRequest { mode: 99, ..cat() }, WRONG, "mode 99 is not known"),
         search(&wire::SearchRequest { syntax: 99, ..cat() }, WRONG, "syntax 99 is not known"),

@@ -1,0 +1,138 @@
+//! The arguments of `simile collection`.
+
+use clap::{Args, Subcommand};
+
+use crate::cli::arguments::{Connection, ListArguments, NameArguments};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CollectionCommand {
+    /// Create a collection
+    Create(CreateArguments),
+    /// List the collections
+    List(ListArguments),
+    /// Show one collection
+    Info(NameArguments),
+    /// Delete a collection with everything in it
+    Delete(DeleteCollectionArguments),
+    /// Add a vector to a collection in use; one with a model is made of the texts that are stored
+    AddVector(AddVectorArguments),
+    /// Drop a vector from every passage
+    DropVector(DropVectorArguments),
+    /// Measure what share of the best passages a graph search finds
+    Recall(RecallArguments),
+    /// Change how texts are cut that are stored from now on
+    Change(ChangeArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    simile collection create notes                            texts, with the default embedder\n  \
+    simile collection create photos --vector image=512        vectors that you bring\n  \
+    simile collection create terms --vector words=sparse      sparse vectors that you bring\n  \
+    simile collection create late --vector tokens=multi:128   several vectors a passage, by MaxSim\n  \
+    simile collection create notes --words-only               found by words, without a model\n  \
+    simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
+pub(in crate::cli) struct CreateArguments {
+    /// The name: letters, digits, _ and -, at most 64
+    pub(in crate::cli) name: String,
+    /// A named vector: the model that embeds it, or its dimension and metric (cosine, dot,
+    /// euclidean), or `sparse`, or `multi:` and a dimension for several to a passage, if you bring the
+    /// vectors (may be repeated) [default: text=the default embedder]
+    #[arg(long, value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse|multi:DIMENSION[:METRIC]")]
+    pub(in crate::cli) vector: Vec<String>,
+    /// No vectors at all: texts are found by their words
+    #[arg(long, conflicts_with_all = ["vector", "no_lexical"])]
+    pub(in crate::cli) words_only: bool,
+    /// Do not index words
+    #[arg(long)]
+    pub(in crate::cli) no_lexical: bool,
+    /// The longest passage, in tokens of the embedder [default: what it reads]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) tokens_max: Option<u32>,
+    /// What neighbouring passages share, in tokens [default: an eighth of the longest]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) tokens_overlap: Option<u32>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DeleteCollectionArguments {
+    /// The name of the collection
+    pub(in crate::cli) name: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    simile collection add-vector notes terms=hashed-words\n  \
+    simile collection add-vector notes image=512:dot\n\n\
+    If it ends early, the same command goes on where it stopped.")]
+pub(in crate::cli) struct AddVectorArguments {
+    /// The name of the collection
+    pub(in crate::cli) collection: String,
+    /// The vector, as in `simile collection create --vector`
+    #[arg(value_name = "NAME=MODEL|DIMENSION[:METRIC]|sparse|multi:DIMENSION[:METRIC]")]
+    pub(in crate::cli) vector: String,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DropVectorArguments {
+    /// The name of the collection
+    pub(in crate::cli) collection: String,
+    /// The name of the vector
+    pub(in crate::cli) vector: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ChangeArguments {
+    /// The name of the collection
+    pub(in crate::cli) name: String,
+    /// The longest passage, in tokens of the embedder [default: what it reads]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) tokens_max: Option<u32>,
+    /// What neighbouring passages share, in tokens [default: an eighth of the longest]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) tokens_overlap: Option<u32>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    simile collection recall notes                       as searches are that do not say\n  \
+    simile collection recall notes --target-recall 0.99  as `simile search --target-recall 0.99`")]
+pub(in crate::cli) struct RecallArguments {
+    /// The name of the collection
+    pub(in crate::cli) name: String,
+    /// The dense vector [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) vector: Option<String>,
+    /// Of how many best passages
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) limit: u32,
+    /// With how many questions
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(in crate::cli) questions: u32,
+    /// Breadth of the graph search
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(in crate::cli) ef: Option<u32>,
+    /// As a search that asks for this recall
+    #[arg(long, value_name = "SHARE", conflicts_with = "ef")]
+    pub(in crate::cli) target_recall: Option<f32>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}

@@ -1,0 +1,335 @@
+//! How much of what comparing with every vector finds does a search find, and how broad has it to be to
+//! find enough?
+//!
+//! Both are measured on the vectors that are stored and, where there are enough of them, on the last
+//! questions that were asked: what people ask for may lie elsewhere than what they stored.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::PoisonError;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use super::engine::Engine;
+use super::error::Error;
+use super::open::Collection;
+use super::rank::{EF_DEFAULT, leg_limit};
+use super::view::View;
+use crate::cancel::Cancellation;
+use crate::document::{Slot, SlotSet};
+use crate::index::dense::{DenseIndex, SearchOptions};
+use crate::query::{EF_MAX, Grouping, LIMIT_MAX, PlanError, SearchRequest};
+use crate::vector::Vector;
+
+/// The most questions of one measurement.
+const QUESTIONS_MAX: usize = 10_000;
+/// How many questions decide how broad a search has to be.
+const QUESTIONS_OF_CURVE: usize = 256;
+/// How many of the last questions are remembered of each vector, and how many make them count.
+const ASKED_KEPT: usize = 128;
+const ASKED_MIN: usize = 32;
+/// By how much each breadth that is tried is greater than the one before.
+const BREADTH_STEP: f64 = 1.25;
+/// A curve ends where nothing is missed any more.
+const RECALL_FULL: f64 = 0.9995;
+/// Decides which stored vectors a curve is measured with.
+const CURVE_SEED: u64 = 0x005e_c411;
+
+/// What is to be measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecallRequest {
+    /// The dense vector; none: the only one there is.
+    pub vector: Option<String>,
+    /// Of how many best passages, 1 to [`LIMIT_MAX`].
+    pub limit: usize,
+    /// With how many questions, 1 to 10,000; with fewer if there are not so many vectors.
+    pub questions: usize,
+    /// The breadth of the graph search; none: as a search that does not say.
+    pub ef: Option<usize>,
+    /// Searches as one that asks for this recall.
+    pub target: Option<f32>,
+    /// Decides which stored vectors are asked for.
+    pub seed: u64,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recall {
+    /// The vector.
+    pub vector: String,
+    /// The share of the best passages that were found, 0 to 1.
+    pub recall: f64,
+    /// How many questions were asked.
+    pub questions: u64,
+    /// How many of them somebody had asked; the others are stored vectors.
+    pub asked: u64,
+    /// The breadth of the graph search; none: every vector was compared.
+    pub ef: Option<usize>,
+}
+
+/// What one breadth after another finds, measured at one state of the index.
+#[derive(Debug)]
+pub(super) struct Curve {
+    parts: u64,
+    segments: u64,
+    /// Breadth and recall, ascending.
+    points: Vec<(usize, f64)>,
+}
+
+/// A curve for each vector, number of passages wanted, and number that a leg looks for.
+pub(super) type Curves = BTreeMap<(String, usize, usize), Curve>;
+/// The last questions of each vector.
+pub(super) type LastAsked = BTreeMap<String, VecDeque<Vec<f32>>>;
+
+/// A question with the slot that it was drawn from, which is no answer.
+struct Drawn {
+    question: Vec<f32>,
+    own: Option<u32>,
+}
+
+impl Collection {
+    /// Measures what share of the best passages a search finds, against comparing with every vector.
+    /// `progress` is told how many questions of how many are done.
+    ///
+    /// # Errors
+    /// Invalid input for numbers out of bounds, or a vector that is none or not dense; cancelled.
+    pub fn recall(
+        &self,
+        request: &RecallRequest,
+        progress: &(dyn Fn(u64, u64) + Sync),
+        cancel: &Cancellation,
+    ) -> Result<Recall, Error> {
+        let within = |name, actual: usize, maximum| match (1..=maximum).contains(&actual) {
+            true => Ok(()),
+            false => Err(PlanError::OutOfRange { name, actual, minimum: 1, maximum }),
+        };
+        within("limit", request.limit, LIMIT_MAX)?;
+        within("questions", request.questions, QUESTIONS_MAX)?;
+        within("ef", request.ef.unwrap_or(1), EF_MAX)?;
+        if let Some(actual) = request.target
+            && !(actual > 0.0 && actual <= 1.0)
+        {
+            return Err(PlanError::Share { name: "target_recall", actual }.into());
+        }
+        let engine = &self.engine;
+        let kept = engine.kept();
+        let mut names = kept.dense.keys();
+        let name = match (&request.vector, names.next(), names.next()) {
+            (Some(name), ..) => name.clone(),
+            (None, Some(only), None) => only.clone(),
+            (None, ..) => {
+                let names: Vec<&str> = kept.dense.keys().map(String::as_str).collect();
+                return Err(PlanError::Several(names.join(", ")).into());
+            }
+        };
+        let Some(index) = kept.dense.get(&name) else {
+            kept.settings.shape().form(&name)?;
+            let reason = "only a dense vector is searched by a graph: the others are exact";
+            return Err(PlanError::Combination(reason).into());
+        };
+        let view = self.view();
+        let drawn = engine.draw(&name, &view, request.questions, request.seed)?;
+        let asked = drawn.iter().filter(|drawn| drawn.own.is_none()).count() as u64;
+        let options = match request.target {
+            Some(target) => {
+                self.broad_enough(&name, request.limit, request.limit, target, cancel)?
+            }
+            None => SearchOptions {
+                limit: leg_limit(Grouping::Passage, request.limit),
+                ef: request.ef.unwrap_or(EF_DEFAULT),
+                is_exact: false,
+            },
+        };
+        let truth = truth(index, &drawn, &view.live, request.limit, cancel)?;
+        progress(0, drawn.len() as u64);
+        let recall = recall(index, &drawn, &truth, &view.live, request.limit, options, cancel)?;
+        progress(drawn.len() as u64, drawn.len() as u64);
+        let ef = (!options.is_exact).then_some(options.ef.max(options.limit));
+        Ok(Recall { vector: name, recall, questions: drawn.len() as u64, asked, ef })
+    }
+
+    /// Returns how a leg among dense vectors searches for a request: so broadly that it finds the share
+    /// that is asked for, if one is.
+    pub(super) fn dense_options(
+        &self,
+        name: &str,
+        request: &SearchRequest,
+        limit: usize,
+        is_exact: bool,
+        cancel: &Cancellation,
+    ) -> Result<SearchOptions, Error> {
+        let is_exact = request.exact || is_exact;
+        match request.target_recall {
+            Some(target) if !is_exact => {
+                let wanted = (request.limit + request.offset).min(limit);
+                self.broad_enough(name, wanted, limit, target, cancel)
+            }
+            Some(_) | None => {
+                Ok(SearchOptions { limit, ef: request.ef.unwrap_or(EF_DEFAULT), is_exact })
+            }
+        }
+    }
+
+    /// Returns the narrowest search that found this share of so many best passages when it was last
+    /// measured. It is measured when it is first asked for, and again when the index has other segments
+    /// or has grown or shrunk by a quarter.
+    fn broad_enough(
+        &self,
+        name: &str,
+        wanted: usize,
+        limit: usize,
+        target: f32,
+        cancel: &Cancellation,
+    ) -> Result<SearchOptions, Error> {
+        let exact = SearchOptions { limit, ef: limit, is_exact: true };
+        let kept = self.engine.kept();
+        let Some(index) = kept.dense.get(name) else { return Ok(exact) };
+        let view = self.view();
+        let (parts, segments) = (view.live.len(), index.statistics().segments);
+        if segments == 0 {
+            return Ok(SearchOptions { is_exact: false, ..exact });
+        }
+        // Rounded up: what is found of more is found of fewer.
+        let wanted = wanted.next_power_of_two();
+        let key = (name.to_owned(), wanted, limit);
+        let lock = || self.engine.curves.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = |curve: &Curve| {
+            let enough = curve.points.iter().find(|(_, recall)| *recall >= f64::from(target));
+            enough.map_or(exact, |&(ef, _)| SearchOptions { limit, ef, is_exact: false })
+        };
+        let is_fresh = |curve: &&Curve| {
+            let (least, most) = (curve.parts - curve.parts / 4, curve.parts + curve.parts / 4);
+            curve.segments == segments && (least..=most).contains(&parts)
+        };
+        if let Some(curve) = lock().get(&key).filter(is_fresh) {
+            return Ok(chosen(curve));
+        }
+        let points = self.engine.measure(name, index, &view, wanted, limit, cancel)?;
+        let curve = Curve { parts, segments, points };
+        let options = chosen(&curve);
+        lock().insert(key, curve);
+        Ok(options)
+    }
+}
+
+impl Engine {
+    /// Remembers a question, to measure with it.
+    pub(super) fn note_asked(&self, name: &str, question: &[f32]) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = asked.entry(name.to_owned()).or_default();
+        if asked.len() >= ASKED_KEPT {
+            asked.pop_front();
+        }
+        asked.push_back(question.to_vec());
+    }
+
+    /// Draws questions: the last ones that were asked, up to half, and stored vectors.
+    fn draw(&self, name: &str, view: &View, count: usize, seed: u64) -> Result<Vec<Drawn>, Error> {
+        let mut drawn = Vec::with_capacity(count);
+        {
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(asked) = asked.get(name).filter(|asked| asked.len() >= ASKED_MIN) {
+                let last = asked.iter().rev().take(count / 2);
+                drawn.extend(last.map(|question| Drawn { question: question.clone(), own: None }));
+            }
+        }
+        let parts = u32::try_from(view.live.len()).unwrap_or(u32::MAX);
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut seen = SlotSet::new();
+        // Parts without this vector are passed over, but not for ever.
+        for _ in 0..4 * count {
+            if drawn.len() >= count || parts == 0 {
+                break;
+            }
+            let Some(slot) = view.live.select(random.random_range(0..parts)) else { continue };
+            if !seen.insert(slot) {
+                continue;
+            }
+            if let Some(Vector::Dense(vector)) = self.vector(name, Slot(slot))? {
+                drawn.push(Drawn { question: vector.into_vec(), own: Some(slot) });
+            }
+        }
+        Ok(drawn)
+    }
+
+    /// Returns what one breadth after another finds, until nothing is missed.
+    fn measure(
+        &self,
+        name: &str,
+        index: &DenseIndex,
+        view: &View,
+        wanted: usize,
+        limit: usize,
+        cancel: &Cancellation,
+    ) -> Result<Vec<(usize, f64)>, Error> {
+        let drawn = self.draw(name, view, QUESTIONS_OF_CURVE, CURVE_SEED)?;
+        let truth = truth(index, &drawn, &view.live, wanted, cancel)?;
+        let mut points = Vec::new();
+        let mut breadth = limit.max(wanted) as f64;
+        while breadth <= EF_MAX as f64 {
+            #[expect(clippy::cast_possible_truncation, reason = "at most 4,096")]
+            #[expect(clippy::cast_sign_loss, reason = "positive")]
+            let ef = breadth as usize;
+            let options = SearchOptions { limit, ef, is_exact: false };
+            let found = recall(index, &drawn, &truth, &view.live, wanted, options, cancel)?;
+            points.push((ef, found));
+            if found >= RECALL_FULL {
+                break;
+            }
+            breadth *= BREADTH_STEP;
+        }
+        Ok(points)
+    }
+}
+
+/// Returns the scores of the best of each question, its own left out; best first.
+fn truth(
+    index: &DenseIndex,
+    drawn: &[Drawn],
+    live: &SlotSet,
+    limit: usize,
+    cancel: &Cancellation,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let options = SearchOptions { limit, ef: limit, is_exact: true };
+    drawn.par_iter().map(|drawn| best(index, drawn, live, limit, options, cancel)).collect()
+}
+
+fn best(
+    index: &DenseIndex,
+    drawn: &Drawn,
+    live: &SlotSet,
+    limit: usize,
+    options: SearchOptions,
+    cancel: &Cancellation,
+) -> Result<Vec<f32>, Error> {
+    let options = SearchOptions { limit: options.limit.max(limit + 1), ..options };
+    let hits = index.search(&drawn.question, live, &options, cancel)?;
+    let others = hits.into_iter().filter(|(slot, _)| drawn.own != Some(slot.0));
+    Ok(others.take(limit).map(|(_, score)| score.0).collect())
+}
+
+/// Returns the share of the best that is found. What scores as much as the last of them is one of
+/// them.
+fn recall(
+    index: &DenseIndex,
+    drawn: &[Drawn],
+    truth: &[Vec<f32>],
+    live: &SlotSet,
+    limit: usize,
+    options: SearchOptions,
+    cancel: &Cancellation,
+) -> Result<f64, Error> {
+    let pairs: Vec<(&Drawn, &Vec<f32>)> = drawn.iter().zip(truth).collect();
+    let found: Result<Vec<usize>, Error> = pairs
+        .par_iter()
+        .map(|(drawn, truth)| {
+            let Some(&last) = truth.last() else { return Ok(0) };
+            let found = best(index, drawn, live, limit, options, cancel)?;
+            Ok(found.iter().filter(|&&score| score >= last).count().min(truth.len()))
+        })
+        .collect();
+    let all: usize = truth.iter().map(Vec::len).sum();
+    let found: usize = found?.into_iter().sum();
+    Ok(if all == 0 { 1.0 } else { found as f64 / all as f64 })
+}
