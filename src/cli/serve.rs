@@ -151,7 +151,7 @@ pub(super) fn serve(
             }
         });
         let start_of = ModelStart { loads_at_start: true, report };
-        let access = Access::Keys(Arc::new(keys(setting)?));
+        let access = Access::Keys(Arc::new(key_store(setting)?));
         let mut server = start(setting, listener, start_of, access, tls(setting)?).await?;
         if let Some(address) = setting.config.http {
             let address =
@@ -183,7 +183,7 @@ fn bind(address: std::net::SocketAddr) -> Result<TcpListener, CliError> {
 }
 
 /// Returns the keys of the data directory: where other machines come in there has to be one.
-fn keys(setting: &Setting) -> Result<KeyStore, CliError> {
+fn key_store(setting: &Setting) -> Result<KeyStore, CliError> {
     let config = &setting.config;
     let keys = KeyStore::open(&config.data).map_err(|error| CliError::of(&error))?;
     let is_needed = keys.is_needed().map_err(|error| CliError::of(&error))?;
