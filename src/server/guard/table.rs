@@ -29,21 +29,27 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 62] = [
+pub const METHODS: [(&str, Need); 74] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
     ("simile.v1.Admin/Info", Key(Read, Place::None)),
     ("simile.v1.Admin/Optimize", Key(Admin, FIRST)),
+    ("simile.v1.Admin/Recall", Key(Read, FIRST)),
     ("simile.v1.Admin/Repair", Key(Admin, FIRST)),
     ("simile.v1.Admin/Verify", Key(Admin, FIRST)),
     // It may write what it finds into payloads.
     ("simile.v1.Cluster/Cluster", Key(Write, FIRST)),
+    ("simile.v1.Collections/AddVector", Key(Admin, FIRST)),
+    ("simile.v1.Collections/Change", Key(Admin, FIRST)),
+    ("simile.v1.Collections/ChangeAliases", Key(Admin, Place::All)),
     ("simile.v1.Collections/Create", Key(Admin, FIRST)),
     ("simile.v1.Collections/Delete", Key(Admin, FIRST)),
+    ("simile.v1.Collections/DropVector", Key(Admin, FIRST)),
     ("simile.v1.Collections/Get", Key(Read, FIRST)),
     ("simile.v1.Collections/List", Key(Read, Place::All)),
+    ("simile.v1.Collections/ListAliases", Key(Read, Place::All)),
     ("simile.v1.Documents/Compare", Key(Read, FIRST)),
     ("simile.v1.Documents/Count", Key(Read, FIRST)),
     ("simile.v1.Documents/Delete", Key(Write, FIRST)),
@@ -51,6 +57,7 @@ pub const METHODS: [(&str, Need); 62] = [
     ("simile.v1.Documents/Get", Key(Read, FIRST)),
     ("simile.v1.Documents/Scroll", Key(Read, FIRST)),
     ("simile.v1.Documents/Update", Key(Write, FIRST)),
+    ("simile.v1.Documents/UpdateVectors", Key(Write, FIRST)),
     ("simile.v1.Documents/Upsert", Key(Write, FIRST)),
     ("simile.v1.Embedding/Embed", Key(Read, Place::None)),
     ("simile.v1.Embedding/ListModels", Key(Read, Place::None)),
@@ -62,6 +69,12 @@ pub const METHODS: [(&str, Need); 62] = [
     ("simile.v1.Search/Locate", Key(Read, FIRST)),
     ("simile.v1.Search/Search", Key(Read, FIRST)),
     ("simile.v1.Search/SearchBatch", Key(Read, FIRST)),
+    ("simile.v1.Snapshots/Create", Key(Admin, FIRST)),
+    ("simile.v1.Snapshots/Delete", Key(Admin, FIRST)),
+    ("simile.v1.Snapshots/Download", Key(Admin, FIRST)),
+    ("simile.v1.Snapshots/List", Key(Admin, FIRST)),
+    // It may read a snapshot of another collection.
+    ("simile.v1.Snapshots/Restore", Key(Admin, Place::All)),
     ("qdrant.Qdrant/HealthCheck", Open),
     ("qdrant.Collections/CollectionExists", Key(Read, FIRST)),
     ("qdrant.Collections/Create", Key(Admin, FIRST)),

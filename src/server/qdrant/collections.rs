@@ -6,9 +6,11 @@ use simile_proto::qdrant::{self as wire};
 use tonic::{Request, Response, Status};
 
 use super::super::core::{Core, Shared};
+use super::super::translate::WireError;
 use super::ask::{ask, status_of};
 use super::config::{info_to_wire, kept, new_collection, read, update};
 use crate::cancel::Cancellation;
+use crate::collection::AliasChange;
 
 /// The note that keeps what the protocol says of a collection and nothing else knows.
 pub(super) const NOTE: &str = "qdrant";
@@ -122,9 +124,9 @@ impl Collections for CollectionsService {
         let began = Instant::now();
         let (metadata, _, message) = request.into_parts();
         let name = message.collection_name;
-        let exists = self
-            .0
-            .answer(&metadata, move |shared, _| Ok(shared.collections.names().contains(&name)));
+        let exists = self.0.answer(&metadata, move |shared, _| {
+            Ok(shared.collections.names().contains(&shared.collections.resolve(&name)))
+        });
         let result = Some(wire::CollectionExists { exists: exists.await? });
         let time = began.elapsed().as_secs_f64();
         Ok(Response::new(wire::CollectionExistsResponse { result, time }))
@@ -132,28 +134,69 @@ impl Collections for CollectionsService {
 
     async fn update_aliases(
         &self,
-        _: Request<wire::ChangeAliases>,
+        request: Request<wire::ChangeAliases>,
     ) -> Result<Response<wire::CollectionOperationResponse>, Status> {
-        Err(no_aliases())
+        let began = Instant::now();
+        let (metadata, _, message) = request.into_parts();
+        let changes = message.actions.into_iter().map(alias_change);
+        let changes = changes.collect::<Result<Vec<_>, WireError>>()?;
+        let change = self.0.answer(&metadata, move |shared, _| {
+            shared.collections.change_aliases(&changes).map_err(|error| status_of(&error))
+        });
+        change.await?;
+        Ok(done(true, began))
     }
 
     async fn list_collection_aliases(
         &self,
-        _: Request<wire::ListCollectionAliasesRequest>,
+        request: Request<wire::ListCollectionAliasesRequest>,
     ) -> Result<Response<wire::ListAliasesResponse>, Status> {
-        Err(no_aliases())
+        let began = Instant::now();
+        let (metadata, _, message) = request.into_parts();
+        let list = self.0.answer(&metadata, move |shared, _| {
+            let name = message.collection_name;
+            shared.collections.get(&name).map_err(|error| status_of(&error))?;
+            Ok(aliases(shared, |collection| *collection == name))
+        });
+        let aliases = list.await?;
+        let time = began.elapsed().as_secs_f64();
+        Ok(Response::new(wire::ListAliasesResponse { aliases, time }))
     }
 
     async fn list_aliases(
         &self,
-        _: Request<wire::ListAliasesRequest>,
+        request: Request<wire::ListAliasesRequest>,
     ) -> Result<Response<wire::ListAliasesResponse>, Status> {
-        Err(no_aliases())
+        let began = Instant::now();
+        let list = self.0.answer(request.metadata(), |shared, _| Ok(aliases(shared, |_| true)));
+        let aliases = list.await?;
+        let time = began.elapsed().as_secs_f64();
+        Ok(Response::new(wire::ListAliasesResponse { aliases, time }))
     }
 }
 
-fn no_aliases() -> Status {
-    Status::unimplemented("aliases are not supported")
+/// Returns the aliases of the collections that are asked for.
+fn aliases(shared: &Shared, is_asked: impl Fn(&String) -> bool) -> Vec<wire::AliasDescription> {
+    let all = shared.collections.aliases();
+    let asked = all.iter().filter(|(_, collection)| is_asked(collection));
+    let describe = |(alias, collection): (&String, &String)| wire::AliasDescription {
+        alias_name: alias.clone(),
+        collection_name: collection.clone(),
+    };
+    asked.map(describe).collect()
+}
+
+fn alias_change(given: wire::AliasOperations) -> Result<AliasChange, WireError> {
+    use simile_proto::qdrant::alias_operations::Action;
+    Ok(match given.action.ok_or(WireError::Missing("the change of an alias"))? {
+        Action::CreateAlias(given) => {
+            AliasChange::Set { alias: given.alias_name, collection: given.collection_name }
+        }
+        Action::RenameAlias(given) => {
+            AliasChange::Rename { alias: given.old_alias_name, to: given.new_alias_name }
+        }
+        Action::DeleteAlias(given) => AliasChange::Delete { alias: given.alias_name },
+    })
 }
 
 fn done(result: bool, began: Instant) -> Response<wire::CollectionOperationResponse> {

@@ -294,6 +294,18 @@ changed = client.retrieve("films", ids=[10, 2], with_vectors=True)
 assert len(changed) == 1 and changed[0].payload == {"n": 2}
 assert changed[0].vector == [0.0, 0.0, 1.0, 0.0]
 
+# Another name.
+client.update_collection_aliases(change_aliases_operations=[models.CreateAliasOperation(
+    create_alias=models.CreateAlias(collection_name="films", alias_name="movies"))])
+assert [one.alias_name for one in client.get_collection_aliases("films").aliases] == ["movies"]
+assert client.count("movies").count == client.count("films").count
+client.update_collection_aliases(change_aliases_operations=[
+    models.RenameAliasOperation(
+        rename_alias=models.RenameAlias(old_alias_name="movies", new_alias_name="shows")),
+    models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name="shows")),
+])
+assert client.get_aliases().aliases == []
+
 # Deleting.
 done = client.delete("films", points_selector=[10], wait=True)
 assert done.status == models.UpdateStatus.COMPLETED

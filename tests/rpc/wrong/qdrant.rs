@@ -73,7 +73,13 @@ fn collections() -> Vec<Row> {
     let named = |name: &str| wire::GetCollectionInfoRequest { collection_name: text(name) };
     let words = "failed to decode Protobuf message";
     let garbage = |method| raw(method, vec![GARBAGE.to_vec()], Code::Internal, words);
-    let no_aliases = "aliases are not supported";
+    let aliases = |action| wire::ChangeAliases {
+        actions: vec![wire::AliasOperations { action }],
+        timeout: None,
+    };
+    let nothing = aliases(None);
+    let unknown = wire::DeleteAlias { alias_name: text("none") };
+    let unknown = aliases(Some(wire::alias_operations::Action::DeleteAlias(unknown)));
     vec![
         garbage("qdrant.Qdrant/HealthCheck"),
         garbage("qdrant.Collections/List"),
@@ -125,9 +131,10 @@ fn collections() -> Vec<Row> {
         ),
         gone("qdrant.Collections/Update", &update("none")),
         row("qdrant.Collections/Update", &other, CANNOT, "another `quantization_config`"),
-        row("qdrant.Collections/UpdateAliases", &named(""), CANNOT, no_aliases),
-        row("qdrant.Collections/ListAliases", &named(""), CANNOT, no_aliases),
-        row("qdrant.Collections/ListCollectionAliases", &named("c"), CANNOT, no_aliases),
+        row("qdrant.Collections/UpdateAliases", &nothing, WRONG, "the change of an alias is"),
+        row("qdrant.Collections/UpdateAliases", &unknown, Code::NotFound, "alias"),
+        garbage("qdrant.Collections/ListAliases"),
+        gone("qdrant.Collections/ListCollectionAliases", &named("none")),
     ]
 }
 
