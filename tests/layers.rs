@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Foreign crates and the only places under `src` that import them.
-const ENGINES: [(&str, &[&str]); 15] = [
+const ENGINES: [(&str, &[&str]); 17] = [
     ("ort", &["embed/onnx"]),
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),

@@ -29,7 +29,9 @@ mod writer;
 pub use content::{Content, TextContent};
 pub use error::DecodeError;
 pub use format::{Format, detect};
-pub use image::{ImageFormat, PictureContent, decode_picture, encode_jpeg, thumbnail};
+pub use image::{
+    ImageFormat, PictureContent, THUMBNAIL_BYTES_MAX, decode_picture, encode_jpeg, thumbnail,
+};
 pub use limits::Limits;
 pub use records::{FieldNames, Record, RecordError, RecordProblem, Records};
 

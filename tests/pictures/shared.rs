@@ -7,6 +7,7 @@ use simile::decode::{Limits, decode_picture};
 use simile::picture::{Likeness, Picture};
 
 /// Returns a folder of the shared data; none, saying so, where there is no such data.
+#[expect(clippy::print_stderr, reason = "who reads the output is told what was left out")]
 fn folder(name: &str) -> Option<PathBuf> {
     let Some(data) = std::env::var_os("SIMILE_SHARED_DATA") else {
         eprintln!("SIMILE_SHARED_DATA is not set: {name} was not looked at");

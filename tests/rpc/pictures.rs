@@ -33,7 +33,7 @@ fn create(server: &TestServer, name: &str, vectors: &[(&str, &str)], has_words: 
         name: name.to_owned(),
         vectors: vectors.iter().map(vector).collect(),
         lexical: Some(wire::LexicalConfig { disabled: !has_words }),
-        chunk: None,
+        ..wire::CreateCollectionRequest::default()
     });
 }
 

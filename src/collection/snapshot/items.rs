@@ -11,7 +11,7 @@ use crate::collection::records::{
     LikenessRecord, MultiRecord, SparseRecord, StoredSpan, VectorRecord,
 };
 use crate::collection::settings::Settings;
-use crate::decode::image::THUMBNAIL_BYTES_MAX;
+use crate::decode::THUMBNAIL_BYTES_MAX;
 use crate::document::{DocumentId, Part, Payload, Span, check_payload};
 use crate::ingest::{ContentHash, PartPicture, Prepared, SPARSE_STORED_MAX, Version};
 use crate::vector::{DenseVector, Metric, Vector};

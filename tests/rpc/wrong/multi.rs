@@ -82,7 +82,10 @@ fn searches() -> Vec<Row> {
         multi_vectors: HashMap::from([("v".to_owned(), multi(&[&[1.0; 4]]))]),
         ..ask_vector("c", &[1.0; 4])
     };
-    let example = wire::Example { kind: Some(wire::example::Kind::Id("a".to_owned())) };
+    let example = wire::Example {
+        kind: Some(wire::example::Kind::Id("a".to_owned())),
+        ..wire::Example::default()
+    };
     let recommend = wire::SearchRequest {
         multi_vectors: HashMap::new(),
         recommend: Some(wire::Recommend { positive: vec![example], ..Default::default() }),
