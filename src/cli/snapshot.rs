@@ -14,6 +14,7 @@ use super::connection::{Session, with_session};
 use super::exit::{CliError, Outcome};
 use super::output::{FAINT, Output, STRONG};
 use super::serve::Setting;
+use crate::error::ErrorKind;
 
 /// How many bytes of a file one message carries.
 const BYTES_OF_MESSAGE: usize = 1 << 20;
@@ -208,7 +209,8 @@ fn restore(
             }
             _ => None,
         };
-        let file = arguments.file.as_ref().map(fs_err::File::open).transpose()?;
+        let file = arguments.file.as_ref().map(fs_err::File::open).transpose();
+        let file = file.map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?;
         let collection = arguments.collection.clone();
         let first = wire::RestoreSnapshotRequest { collection, snapshot, bytes: Vec::new() };
         let (send, receive) = tokio::sync::mpsc::channel(MESSAGES_WAITING);

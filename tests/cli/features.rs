@@ -87,7 +87,7 @@ fn an_export_with_its_vectors_makes_the_same_collection_again() {
         ("\n{\"id\": \"x\", \"vectors\": 3}\n", 2, "line 2: `vectors` is no object"),
         ("nothing\n", 2, "line 1: expected"),
         ("{\"simile_export\": 9}\n", 2, "format 9"),
-        ("{\"id\": \"x\", \"vectors\": {\"v\": [1]}}\n", 8, "expected dimension 2, got 1"),
+        ("{\"id\": \"x\", \"vectors\": {\"v\": [1]}}\n", 8, "vector `terms` needs a text to embed"),
     ] {
         let refused = program.run_with_stdin(&["import", "-", "-c", "copy"], lines.as_bytes());
         let said = format!("{}{}", refused.stdout, refused.stderr);

@@ -188,20 +188,12 @@ fn rescored(
     };
     let request = wire::SearchRequest {
         prefetch: vec![prefetch],
-        fusion: Some(only("multi:m")),
         limit: Some(15),
         ..ask_multi("c", &slices(question))
     };
     let answer = server.search(request);
     let expected: Vec<&str> = expected.into_iter().map(|(_, id)| id).collect();
     assert_eq!(hit_ids(&answer), expected);
-}
-
-/// Counts one leg, and the search before it for nothing.
-fn only(leg: &str) -> wire::Fusion {
-    let weights = HashMap::from([(leg.to_owned(), 1.0), ("prefetch:1".to_owned(), 0.0)]);
-    let kind = wire::fusion::Kind::WeightedScore(wire::WeightedScore { weights });
-    wire::Fusion { kind: Some(kind) }
 }
 
 #[test]

@@ -193,7 +193,8 @@ pub(super) fn import(
     let (input, total): (Box<dyn BufRead + Send>, _) = if arguments.file.as_os_str() == "-" {
         (Box::new(std::io::BufReader::new(std::io::stdin())), None)
     } else {
-        let file = fs_err::File::open(&arguments.file)?;
+        let file = fs_err::File::open(&arguments.file)
+            .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?;
         let size = file.metadata()?.len();
         (Box::new(std::io::BufReader::with_capacity(1 << 20, file)), Some(size))
     };

@@ -89,6 +89,7 @@ mod tests {
         let page = contact_sheet(Some("<red>"), &none, &answer, &thumbnails);
         assert!(page.contains("<q>&lt;red&gt;</q>") && page.contains("a &lt; b"));
         assert!(page.contains("src=\"data:image/jpeg;base64,/9g=\""));
-        assert!(!page.contains("<b onload") && !page.contains("http"), "{page}");
+        assert!(!page.contains("<b onload") && !page.contains("http:"), "{page}");
+        assert!(!page.contains("https:"), "{page}");
     }
 }

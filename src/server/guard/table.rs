@@ -29,7 +29,7 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 74] = [
+pub const METHODS: [(&str, Need); 75] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
@@ -56,6 +56,7 @@ pub const METHODS: [(&str, Need); 74] = [
     ("simile.v1.Documents/Facet", Key(Read, FIRST)),
     ("simile.v1.Documents/Get", Key(Read, FIRST)),
     ("simile.v1.Documents/Scroll", Key(Read, FIRST)),
+    ("simile.v1.Documents/Thumbnails", Key(Read, FIRST)),
     ("simile.v1.Documents/Update", Key(Write, FIRST)),
     ("simile.v1.Documents/UpdateVectors", Key(Write, FIRST)),
     ("simile.v1.Documents/Upsert", Key(Write, FIRST)),

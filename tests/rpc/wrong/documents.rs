@@ -19,6 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(contents());
     rows.extend(compares());
     rows.extend(gets());
+    rows.extend(thumbnails());
     rows.extend(deletes());
     rows.extend(pages());
     rows
@@ -165,6 +166,22 @@ fn gets() -> Vec<Row> {
         row(get("", "a", 1), WRONG, "the name of the collection is missing"),
         row(get("c", "", 1), WRONG, "a document id must not be empty"),
         row(get("c", "a", 1_001), WRONG, "ids: at most 1000 in one request, got 1001"),
+    ]
+}
+
+fn thumbnails() -> Vec<Row> {
+    let ask = |collection: &str, id: &str, count: usize| wire::ThumbnailsRequest {
+        collection: collection.to_owned(),
+        parts: vec![wire::PartName { id: id.to_owned(), part: 0 }; count],
+    };
+    let row = |request: wire::ThumbnailsRequest, code, says| {
+        row("Documents/Thumbnails", &request, code, says)
+    };
+    vec![
+        row(ask("none", "a", 1), Code::NotFound, "there is no collection `none`"),
+        row(ask("", "a", 1), WRONG, "the name of the collection is missing"),
+        row(ask("c", "", 1), WRONG, "a document id must not be empty"),
+        row(ask("c", "a", 257), WRONG, "thumbnails: at most 256 in one request, got 257"),
     ]
 }
 
