@@ -266,7 +266,7 @@ fn what_cannot_be_seen_is_refused_by_name() {
             Code::InvalidArgument,
             "the picture of the question: the file is no picture",
         ),
-        (see(file_of("jpeg")[..300].to_vec()), Code::InvalidArgument, "it is cut off"),
+        (see(file_of("jpeg")[..300].to_vec()), Code::InvalidArgument, "the JPEG is damaged"),
     ] {
         let error = ask(request);
         assert_eq!(error.code(), code, "{error}");

@@ -185,7 +185,11 @@ fn questions() -> Vec<Row> {
         search(&recommend(like(vec![])), WRONG, "at least one positive example"),
         search(&recommend(like(vec![id("none")])), Code::NotFound, "no document `none`"),
         search(&recommend(like(vec![vector])), WRONG, "`v`: expected dimension 4, got 1"),
-        search(&recommend(like(vec![wire::Example::default()])), WRONG, "the id or the vector"),
+        search(
+            &recommend(like(vec![wire::Example::default()])),
+            WRONG,
+            "the id, the vector, the text or the picture",
+        ),
         search(
             &recommend(wire::Recommend { strategy: 9, ..like(vec![id("a")]) }),
             WRONG,
