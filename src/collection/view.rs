@@ -31,12 +31,13 @@ pub(super) struct Views {
     retired: Mutex<VecDeque<Retired>>,
 }
 
-/// Slots that were visible up to a view.
+/// A view that is no longer the newest, with the slots that were visible up to it.
 #[derive(Debug)]
 struct Retired {
     last_shown_by: Weak<View>,
     /// The first mutation after that view.
     sequence: Sequence,
+    /// None where the next view shows them all.
     runs: Vec<Run>,
 }
 
@@ -78,12 +79,14 @@ impl Views {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, Arc::new(view));
         drop(current);
-        if !removed.is_empty() {
-            let last_shown_by = Arc::downgrade(&before);
-            // One view may show several mutations, any of which may have removed them.
-            let sequence = Sequence(before.sequence.0 + 1);
-            retired.push_back(Retired { last_shown_by, sequence, runs: removed });
-        }
+        // A view that shows all that the next one does stays in the row, too: what later views remove is
+        // not released before it is gone.
+        let last_shown_by = Arc::downgrade(&before);
+        // One view may show several mutations, any of which may have removed them.
+        let sequence = Sequence(before.sequence.0 + 1);
+        retired.push_back(Retired { last_shown_by, sequence, runs: removed });
+        drop(before);
+        prune(&mut retired);
     }
 
     /// Returns slots that no view shows any more, about `slots_max` of them. They are returned again
@@ -93,8 +96,11 @@ impl Views {
         let mut released = Released::default();
         let mut slots = 0;
         for oldest in &*retired {
+            if oldest.last_shown_by.strong_count() > 0 {
+                return released;
+            }
             for run in &oldest.runs {
-                if oldest.last_shown_by.strong_count() > 0 || slots >= slots_max {
+                if slots >= slots_max {
                     return released;
                 }
                 slots += u64::from(run.count);
@@ -122,7 +128,8 @@ impl Views {
 
     /// Returns the mutation up to which the rows of all that was removed are gone.
     pub(super) fn cleared(&self) -> Sequence {
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        prune(&mut retired);
         match retired.front() {
             Some(waiting) => Sequence(waiting.sequence.0.saturating_sub(1)),
             None => self.current().sequence,
@@ -145,6 +152,16 @@ impl Views {
             shown.insert_range(run.slots());
         }
         shown
+    }
+}
+
+/// Takes away what is gone and released nothing.
+fn prune(retired: &mut VecDeque<Retired>) {
+    while retired
+        .front()
+        .is_some_and(|oldest| oldest.runs.is_empty() && oldest.last_shown_by.strong_count() == 0)
+    {
+        retired.pop_front();
     }
 }
 
@@ -179,6 +196,22 @@ mod tests {
         assert_eq!((views.cleared(), views.shown()), (Sequence(2), (2..10).collect()));
         views.forget(&views.released(10));
         assert_eq!((views.cleared(), views.shown()), (Sequence(3), (4..10).collect()));
+    }
+
+    #[test]
+    fn a_view_keeps_what_it_shows_across_mutations_that_remove_nothing() {
+        let views = Views::new(view(1, 0..4));
+        let oldest = views.current();
+        views.publish(view(2, 0..6), vec![]);
+        let run = Run { first: 0, count: 2 };
+        views.publish(view(3, 2..6), vec![run]);
+        assert_eq!(views.released(10).runs, [], "the view before the insertion shows them still");
+        assert_eq!(views.cleared(), Sequence(1));
+        drop(oldest);
+        assert_eq!((views.released(10).runs, views.cleared()), (vec![run], Sequence(2)));
+        views.forget(&Released { runs: vec![run] });
+        assert_eq!(views.cleared(), Sequence(3));
+        assert_eq!(views.retired.lock().unwrap().len(), 0, "nothing is kept of what is gone");
     }
 
     #[test]

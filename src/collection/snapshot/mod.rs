@@ -10,7 +10,7 @@ mod items;
 mod restore;
 mod take;
 
-use std::io::{self, Read, Seek as _, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,6 @@ const ENDING: &str = ".tar";
 const UNFINISHED: &str = ".tar.new";
 /// The format of the archives that this build writes.
 const FORMAT: u32 = 1;
-/// How often a snapshot is begun before a missing row counts as damage.
-const TRIES: u32 = 5;
 
 /// What a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,19 +157,7 @@ impl Collections {
         // Only one at a time has the file.
         let file = fs_err::OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
         let mut out = io::BufWriter::with_capacity(1 << 20, file);
-        // Under load a row was seen to be gone that the list of documents still had; why is not known
-        // yet. What is really damaged stays so, and is told after the last try.
-        let mut tries = 1;
-        let taken = loop {
-            match collection.write_snapshot(&mut out, created, progress, cancel) {
-                Err(Error::Corrupt { .. }) if tries < TRIES => {
-                    tries += 1;
-                    out.seek(io::SeekFrom::Start(0))?;
-                    out.get_ref().set_len(0)?;
-                }
-                taken => break taken,
-            }
-        };
+        let taken = collection.write_snapshot(&mut out, created, progress, cancel);
         let kept = taken.and_then(|header| {
             out.flush()?;
             let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
