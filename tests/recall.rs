@@ -1,5 +1,5 @@
 //! `target_recall` holds, and what a collection measures of itself is what is measured from outside: on
-//! clusters and on a curved surface of few dimensions.
+//! vectors that fill their space, on clusters, and on a curved surface of few dimensions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +33,10 @@ impl Embedders for NoEmbedders {
 }
 
 type Draw = fn(&mut StdRng) -> Vec<f32>;
+
+fn filling(random: &mut StdRng) -> Vec<f32> {
+    (0..24).map(|_| random.random::<f32>() - 0.5).collect()
+}
 
 fn clustered(random: &mut StdRng) -> Vec<f32> {
     let cluster = random.random_range(0..60);
@@ -115,8 +119,11 @@ fn measured(collection: &Collection, questions: &[Vec<f32>], target: f32) -> f64
 
 #[test]
 fn a_search_finds_the_share_that_it_asks_for_and_the_collection_measures_it_itself() {
-    let sets: [(&str, Draw, Metric); 2] =
-        [("clustered", clustered, Metric::Euclidean), ("curved", curved, Metric::Euclidean)];
+    let sets: [(&str, Draw, Metric); 3] = [
+        ("filling", filling, Metric::Cosine),
+        ("clustered", clustered, Metric::Euclidean),
+        ("curved", curved, Metric::Euclidean),
+    ];
     for (name, draw, metric) in sets {
         let folder = tempfile::tempdir().unwrap();
         let options = CollectionsOptions {

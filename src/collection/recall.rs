@@ -1,8 +1,9 @@
 //! How much of what comparing with every vector finds does a search find, and how broad has it to be to
 //! find enough?
 //!
-//! Both are measured on the vectors that are stored and, where there are enough of them, on the last
-//! questions that were asked: what people ask for may lie elsewhere than what they stored.
+//! How much is found is measured on vectors that are stored and, where there are enough of them, on the
+//! last questions that were asked: what people ask for may lie elsewhere than what they stored. How broad
+//! a search has to be is measured on questions beside the stored vectors, which are easier themselves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
@@ -20,7 +21,7 @@ use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
 use crate::index::dense::{DenseIndex, SearchOptions};
 use crate::query::{EF_MAX, Grouping, LIMIT_MAX, PlanError, SearchRequest};
-use crate::vector::Vector;
+use crate::vector::{DenseVector, Metric, Vector};
 
 /// The most questions of one measurement.
 const QUESTIONS_MAX: usize = 10_000;
@@ -29,6 +30,8 @@ const QUESTIONS_OF_CURVE: usize = 256;
 /// How many of the last questions are remembered of each vector, and how many make them count.
 const ASKED_KEPT: usize = 128;
 const ASKED_MIN: usize = 32;
+/// How far among the neighbours of a stored vector it is looked for directions.
+const NEIGHBOURS: usize = 8;
 /// By how much each breadth that is tried is greater than the one before.
 const BREADTH_STEP: f64 = 1.25;
 /// A curve ends where nothing is missed any more.
@@ -73,7 +76,7 @@ pub struct Recall {
 pub(super) struct Curve {
     parts: u64,
     segments: u64,
-    /// Breadth and recall, ascending.
+    /// Breadth and the recall that it surely has, ascending.
     points: Vec<(usize, f64)>,
 }
 
@@ -143,7 +146,8 @@ impl Collection {
         };
         let truth = truth(index, &drawn, &view.live, request.limit, cancel)?;
         progress(0, drawn.len() as u64);
-        let recall = recall(index, &drawn, &truth, &view.live, request.limit, options, cancel)?;
+        let found = recall(index, &drawn, &truth, &view.live, request.limit, options, cancel)?;
+        let recall = found.share;
         progress(drawn.len() as u64, drawn.len() as u64);
         let ef = (!options.is_exact).then_some(options.ef.max(options.limit));
         Ok(Recall { vector: name, recall, questions: drawn.len() as u64, asked, ef })
@@ -171,8 +175,8 @@ impl Collection {
         }
     }
 
-    /// Returns the narrowest search that found this share of so many best passages when it was last
-    /// measured. It is measured when it is first asked for, and again when the index has other segments
+    /// Returns the narrowest search that surely found this share of so many best passages when it was
+    /// last measured. It is measured when it is first asked for, and again when the index has other segments
     /// or has grown or shrunk by a quarter.
     fn broad_enough(
         &self,
@@ -190,8 +194,9 @@ impl Collection {
         if segments == 0 {
             return Ok(SearchOptions { is_exact: false, ..exact });
         }
-        // Rounded up: what is found of more is found of fewer.
-        let wanted = wanted.next_power_of_two();
+        // Rounded up: what is found of more is found of fewer. No more than what is searched for, though:
+        // how many are compared exactly depends on it.
+        let wanted = wanted.next_power_of_two().min(limit);
         let key = (name.to_owned(), wanted, limit);
         let lock = || self.engine.curves.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen = |curve: &Curve| {
@@ -253,6 +258,41 @@ impl Engine {
         Ok(drawn)
     }
 
+    /// Returns in place of a stored vector a question that lies beside it, as far and in the direction as
+    /// one of its neighbours lies from another. A stored vector is linked to its neighbours, and finds
+    /// them at less breadth than what somebody asks for: nothing lies nearer to that than to others.
+    fn beside(
+        &self,
+        name: &str,
+        index: &DenseIndex,
+        view: &View,
+        drawn: Drawn,
+        cancel: &Cancellation,
+    ) -> Result<Drawn, Error> {
+        let Some(own) = drawn.own else { return Ok(drawn) };
+        let options = SearchOptions { limit: NEIGHBOURS + 1, ef: EF_DEFAULT, is_exact: false };
+        let near = index.search(&drawn.question, &view.live, &options, cancel)?;
+        let mut near = near.into_iter().map(|(slot, _)| slot).filter(|slot| slot.0 != own);
+        let (Some(first), Some(last)) = (near.next(), near.next_back()) else { return Ok(drawn) };
+        let vectors = (self.vector(name, first)?, self.vector(name, last)?);
+        let (Some(Vector::Dense(first)), Some(Vector::Dense(last))) = vectors else {
+            return Ok(drawn);
+        };
+        let (first, last) = (first.as_slice(), last.as_slice());
+        if first == last {
+            return Ok(drawn);
+        }
+        let pairs = first.iter().zip(last);
+        let moved = drawn.question.iter().zip(pairs).map(|(value, (a, b))| value + (a - b));
+        let moved = DenseVector::new(moved.collect());
+        let moved = match self.kept().settings.vectors.get(name).map(|settings| settings.metric) {
+            Some(Metric::Cosine) => moved.and_then(DenseVector::normalized),
+            Some(Metric::Dot | Metric::Euclidean) | None => moved,
+        };
+        // What would be no vector, or have no direction, stays as it is stored.
+        Ok(moved.map_or(drawn, |question| Drawn { question: question.into_vec(), own: None }))
+    }
+
     /// Returns what one breadth after another finds, until nothing is missed.
     fn measure(
         &self,
@@ -264,6 +304,8 @@ impl Engine {
         cancel: &Cancellation,
     ) -> Result<Vec<(usize, f64)>, Error> {
         let drawn = self.draw(name, view, QUESTIONS_OF_CURVE, CURVE_SEED)?;
+        let beside = |drawn| self.beside(name, index, view, drawn, cancel);
+        let drawn: Vec<Drawn> = drawn.into_iter().map(beside).collect::<Result<_, _>>()?;
         let truth = truth(index, &drawn, &view.live, wanted, cancel)?;
         let mut points = Vec::new();
         let mut breadth = limit.max(wanted) as f64;
@@ -273,8 +315,8 @@ impl Engine {
             let ef = breadth as usize;
             let options = SearchOptions { limit, ef, is_exact: false };
             let found = recall(index, &drawn, &truth, &view.live, wanted, options, cancel)?;
-            points.push((ef, found));
-            if found >= RECALL_FULL {
+            points.push((ef, found.surely()));
+            if found.share >= RECALL_FULL {
                 break;
             }
             breadth *= BREADTH_STEP;
@@ -303,7 +345,9 @@ fn best(
     options: SearchOptions,
     cancel: &Cancellation,
 ) -> Result<Vec<f32>, Error> {
-    let options = SearchOptions { limit: options.limit.max(limit + 1), ..options };
+    // Its own is found beside the others.
+    let limit_with_own = limit + usize::from(drawn.own.is_some());
+    let options = SearchOptions { limit: options.limit.max(limit_with_own), ..options };
     let hits = index.search(&drawn.question, live, &options, cancel)?;
     let others = hits.into_iter().filter(|(slot, _)| drawn.own != Some(slot.0));
     Ok(others.take(limit).map(|(_, score)| score.0).collect())
@@ -319,17 +363,43 @@ fn recall(
     limit: usize,
     options: SearchOptions,
     cancel: &Cancellation,
-) -> Result<f64, Error> {
+) -> Result<Found, Error> {
     let pairs: Vec<(&Drawn, &Vec<f32>)> = drawn.iter().zip(truth).collect();
-    let found: Result<Vec<usize>, Error> = pairs
+    let shares: Result<Vec<f64>, Error> = pairs
         .par_iter()
         .map(|(drawn, truth)| {
-            let Some(&last) = truth.last() else { return Ok(0) };
+            let Some(&last) = truth.last() else { return Ok(1.0) };
             let found = best(index, drawn, live, limit, options, cancel)?;
-            Ok(found.iter().filter(|&&score| score >= last).count().min(truth.len()))
+            let found = found.iter().filter(|&&score| score >= last).count().min(truth.len());
+            Ok(found as f64 / truth.len() as f64)
         })
         .collect();
-    let all: usize = truth.iter().map(Vec::len).sum();
-    let found: usize = found?.into_iter().sum();
-    Ok(if all == 0 { 1.0 } else { found as f64 / all as f64 })
+    Ok(Found::of(&shares?))
+}
+
+/// What share of the best was found.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    /// The mean over the questions, 0 to 1.
+    share: f64,
+    /// The standard error of that mean.
+    error: f64,
+}
+
+impl Found {
+    fn of(shares: &[f64]) -> Self {
+        let count = shares.len() as f64;
+        if shares.is_empty() {
+            return Self { share: 1.0, error: 0.0 };
+        }
+        let share = shares.iter().sum::<f64>() / count;
+        let spread: f64 = shares.iter().map(|one| (one - share).powi(2)).sum();
+        Self { share, error: (spread / (count - 1.0).max(1.0) / count).sqrt() }
+    }
+
+    /// Returns the share below which the questions of others lie in one of twenty cases only.
+    fn surely(self) -> f64 {
+        const NINETEEN_OF_TWENTY: f64 = 1.645;
+        self.share - NINETEEN_OF_TWENTY * self.error
+    }
 }
