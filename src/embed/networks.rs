@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::catalogue::Entry;
 use super::image::{
-    Channels, Crop, Filter, ImageSettings, Layout, NetworkSettings, Pixels, Preprocess,
-    Preprocessor, Reduction, Resampler, Resize,
+    Channels, Crop, ImageSettings, Layout, NetworkSettings, Pixels, Preprocess, Preprocessor,
+    Reduction, Resampler, Resize,
 };
 use super::import::{Found, bytes, file_name, refused};
 use super::obtain::Progress;
 use super::onnx::{Features, Layer, Layers, finished, graph_bytes, layers};
 use super::{Catalogue, EmbedError, Manifest, Method, Modality, joint};
-use crate::picture::Picture;
+use crate::picture::{Filter, Picture};
 use crate::vector::{DIMENSION_MAX, Metric, Vector};
 
 /// What a folder of the hub's layout keeps the preprocessing of pictures in.

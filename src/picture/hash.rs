@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use super::Picture;
-use super::resample::{Filter, Samples};
+use super::resample::Samples;
+use super::{Filter, Picture};
 
 /// The rows and columns of a hash.
 const SIDE: usize = 8;

@@ -5,13 +5,15 @@
 
 mod hash;
 mod resample;
+pub(crate) mod resize;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use hash::{Likeness, PerceptualHash};
-use resample::{Filter, Samples};
+use resample::Samples;
+pub use resize::Filter;
 
 /// An upright picture in sRGB, 8 bits a channel, red, green, blue.
 #[derive(Clone, PartialEq, Eq)]

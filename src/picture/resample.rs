@@ -1,40 +1,8 @@
-//! Resizing as Pillow does it: a separable filter whose support grows with the reduction, columns
-//! first, rounded to bytes in between, with weights of 22 bits.
+//! Samples of one or three channels, made fewer.
 
 use std::borrow::Cow;
 
-/// The fraction of the fixed-point weights: 32 bits less 8 for the sample and 2 for the sum.
-const BITS: u32 = 22;
-
-/// Which neighbours a new sample is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Filter {
-    /// A triangle over one sample to each side.
-    Bilinear,
-    /// Lanczos's window over three samples to each side.
-    Lanczos,
-}
-
-impl Filter {
-    fn support(self) -> f64 {
-        match self {
-            Self::Bilinear => 1.0,
-            Self::Lanczos => 3.0,
-        }
-    }
-
-    fn weight(self, at: f64) -> f64 {
-        let sinc = |x: f64| {
-            let x = x * std::f64::consts::PI;
-            if x == 0.0 { 1.0 } else { x.sin() / x }
-        };
-        match self {
-            Self::Bilinear => (1.0 - at.abs()).max(0.0),
-            Self::Lanczos if (-3.0..3.0).contains(&at) => sinc(at) * sinc(at / 3.0),
-            Self::Lanczos => 0.0,
-        }
-    }
-}
+use super::resize::{Axis, Filter, PILLOW_BITS, Taps, passes};
 
 /// Rows from the top of one or three samples a pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,34 +14,19 @@ pub(super) struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// Returns the samples resized; both sides at least 1.
+    /// Returns the samples resized as Pillow does it; both sides at least 1.
     pub(super) fn resized(&self, width: usize, height: usize, filter: Filter) -> Samples<'static> {
-        let columns = taps(self.width, width, filter);
-        let rows = taps(self.height, height, filter);
+        let taps = |from: usize, to: usize| {
+            let to = to as u64;
+            let from = u32::try_from(from).unwrap_or(u32::MAX);
+            Taps::of(&Axis { from, to, wanted: 0..to }, filter).fixed(PILLOW_BITS)
+        };
+        let (across, down) = (taps(self.width, width), taps(self.height, height));
         let channels = self.channels;
-        let mut narrow = Vec::with_capacity(width * self.height * channels);
-        for row in self.bytes.chunks_exact(self.width * channels) {
-            for (first, weights) in &columns {
-                let pixels = &row[first * channels..];
-                match channels {
-                    1 => narrow.push(rounded(pixels.iter().zip(weights).map(product).sum())),
-                    _ => narrow.extend(sums(pixels, weights).map(rounded)),
-                }
-            }
-        }
-        let stride = width * channels;
-        let mut bytes = Vec::with_capacity(stride * height);
-        let mut line_sums = vec![0_i32; stride];
-        for (first, weights) in &rows {
-            line_sums.fill(0);
-            let lines = narrow[first * stride..].chunks_exact(stride);
-            for (line, weight) in lines.zip(weights) {
-                for (sum, sample) in line_sums.iter_mut().zip(line) {
-                    *sum += product((sample, weight));
-                }
-            }
-            bytes.extend(line_sums.iter().map(|&sum| rounded(sum)));
-        }
+        let bytes = match channels {
+            1 => passes::<u8, 1>(&self.bytes, self.width, &across, &down),
+            _ => passes::<u8, 3>(&self.bytes, self.width, &across, &down),
+        };
         Samples { width, height, channels, bytes: bytes.into() }
     }
 
@@ -103,53 +56,6 @@ impl Samples<'_> {
         }
         Samples { width, height, channels, bytes: bytes.into() }
     }
-}
-
-/// Returns for each new sample of an axis the first old one that it is made of, and their weights.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "places in the picture, and weights of about one at most"
-)]
-fn taps(from: usize, to: usize, filter: Filter) -> Vec<(usize, Vec<i32>)> {
-    let scale = from as f64 / to as f64;
-    let stretch = scale.max(1.0);
-    let support = filter.support() * stretch;
-    let of = |place: usize| {
-        let centre = (place as f64 + 0.5) * scale;
-        let first = (centre - support + 0.5).max(0.0) as usize;
-        let end = ((centre + support + 0.5) as usize).min(from);
-        let weight = |at: usize| filter.weight((at as f64 - centre + 0.5) / stretch);
-        let weights: Vec<f64> = (first..end).map(weight).collect();
-        let sum: f64 = weights.iter().sum();
-        let fixed = |weight: f64| {
-            let weight = if sum == 0.0 { weight } else { weight / sum };
-            let half = if weight < 0.0 { -0.5 } else { 0.5 };
-            (weight * f64::from(1_u32 << BITS) + half) as i32
-        };
-        (first, weights.into_iter().map(fixed).collect())
-    };
-    (0..to).map(of).collect()
-}
-
-/// Returns the weighted sum of each of three channels.
-fn sums(pixels: &[u8], weights: &[i32]) -> [i32; 3] {
-    let mut sums = [0; 3];
-    for (pixel, weight) in pixels.chunks_exact(3).zip(weights) {
-        for (sum, sample) in sums.iter_mut().zip(pixel) {
-            *sum += product((sample, weight));
-        }
-    }
-    sums
-}
-
-fn product((&sample, &weight): (&u8, &i32)) -> i32 {
-    i32::from(sample) * weight
-}
-
-fn rounded(sum: i32) -> u8 {
-    let sample = (sum + (1 << (BITS - 1))) >> BITS;
-    u8::try_from(sample.clamp(0, 255)).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

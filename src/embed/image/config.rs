@@ -5,7 +5,8 @@
 
 use serde::Deserialize;
 
-use super::{Filter, ImageSettings, Resampler, Resize};
+use super::{ImageSettings, Resampler, Resize};
+use crate::picture::Filter;
 
 /// The mean and the deviation of the pictures that CLIP was trained on.
 const CLIP: [[f64; 3]; 2] =

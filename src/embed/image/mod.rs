@@ -14,6 +14,6 @@ mod tests;
 
 pub use preprocess::{Pixels, Preprocess, Preprocessor};
 pub use settings::{
-    Channels, Crop, Filter, ImageSettings, JointSettings, Layout, NetworkSettings, Reduction,
-    Resampler, Resize, SIDE_MAX,
+    Channels, Crop, ImageSettings, JointSettings, Layout, NetworkSettings, Reduction, Resampler,
+    Resize, SIDE_MAX,
 };

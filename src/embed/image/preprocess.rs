@@ -1,9 +1,10 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
-use super::resize::{Axis, Resized, resize};
+use super::resize::{Resized, resize};
 use super::{Channels, Crop, ImageSettings, Layout, Resize};
 use crate::embed::EmbedError;
+use crate::picture::resize::Axis;
 use crate::picture::{Area, Picture};
 
 const CHANNELS: usize = 3;

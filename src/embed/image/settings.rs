@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::picture::Filter;
+
 /// The most rows or columns of pixels that a network is fed.
 pub const SIDE_MAX: u32 = 2_048;
 
@@ -64,24 +66,6 @@ pub enum Crop {
     Down,
     /// The half is rounded to the even number, as torchvision does it.
     Even,
-}
-
-/// What a new pixel is made of old ones by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Filter {
-    /// The one old pixel under its middle.
-    Nearest,
-    /// The mean over its area.
-    Box,
-    /// A triangle.
-    Bilinear,
-    /// A sinc under the window of Hamming.
-    Hamming,
-    /// The cubic of Keys (1981) with a = -1/2.
-    Bicubic,
-    /// A sinc under a sinc, three zeros wide.
-    Lanczos,
 }
 
 /// Whose arithmetic a resize follows.

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::picture::Picture;
+use crate::picture::{Filter, Picture};
 
 const REFERENCE: &str = include_str!("../../../tests/reference/preprocessing.json");
 const TOLERANCE: f32 = 1e-5;
