@@ -34,7 +34,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeErr
     let _turn = admit(width, height, out.num_components(), limits)?;
     decoder.set_options(decoder.options().jpeg_set_out_colorspace(out));
     if !is_whole(bytes) {
-        return Err(damaged(FORMAT, "it is cut off"));
+        return Err(damaged(FORMAT, CUT_OFF));
     }
     let mut samples = decoder.decode().map_err(refused)?;
     if channels == Channels::Cmyk {
@@ -47,6 +47,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeErr
 }
 
 const FORMAT: ImageFormat = ImageFormat::Jpeg;
+const CUT_OFF: &str = "it is cut off";
 
 fn refused(error: DecodeErrors) -> DecodeError {
     match error {
@@ -54,6 +55,7 @@ fn refused(error: DecodeErrors) -> DecodeError {
             what: "this kind of JPEG (lossless or arithmetic)",
             advice: "save it as a usual JPEG or as PNG",
         },
+        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => damaged(FORMAT, CUT_OFF),
         other => damaged(FORMAT, &other.to_string()),
     }
 }
