@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ort::session::{Session, SessionInputValue};
-use ort::value::TensorRef;
+use ort::session::Session;
 
 use super::encoder;
 use super::family::{ATTENTION_MASK, Family, INPUT_IDS, Layers, Plan};
 use super::graph::{Attribute, Graph, Value};
+use super::padded::Padded;
 use super::transformer::{TOKEN_TYPE_IDS, builder};
 use super::weights::{ImportError, Weights};
 use crate::embed::tokenizer::FileTokenizer;
@@ -84,28 +84,23 @@ impl Embedder for CrossEncoder {
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
-        let longest = batch.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-        let mut ids = vec![0_i64; batch.len() * longest];
-        let (mut mask, mut types) = (ids.clone(), ids.clone());
+        let pairs = Padded::of(batch);
+        let [_, longest] = pairs.shape;
+        let mut types = vec![0_i64; pairs.ids.len()];
         for (row, text) in batch.iter().enumerate() {
-            let mut kind = 0;
-            for (column, &id) in text.ids.iter().enumerate() {
-                let (at, id) = (row * longest + column, i64::from(id));
-                (ids[at], mask[at], types[at]) = (id, 1, kind);
-                if Some(id) == self.separator {
-                    kind = 1;
-                }
-            }
+            // What follows the first separator is the passage.
+            let ids = text.ids.iter().map(|&id| Some(i64::from(id)));
+            let second = ids.take_while(|&id| id != self.separator).count() + 1;
+            let passage = second.min(text.ids.len())..text.ids.len();
+            types[row * longest..][passage].fill(1);
         }
-        let shape = [batch.len(), longest];
         let mut run = || -> ort::Result<Vec<f32>> {
-            let mut inputs: Vec<(&str, SessionInputValue<'_>)> = vec![
-                (INPUT_IDS, TensorRef::from_array_view((shape, ids.as_slice()))?.into()),
-                (ATTENTION_MASK, TensorRef::from_array_view((shape, mask.as_slice()))?.into()),
+            let mut inputs = vec![
+                pairs.input(INPUT_IDS, &pairs.ids)?,
+                pairs.input(ATTENTION_MASK, &pairs.mask)?,
             ];
             if self.has_types {
-                let types = TensorRef::from_array_view((shape, types.as_slice()))?;
-                inputs.push((TOKEN_TYPE_IDS, types.into()));
+                inputs.push(pairs.input(TOKEN_TYPE_IDS, &types)?);
             }
             let outputs = self.session.run(inputs)?;
             let Some(output) = outputs.get(&self.output) else { return Ok(Vec::new()) };

@@ -1,11 +1,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ort::session::{Session, SessionInputValue};
-use ort::value::TensorRef;
+use ort::session::Session;
 
 use super::family::{ATTENTION_MASK, INPUT_IDS};
 use super::network::{Features, finished, graph_bytes};
+use super::padded::Padded;
 use super::prune::{Cut, feature_name};
 use super::transformer::builder;
 use crate::embed::image::{
@@ -105,21 +105,11 @@ impl TextTower {
         let longest = batch.iter().map(|text| text.ids.len()).max().unwrap_or(0);
         // What follows the end of a text is not looked at, unless the model was trained to.
         let (length, filler) = self.padding.unwrap_or((longest, 0));
-        let mut ids = vec![i64::from(filler); batch.len() * length];
-        let mut mask = vec![0_i64; batch.len() * length];
-        for (row, text) in batch.iter().enumerate() {
-            for (column, &id) in text.ids.iter().take(length).enumerate() {
-                ids[row * length + column] = i64::from(id);
-                mask[row * length + column] = 1;
-            }
-        }
-        let shape = [batch.len(), length];
+        let texts = Padded::to_length(batch, length, filler);
         let run = |session: &mut Session| -> ort::Result<Vec<f32>> {
-            let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
-                vec![(INPUT_IDS, TensorRef::from_array_view((shape, ids.as_slice()))?.into())];
+            let mut inputs = vec![texts.input(INPUT_IDS, &texts.ids)?];
             if self.has_mask {
-                let mask = TensorRef::from_array_view((shape, mask.as_slice()))?;
-                inputs.push((ATTENTION_MASK, mask.into()));
+                inputs.push(texts.input(ATTENTION_MASK, &texts.mask)?);
             }
             let outputs = session.run(inputs)?;
             let (_, values) = outputs[feature_name(0).as_str()].try_extract_tensor::<f32>()?;

@@ -11,6 +11,7 @@ mod joint;
 mod layers;
 mod modern;
 mod network;
+mod padded;
 mod pooling;
 mod prune;
 mod reduce;

@@ -1,11 +1,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{Session, SessionInputValue};
-use ort::value::{TensorRef, ValueType};
+use ort::value::ValueType;
 
 use super::family::{self, ATTENTION_MASK, EMBEDDING, INPUT_IDS};
+use super::padded::Padded;
 use crate::embed::files::Files;
 use crate::embed::tokenizer::FileTokenizer;
 use crate::embed::{
@@ -177,30 +178,21 @@ impl Embedder for Transformer {
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
-        let longest = batch.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-        let mut ids = vec![0_i64; batch.len() * longest];
-        let mut mask = vec![0_i64; batch.len() * longest];
-        for (row, text) in batch.iter().enumerate() {
-            for (column, &id) in text.ids.iter().enumerate() {
-                ids[row * longest + column] = i64::from(id);
-                mask[row * longest + column] = 1;
-            }
-        }
-        let shape = [batch.len(), longest];
-        let types = self.has_types.then(|| vec![0_i64; ids.len()]);
+        let texts = Padded::of(batch);
+        let [_, longest] = texts.shape;
+        let types = self.has_types.then(|| vec![0_i64; texts.ids.len()]);
         let output = match &self.finish {
             Finish::Nothing => EMBEDDING,
             Finish::Theirs { output, .. } => output,
         };
         let values = {
             let run = |session: &mut Session| -> ort::Result<Vec<f32>> {
-                let mut inputs: Vec<(&str, SessionInputValue<'_>)> = vec![
-                    (INPUT_IDS, TensorRef::from_array_view((shape, ids.as_slice()))?.into()),
-                    (ATTENTION_MASK, TensorRef::from_array_view((shape, mask.as_slice()))?.into()),
+                let mut inputs = vec![
+                    texts.input(INPUT_IDS, &texts.ids)?,
+                    texts.input(ATTENTION_MASK, &texts.mask)?,
                 ];
                 if let Some(types) = &types {
-                    let types = TensorRef::from_array_view((shape, types.as_slice()))?;
-                    inputs.push((TOKEN_TYPE_IDS, types.into()));
+                    inputs.push(texts.input(TOKEN_TYPE_IDS, types)?);
                 }
                 let outputs = session.run(inputs)?;
                 let (_, values) = outputs[output].try_extract_tensor::<f32>()?;
