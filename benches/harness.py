@@ -3,6 +3,7 @@
 Needs Python 3.10 or later with pip and venv. Nothing is installed outside target/bench-venv.
 """
 
+import json
 import os
 import random
 import signal
@@ -59,6 +60,17 @@ def stubs():
                 if item[0].isupper():
                     setattr(found, item, getattr(source, item))
     return found
+
+
+def driver(bench):
+    """Builds a driver, benches/<bench>.rs, and returns its file."""
+    command = ["cargo", "bench", "--bench", bench, "--no-run", "--message-format", "json"]
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
+    for line in out.splitlines():
+        message = json.loads(line)
+        if message.get("target", {}).get("name") == bench and message.get("executable"):
+            return message["executable"]
+    raise SystemExit("cargo names no executable")
 
 
 class Server:

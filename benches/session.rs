@@ -6,21 +6,20 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
+mod common;
+
 use std::error::Error;
 use std::time::Instant;
 
 use cpu_time::ProcessTime;
-use simile::embed::obtain::Hub;
-use simile::embed::onnx::RuntimeSearch;
-use simile::embed::{
-    Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, Embedder, Encoded, Role, WorkerOptions,
-};
+use simile::embed::{DEFAULT_TEXT_MODEL, Embedder, Encoded, Role, WorkerOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let file = file.ok_or("expected a file with one text a line")?;
     let texts = fs_err::read_to_string(file)?;
-    let catalogue = catalogue()?;
+    // A thread for each core.
+    let catalogue = common::catalogue(std::thread::available_parallelism()?.get())?;
     catalogue.pull(DEFAULT_TEXT_MODEL, &|_, _, _| {})?;
     let mut embedder = catalogue.open_model(DEFAULT_TEXT_MODEL, &|_, _, _| {})?;
     let tokenizer = embedder.tokenizer();
@@ -49,27 +48,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     println!("{report}");
     Ok(())
-}
-
-/// Returns the catalogue over the cache that the program uses, with a thread for each core.
-fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
-    let folders = directories::ProjectDirs::from("", "", "simile").ok_or("no home folder")?;
-    let cache = folders.cache_dir().to_owned();
-    Ok(Catalogue::open(CatalogueOptions {
-        models: cache.join("models"),
-        own: None,
-        runtime: RuntimeSearch {
-            explicit: None,
-            beside: None,
-            cache,
-            is_offline: false,
-            python: "python3".into(),
-        },
-        hub: Hub::default(),
-        is_offline: false,
-        threads: std::thread::available_parallelism()?.get(),
-        worker: WorkerOptions::default(),
-    })?)
 }
 
 /// Returns neighbours together while they stay below the budget of padded tokens, as the worker does.

@@ -8,6 +8,8 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
+mod common;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,10 +17,8 @@ use std::time::{Duration, Instant};
 use simile::cancel::Cancellation;
 use simile::chunk::shots::{ShotCutter, ShotOptions};
 use simile::decode::video::{FfmpegSearch, VideoOptions, container, frames};
-use simile::embed::obtain::Hub;
-use simile::embed::onnx::RuntimeSearch;
+use simile::embed::Lane;
 use simile::embed::video::{ClipPooling, Latent, PatchSizes, TimedLatent, clip_vector, patches};
-use simile::embed::{Catalogue, CatalogueOptions, Lane, WorkerOptions};
 use simile::picture::Area;
 use simile::vector::Vector;
 
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folders = std::env::split_paths(&path).collect();
     let program = FfmpegSearch { explicit, folders, scratch: std::env::temp_dir() };
     let options = VideoOptions { program, ..VideoOptions::default() };
-    let catalogue = catalogue()?;
+    let catalogue = common::catalogue(1)?;
     catalogue.pull(&model, &|_, _, _| {})?;
     let embedder = catalogue.load(&model, &|_, _, _| {})?;
     let bytes = fs_err::read(Path::new(&file))?;
@@ -104,25 +104,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     println!("{report}");
     Ok(())
-}
-
-/// Returns the catalogue over the cache that the program uses.
-fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
-    let folders = directories::ProjectDirs::from("", "", "simile").ok_or("no home folder")?;
-    let cache = folders.cache_dir().to_owned();
-    Ok(Catalogue::open(CatalogueOptions {
-        models: cache.join("models"),
-        own: None,
-        runtime: RuntimeSearch {
-            explicit: None,
-            beside: None,
-            cache,
-            is_offline: false,
-            python: "python3".to_owned(),
-        },
-        hub: Hub::default(),
-        is_offline: false,
-        threads: 1,
-        worker: WorkerOptions::default(),
-    })?)
 }

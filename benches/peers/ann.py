@@ -420,17 +420,6 @@ def table(rows):
               f"{each['build_cpu_s']:>9}{each['bytes_per_vector']:>8}")
 
 
-def built():
-    """Builds the driver and returns its file."""
-    command = ["cargo", "bench", "--bench", "ann", "--no-run", "--message-format", "json"]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=harness.ROOT).stdout
-    for line in out.splitlines():
-        message = json.loads(line)
-        if message.get("target", {}).get("name") == "ann" and message.get("executable"):
-            return message["executable"]
-    raise SystemExit("cargo names no executable")
-
-
 def main():
     arguments = argparse.ArgumentParser(description="How fast does the dense index find neighbours?")
     sets = ["clustered", "words", "big", "filtered", "hard"]
@@ -442,7 +431,7 @@ def main():
     arguments.add_argument("--flags", default="", help="what else to give the driver")
     arguments.add_argument("--json", action="store_true", help="print an object a row")
     given = arguments.parse_args()
-    binary = given.binary or built()
+    binary = given.binary or harness.driver("ann")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

@@ -45,13 +45,6 @@ def vectors(count, dimension, clusters, seed=1):
     return found
 
 
-def build():
-    command = ["cargo", "bench", "--bench", "cluster", "--no-run", "--message-format=json"]
-    output = subprocess.run(command, cwd=harness.ROOT, check=True, capture_output=True, text=True).stdout
-    artifacts = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return next(one["executable"] for one in artifacts if one.get("executable") and one["target"]["name"] == "cluster")
-
-
 def ours(program, points, method, number, folder):
     points.tofile(folder / "vectors.f32")
     command = [program, folder / "vectors.f32", points.shape[1], method, number, folder / "labels.i32"]
@@ -122,7 +115,7 @@ def main():
     parser.add_argument("--hdbscan", type=size, action="append", metavar="COUNTxDIMENSIONxLEAST")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    program = arguments.program or build()
+    program = arguments.program or harness.driver("cluster")
     results = {"machine": harness.machine(), "kmeans": [], "hdbscan": []}
     with tempfile.TemporaryDirectory() as folder:
         for one in arguments.kmeans or [(50_000, 384, 100)]:

@@ -32,16 +32,6 @@ SHAPES = {"one at a time": (1, 1), "16 in flight": (16, 1), "batches of 100": (1
 HNSWLIB_SECONDS = 5
 
 
-def driver():
-    command = ["cargo", "bench", "--bench", "load", "--no-run", "--message-format", "json"]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=harness.ROOT).stdout
-    for line in out.splitlines():
-        message = json.loads(line)
-        if message.get("target", {}).get("name") == "load" and message.get("executable"):
-            return message["executable"]
-    raise SystemExit("cargo names no executable")
-
-
 def store(server, stubs, base):
     collections = stubs.CollectionsStub(server.channel)
     config = stubs.VectorConfig(dimension=base.shape[1], metric=stubs.METRIC_COSINE)
@@ -77,7 +67,7 @@ def over_the_wire(binary, data, folder, seconds):
     files = {"queries": folder / "queries", "truth": folder / "truth"}
     data.queries.tofile(files["queries"])
     numpy.ascontiguousarray(data.truth, numpy.uint32).tofile(files["truth"])
-    load, stubs = driver(), harness.stubs()
+    load, stubs = harness.driver("load"), harness.stubs()
     with harness.Server(binary, folder / "data") as server:
         store(server, stubs, data.base)
 

@@ -17,6 +17,7 @@ import onnx
 import torch
 import transformers
 from PIL import Image
+from made import picture
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HERE = Path(__file__).resolve().parent
@@ -34,20 +35,6 @@ WORDS = (
     "a photo of the red green blue disc on squares cat dog two dogs in snow running after ball that "
     "somebody threw for them while ago picture painting small large house tree car boat sky night day"
 )
-
-
-def picture(width, height):
-    """The picture of tests/reference/preprocessing.py."""
-    samples, state = [], width * 65_537 + height
-    for _ in range(width * height * 3):
-        state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
-        samples.append(state >> 56)
-    pixels = np.array(samples, np.uint8).reshape(height, width, 3)
-    if width % 2 == 0:
-        rows = np.arange(height)[:, None, None] * 7
-        columns = np.arange(width)[None, :, None] * 3
-        pixels = (rows + columns + pixels // 8).astype(np.uint8)
-    return Image.fromarray(pixels)
 
 
 def clip_tokenizer():
@@ -198,7 +185,7 @@ def recorded(model, tokenizer, processor, pads):
             )["input_ids"]
             found["text_vectors"].append(vector(model.get_text_features(input_ids=ids)))
         for size in SIZES:
-            pixels = processor(picture(*size), return_tensors="pt")["pixel_values"]
+            pixels = processor(Image.fromarray(picture(*size)), return_tensors="pt")["pixel_values"]
             found["image_vectors"].append(vector(model.get_image_features(pixel_values=pixels)))
     return found
 

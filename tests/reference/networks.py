@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from made import picture
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -34,20 +35,6 @@ REAL = {
     "onnx-light/light_inception_v2.onnx": (1 / 255, *IMAGENET, "rgb"),
     "onnx-light/light_shufflenet.onnx": (1 / 255, *IMAGENET, "rgb"),
 }
-
-
-def picture(width, height):
-    """The picture of tests/reference/preprocessing.py."""
-    samples, state = [], width * 65_537 + height
-    for _ in range(width * height * 3):
-        state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
-        samples.append(state >> 56)
-    pixels = np.array(samples, np.uint8).reshape(height, width, 3)
-    if width % 2 == 0:
-        rows = np.arange(height)[:, None, None] * 7
-        columns = np.arange(width)[None, :, None] * 3
-        pixels = (rows + columns + pixels // 8).astype(np.uint8)
-    return pixels
 
 
 def ready(width, height, side, factor, mean, deviation, channels):

@@ -14,6 +14,7 @@ import os
 import numpy as np
 import torch
 import transformers
+from made import picture
 from PIL import Image, __version__ as pillow
 from torchvision import __version__ as torchvision
 from torchvision.transforms.v2 import functional
@@ -32,20 +33,6 @@ SIZES = [
     (37, 23, 16, 16), (16, 16, 37, 23), (101, 7, 13, 29), (64, 48, 64, 48), (64, 48, 63, 49),
     (1, 1, 5, 4), (3, 200, 8, 8), (200, 3, 8, 8), (255, 255, 32, 31), (300, 200, 64, 64),
 ]
-
-
-def picture(width, height):
-    """Samples that a generator of Knuth's makes, smoothed for every other picture."""
-    samples, state = [], width * 65_537 + height
-    for _ in range(width * height * 3):
-        state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
-        samples.append(state >> 56)
-    pixels = np.array(samples, np.uint8).reshape(height, width, 3)
-    if width % 2 == 0:
-        rows = np.arange(height)[:, None, None] * 7
-        columns = np.arange(width)[None, :, None] * 3
-        pixels = (rows + columns + pixels // 8).astype(np.uint8)
-    return pixels
 
 
 def digest(array):

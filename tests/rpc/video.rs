@@ -90,8 +90,8 @@ fn of_model(model: &str) -> HashMap<String, wire::VectorConfig> {
     HashMap::from([("clip".to_owned(), wire::VectorConfig { source, ..Default::default() })])
 }
 
-#[test]
-fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
+/// Starts a server with a collection `c` of the model's vectors, over a folder of models.
+fn serving(model: &str) -> (tempfile::TempDir, TestServer) {
     let own = tempfile::tempdir().unwrap();
     models(own.path());
     let mut catalogue = catalogue_options();
@@ -101,9 +101,15 @@ fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
     let server = TestServer::start(catalogue, |_| {});
     server.create(wire::CreateCollectionRequest {
         name: "c".to_owned(),
-        vectors: of_model("clips"),
+        vectors: of_model(model),
         ..Default::default()
     });
+    (own, server)
+}
+
+#[test]
+fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
+    let (_own, server) = serving("clips");
     server.store("c", vec![file("film.y4m", film(0..20, 64, 48))]);
     let get = wire::GetDocumentsRequest {
         collection: "c".to_owned(),
@@ -149,17 +155,7 @@ fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
 
 #[test]
 fn pictures_of_frames_serve_where_no_model_reads_clips() {
-    let own = tempfile::tempdir().unwrap();
-    models(own.path());
-    let mut catalogue = catalogue_options();
-    catalogue.own = Some(own.path().to_owned());
-    catalogue.runtime.load(&|_, _, _| {}).unwrap();
-    let server = TestServer::start(catalogue, |_| {});
-    server.create(wire::CreateCollectionRequest {
-        name: "c".to_owned(),
-        vectors: of_model("cells"),
-        ..Default::default()
-    });
+    let (_own, server) = serving("cells");
     server.store("c", vec![file("film.y4m", film(0..12, 64, 48))]);
     let locate = wire::LocateRequest {
         collection: "c".to_owned(),
