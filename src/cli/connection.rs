@@ -13,12 +13,12 @@ use simile_proto::v1::embedding_client::EmbeddingClient;
 use simile_proto::v1::jobs_client::JobsClient;
 use simile_proto::v1::search_client::SearchClient;
 use simile_proto::v1::snapshots_client::SnapshotsClient;
-use simile_proto::v1::{InfoRequest, InfoResponse};
+use simile_proto::v1::{GetCollectionRequest, InfoRequest, InfoResponse};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::arguments::Connection;
 use super::exit::{CliError, Outcome};
@@ -169,6 +169,16 @@ impl Session {
         ClusterClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
+    /// Returns whether there is a collection of this name.
+    pub(super) async fn has_collection(&self, name: &str) -> Result<bool, CliError> {
+        let request = self.request(GetCollectionRequest { name: name.to_owned() });
+        match self.collections().get(request).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(status.into()),
+        }
+    }
+
     pub(super) fn snapshots(&self) -> SnapshotsClient<Connected> {
         SnapshotsClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
@@ -238,7 +248,7 @@ async fn probe(
     let channel = Connected::new(channel, AddKey(credentials.key.clone()));
     match AdminClient::new(channel.clone()).info(request).await {
         Ok(info) => Ok(Some((channel, info.into_inner()))),
-        Err(status) if status.code() == tonic::Code::Unauthenticated => Err(status.into()),
+        Err(status) if status.code() == Code::Unauthenticated => Err(status.into()),
         Err(_) => Ok(None),
     }
 }

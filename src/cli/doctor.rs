@@ -256,12 +256,12 @@ fn models(setting: &Setting, can_obtain: bool, report: &mut Report) -> Result<()
             manifest.dimension,
             bytes(manifest.bytes()),
             manifest.licence,
-            folder.display()
+            model::place(manifest, &folder)
         ));
         let mut json = model::facts(manifest);
         json["state"] = state.name().into();
         json["default"] = is_default.into();
-        json["folder"] = folder.display().to_string().into();
+        json["folder"] = model::place(manifest, &folder).into();
         list.push(json);
     }
     if let Err(error) = catalogue.manifest(default) {

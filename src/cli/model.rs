@@ -187,6 +187,11 @@ fn tables(manifest: &Manifest) -> Map<String, Json> {
     all
 }
 
+/// Returns where the files of a model are, for a person.
+pub(super) fn place(manifest: &Manifest, folder: &Path) -> String {
+    if manifest.is_in_program() { "the program".to_owned() } else { folder.display().to_string() }
+}
+
 fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
     let mut text = format!(
         "{STRONG}{}{STRONG:#}  {}\n{}\n{}, {} components, {}, licence {}\nfingerprint {}\n",
@@ -205,8 +210,7 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
         drop(writeln!(text, "{name} {}", value.as_str().map_or(value.to_string(), str::to_owned)));
     }
     let is_in_program = manifest.is_in_program();
-    let place = if is_in_program { "the program".to_owned() } else { folder.display().to_string() };
-    drop(writeln!(text, "files in {place}"));
+    drop(writeln!(text, "files in {}", place(manifest, folder)));
     for file in &manifest.files {
         let is_here = is_in_program || folder.join(&file.name).is_file();
         let here = if is_here { "" } else { ", not here" };

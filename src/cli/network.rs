@@ -8,9 +8,10 @@ use serde_json::{Value as Json, json};
 
 use super::exit::{CliError, Outcome};
 use super::output::{FAINT, GOOD, Output, STRONG, styled};
-use crate::embed::image::{Channels, Crop, Filter, Layout, Reduction, Resampler, Resize};
+use crate::embed::image::{Channels, Crop, Layout, Reduction, Resampler, Resize};
 use crate::embed::onnx::Layers;
 use crate::embed::{Catalogue, NetworkOptions};
+use crate::picture::Filter;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \

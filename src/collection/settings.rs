@@ -388,16 +388,7 @@ impl VectorSettings {
         asked: &NewVector,
         facts: Option<EmbedderFacts>,
     ) -> Result<Self, Error> {
-        let (dimension, metric) = match (&asked.source, &facts) {
-            (_, Some(facts)) => (facts.dimension, facts.metric),
-            (NewVectorSource::Given(dimension), None) => (*dimension, Metric::Cosine),
-            (
-                NewVectorSource::Embedder(_)
-                | NewVectorSource::GivenSparse
-                | NewVectorSource::GivenMulti(_),
-                None,
-            ) => (0, Metric::Cosine),
-        };
+        let (dimension, metric) = asked.shape(facts.as_ref());
         let embedder = asked.binding(facts);
         check_dimension(name, dimension)?;
         let usual = DenseOptions::new(dimension, metric);
@@ -464,16 +455,7 @@ impl MultiSettings {
         asked: &NewVector,
         facts: Option<EmbedderFacts>,
     ) -> Result<Self, Error> {
-        let (dimension, metric) = match (&asked.source, &facts) {
-            (_, Some(facts)) => (facts.dimension, facts.metric),
-            (NewVectorSource::GivenMulti(dimension), None) => (*dimension, Metric::Cosine),
-            (
-                NewVectorSource::Embedder(_)
-                | NewVectorSource::Given(_)
-                | NewVectorSource::GivenSparse,
-                None,
-            ) => (0, Metric::Cosine),
-        };
+        let (dimension, metric) = asked.shape(facts.as_ref());
         check_dimension(name, dimension)?;
         asked.check_no_graph(name, "a multivector")?;
         let metric = asked.metric.unwrap_or(metric);
@@ -506,6 +488,20 @@ impl NewVector {
             )));
         }
         Ok(())
+    }
+
+    /// Returns how many components its vectors have, 0 where they have no fixed number, and the usual
+    /// metric.
+    fn shape(&self, facts: Option<&EmbedderFacts>) -> (usize, Metric) {
+        match (&self.source, facts) {
+            (_, Some(facts)) => (facts.dimension, facts.metric),
+            (NewVectorSource::Given(dimension) | NewVectorSource::GivenMulti(dimension), None) => {
+                (*dimension, Metric::Cosine)
+            }
+            (NewVectorSource::Embedder(_) | NewVectorSource::GivenSparse, None) => {
+                (0, Metric::Cosine)
+            }
+        }
     }
 
     fn binding(&self, facts: Option<EmbedderFacts>) -> Option<EmbedderBinding> {

@@ -1,6 +1,7 @@
 //! The arguments of `simile collection`.
 
 use clap::{Args, Subcommand};
+use simile_proto::v1::{self as wire};
 
 use crate::cli::arguments::{Connection, ListArguments, NameArguments};
 
@@ -46,14 +47,27 @@ pub(in crate::cli) struct CreateArguments {
     /// Do not index words
     #[arg(long)]
     pub(in crate::cli) no_lexical: bool,
+    #[command(flatten)]
+    pub(in crate::cli) chunk: ChunkArguments,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+/// How texts are cut.
+#[derive(Debug, Clone, Copy, Args)]
+pub(in crate::cli) struct ChunkArguments {
     /// The longest passage, in tokens of the embedder [default: what it reads]
     #[arg(long, value_name = "N")]
     pub(in crate::cli) tokens_max: Option<u32>,
     /// What neighbouring passages share, in tokens [default: an eighth of the longest]
     #[arg(long, value_name = "N")]
     pub(in crate::cli) tokens_overlap: Option<u32>,
-    #[command(flatten)]
-    pub(in crate::cli) connection: Connection,
+}
+
+impl From<ChunkArguments> for wire::ChunkConfig {
+    fn from(ChunkArguments { tokens_max, tokens_overlap }: ChunkArguments) -> Self {
+        Self { tokens_max, tokens_overlap }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -99,12 +113,8 @@ pub(in crate::cli) struct DropVectorArguments {
 pub(in crate::cli) struct ChangeArguments {
     /// The name of the collection
     pub(in crate::cli) name: String,
-    /// The longest passage, in tokens of the embedder [default: what it reads]
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) tokens_max: Option<u32>,
-    /// What neighbouring passages share, in tokens [default: an eighth of the longest]
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) tokens_overlap: Option<u32>,
+    #[command(flatten)]
+    pub(in crate::cli) chunk: ChunkArguments,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
 }

@@ -116,10 +116,7 @@ pub(super) fn run(
         }
         CollectionCommand::Change(arguments) => {
             with_session(setting, &arguments.connection, async |session| {
-                let chunk = Some(wire::ChunkConfig {
-                    tokens_max: arguments.tokens_max,
-                    tokens_overlap: arguments.tokens_overlap,
-                });
+                let chunk = Some(arguments.chunk.into());
                 let name = arguments.name.clone();
                 let request = session.request(wire::ChangeCollectionRequest { name, chunk });
                 let collection = session.collections().change(request).await?.into_inner();
@@ -167,10 +164,7 @@ fn create(
     if vectors.len() < arguments.vector.len() {
         return Err(CliError::usage("a vector name stands twice"));
     }
-    let chunk = wire::ChunkConfig {
-        tokens_max: arguments.tokens_max,
-        tokens_overlap: arguments.tokens_overlap,
-    };
+    let chunk = arguments.chunk.into();
     let request = wire::CreateCollectionRequest {
         name: arguments.name.clone(),
         vectors,

@@ -318,11 +318,8 @@ async fn ensure_collection(
     heading: Option<&Heading>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let request = session.request(wire::GetCollectionRequest { name: name.to_owned() });
-    match session.collections().get(request).await {
-        Ok(_) => return Ok(()),
-        Err(status) if status.code() == Code::NotFound => {}
-        Err(status) => return Err(status.into()),
+    if session.has_collection(name).await? {
+        return Ok(());
     }
     let Some(heading) = heading else {
         let message = format!(

@@ -186,11 +186,8 @@ async fn ensure_collection(
     vectors: HashMap<String, wire::VectorConfig>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let request = session.request(wire::GetCollectionRequest { name: name.to_owned() });
-    match session.collections().get(request).await {
-        Ok(_) => return Ok(()),
-        Err(status) if status.code() == Code::NotFound => {}
-        Err(status) => return Err(status.into()),
+    if session.has_collection(name).await? {
+        return Ok(());
     }
     let request =
         wire::CreateCollectionRequest { name: name.to_owned(), vectors, ..Default::default() };
