@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails that way")]
 
 #[cfg(unix)]
+mod apart;
+#[cfg(unix)]
 mod cli;
 mod dense;
 mod durability;

@@ -145,6 +145,9 @@ pub(super) enum Command {
     Completions(CompletionsArguments),
     /// Print the manual page, or write one for each command into a folder
     Man(ManArguments),
+    /// Read files for a server that started this process
+    #[command(name = READ_FILES, hide = true)]
+    ReadFiles(ReadFilesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -526,6 +529,17 @@ pub(super) struct ManArguments {
     /// Write a page for every command into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
+}
+
+/// The command of the processes that read files.
+pub(super) const READ_FILES: &str = "read-files";
+
+#[derive(Debug, Args)]
+pub(super) struct ReadFilesArguments {
+    /// The most memory, in bytes
+    pub(super) memory_bytes_max: u64,
+    /// The longest that a file may take, in seconds
+    pub(super) seconds_max: u64,
 }
 
 /// Reads a number of seconds, at most a day.

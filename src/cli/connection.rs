@@ -29,6 +29,11 @@ use crate::server::{Access, Server};
 /// The file in the data directory that says where its server listens.
 pub(super) const ADDRESS_FILE: &str = "server.address";
 
+/// What is logged of a server that a command runs for itself: why a model could not be loaded is the
+/// answer to the request that needed it, and who waits sees how long it takes.
+pub(super) const OWN_SERVER_LOG: &str =
+    "warn,simile::server::models=off,simile::server::guard=error";
+
 /// The largest answer that is read: a thousand documents with their vectors are large.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -107,8 +112,7 @@ pub(super) fn with_session(
 impl Session {
     /// Connects to the server that the arguments mean.
     pub(super) async fn open(setting: &Setting, connection: &Connection) -> Result<Self, CliError> {
-        // Why a model could not be loaded is the answer to the request that needed it.
-        setting.start_telemetry("warn,simile::server::models=off")?;
+        setting.start_telemetry(OWN_SERVER_LOG)?;
         let timeout = connection.timeout.map(Duration::from_secs);
         let credentials = Credentials::of(setting, connection)?;
         if let Some(url) = &connection.server {

@@ -102,5 +102,6 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Doctor(arguments) => doctor::doctor(&setting, arguments, output),
         Command::Completions(arguments) => output.completions(arguments.shell),
         Command::Man(arguments) => output.man(arguments.folder.as_deref()),
+        Command::ReadFiles(arguments) => serve::read_files(arguments),
     }
 }

@@ -3,13 +3,13 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, FromArgMatches as _};
 use directories::ProjectDirs;
 
-use super::arguments::{Cli, Command, ServeArguments};
+use super::arguments::{Cli, Command, READ_FILES, ReadFilesArguments, ServeArguments};
 use super::connection::AddressNote;
 use super::exit::{CliError, Outcome};
 use super::output::Output;
@@ -17,6 +17,7 @@ use crate::access::{KeyStore, SECRET_BYTES};
 use crate::collection::Clock;
 use crate::config::{Config, Origin, ServerSettings, Settings, Surroundings};
 use crate::decode::video::FfmpegSearch;
+use crate::decode::{ApartOptions, answer};
 use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
 use crate::embed::{CatalogueOptions, Keys, STAND_IN_TEXT_MODEL, WorkerOptions};
@@ -94,6 +95,18 @@ impl Setting {
             folders: std::env::split_paths(&path).collect(),
             scratch: std::env::temp_dir(),
         }
+    }
+
+    /// Returns the processes that read files: this program, under another command.
+    fn apart(&self) -> Option<ApartOptions> {
+        let config = &self.config;
+        (config.decode_processes > 0).then(|| ApartOptions {
+            program: own_program(),
+            arguments: vec![READ_FILES.to_owned()],
+            processes_max: config.decode_processes,
+            memory_bytes_max: config.decode_bytes_max,
+            time_max: config.decode_time_max,
+        })
     }
 
     /// Starts logging, by `usual` where no filter was given.
@@ -175,6 +188,14 @@ pub(super) fn serve(
     })
 }
 
+/// Reads the files that a server sends to standard input, until it sends no more.
+pub(super) fn read_files(arguments: &ReadFilesArguments) -> Result<Outcome, CliError> {
+    let time_max = Duration::from_secs(arguments.seconds_max);
+    let (from, to) = (std::io::stdin().lock(), std::io::stdout().lock());
+    answer(from, to, arguments.memory_bytes_max, time_max)?;
+    Ok(Outcome::Done)
+}
+
 fn bind(address: std::net::SocketAddr) -> Result<TcpListener, CliError> {
     TcpListener::bind(address).map_err(|error| {
         let message = format!("cannot listen on {address}: {error}");
@@ -235,6 +256,7 @@ pub(super) async fn start(
         data: config.data.clone(),
         catalogue: setting.catalogue_options(),
         ffmpeg: setting.ffmpeg(),
+        apart: setting.apart(),
         embedder: config.embedder.clone(),
         keys: keys(),
         // Whoever names a model gets that one or is told why not.
@@ -258,6 +280,14 @@ pub(super) async fn start(
         tls,
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))
+}
+
+/// Returns where this program is, in words that hold though its file is replaced by a newer one.
+fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return "/proc/self/exe".into();
+    }
+    std::env::current_exe().unwrap_or_else(|_| "simile".into())
 }
 
 /// Returns the keys that manifests name by environment variables.

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use super::open::Collection;
 use crate::cancel::Cancellation;
-use crate::decode::video::{container, frames};
+use crate::decode::decode_frames;
+use crate::decode::video::container;
 use crate::document::{Filter, Span};
 use crate::embed::Modality;
 use crate::ingest::excerpt;
@@ -45,7 +46,7 @@ impl Collection {
         let (name, embedder) = self.seeing(request.using.as_deref())?;
         let container = container(&request.bytes)
             .ok_or_else(|| Error::Settings("the excerpt is no video".to_owned()))?;
-        let frames = frames(&request.bytes, container, &self.engine.limits.video, cancel)?;
+        let frames = decode_frames(&request.bytes, container, &self.engine.limits, cancel)?;
         let excerpt = excerpt(frames, &embedder, cancel)?;
         let question = |vector| SearchRequest {
             vectors: BTreeMap::from([(name.clone(), vector)]),

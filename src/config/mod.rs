@@ -4,6 +4,8 @@
 //! A setting has one name everywhere: `message_bytes_max` in the file is `SIMILE_MESSAGE_BYTES_MAX`
 //! in the environment and `--message-bytes-max` on the command line.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Command, ValueEnum};
 use serde::Deserialize;
+
+pub use settings::{LogFormat, PlaceSettings, ServerSettings, Settings};
 
 use crate::embed::DEFAULT_TEXT_MODEL;
 use crate::embed::obtain::HUB_ENDPOINT;
@@ -21,125 +24,6 @@ use crate::error::{Classified, ErrorKind};
 /// The port that is listened on by default: S-I-M-L on a telephone keypad. Below the ports that
 /// systems hand out by themselves, and not the default of another database.
 pub const PORT: u16 = 7465;
-
-/// Where things are, and how much is said about them: settings of every command.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-pub struct PlaceSettings {
-    /// The directory that holds the collections [default: simile-data]
-    #[arg(long, value_name = "DIR", env = "SIMILE_DATA", global = true)]
-    pub data: Option<PathBuf>,
-    /// The directory that keeps models and ONNX Runtime [default: in the user's cache directory]
-    #[arg(long, value_name = "DIR", env = "SIMILE_CACHE", global = true)]
-    pub cache: Option<PathBuf>,
-    /// The ONNX Runtime library to load, instead of one that is found or obtained
-    #[arg(long, value_name = "FILE", env = "SIMILE_ONNXRUNTIME", global = true)]
-    pub onnxruntime: Option<PathBuf>,
-    /// The ffmpeg program that reads videos [default: the one on the path]
-    #[arg(long, value_name = "FILE", env = "SIMILE_FFMPEG", global = true)]
-    pub ffmpeg: Option<PathBuf>,
-    /// The Python whose pip obtains packages [default: python3]
-    #[arg(long, value_name = "PROGRAM", env = "SIMILE_PYTHON", global = true)]
-    pub python: Option<String>,
-    /// Where the model hub answers [default: `https://huggingface.co`]
-    #[arg(long, value_name = "URL", env = "SIMILE_HUB", global = true)]
-    pub hub: Option<String>,
-    /// Obtain nothing from the network
-    #[arg(long, value_name = "BOOL", env = "SIMILE_OFFLINE", global = true,
-          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub offline: Option<bool>,
-    /// What is logged: a level (error, warn, info, debug, trace) or `target=level,...`
-    #[arg(long, value_name = "FILTER", env = "SIMILE_LOG", global = true)]
-    pub log: Option<String>,
-    /// How log lines look [default: text]
-    #[arg(long, value_name = "FORMAT", env = "SIMILE_LOG_FORMAT", global = true)]
-    pub log_format: Option<LogFormat>,
-}
-
-/// How the server behaves: settings of `serve`, and of a server that a command starts for itself.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-pub struct ServerSettings {
-    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:7465]
-    #[arg(long, value_name = "ADDRESS", env = "SIMILE_LISTEN")]
-    pub listen: Option<SocketAddr>,
-    /// Allow an address that other machines reach, without encryption and without keys
-    #[arg(long, value_name = "BOOL", env = "SIMILE_INSECURE",
-          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub insecure: Option<bool>,
-    /// The address for HTTP beside gRPC: probes, metrics, embeddings as of OpenAI [default: none]
-    #[arg(long, value_name = "ADDRESS", env = "SIMILE_HTTP")]
-    pub http: Option<SocketAddr>,
-    /// A PEM file with the certificates that the server shows, its own first
-    #[arg(long, value_name = "FILE", env = "SIMILE_TLS_CERT")]
-    pub tls_cert: Option<PathBuf>,
-    /// A PEM file with the key of the server's certificate
-    #[arg(long, value_name = "FILE", env = "SIMILE_TLS_KEY")]
-    pub tls_key: Option<PathBuf>,
-    /// A PEM file with who signs the certificates of clients, which then have to show one
-    #[arg(long, value_name = "FILE", env = "SIMILE_TLS_CLIENT_CA")]
-    pub tls_client_ca: Option<PathBuf>,
-    /// The text embedder that is used where none is named [default: all-minilm-l6-v2]
-    #[arg(long, value_name = "MODEL", env = "SIMILE_EMBEDDER")]
-    pub embedder: Option<String>,
-    /// The largest message that is read, and so the largest file [default: 64MiB]
-    #[arg(long, value_name = "BYTES", env = "SIMILE_MESSAGE_BYTES_MAX")]
-    pub message_bytes_max: Option<Bytes>,
-    /// Requests that one connection may have open at once [default: 256]
-    #[arg(long, value_name = "N", env = "SIMILE_STREAMS_MAX")]
-    pub streams_max: Option<u32>,
-    /// Threads that answer requests [default: four for each CPU, 8 to 64]
-    #[arg(long, value_name = "N", env = "SIMILE_WORKERS")]
-    pub workers: Option<usize>,
-    /// Requests that wait for a worker before more are refused [default: 1024]
-    #[arg(long, value_name = "N", env = "SIMILE_WAITING_MAX")]
-    pub waiting_max: Option<usize>,
-    /// The time a request without a deadline of its own may take [default: 60]
-    #[arg(long, value_name = "SECONDS", env = "SIMILE_REQUEST_SECONDS_MAX")]
-    pub request_seconds_max: Option<u64>,
-    /// Requests a second that each key may make; more are refused [default: as many as it likes]
-    #[arg(long, value_name = "N", env = "SIMILE_REQUESTS_PER_SECOND_MAX")]
-    pub requests_per_second_max: Option<u32>,
-    /// Requests that take at least so long to be answered are logged [default: 1000]
-    #[arg(long, value_name = "MILLISECONDS", env = "SIMILE_SLOW_MS")]
-    pub slow_ms: Option<u64>,
-    /// The time that running requests get to end when the server stops [default: 30]
-    #[arg(long, value_name = "SECONDS", env = "SIMILE_SHUTDOWN_SECONDS_MAX")]
-    pub shutdown_seconds_max: Option<u64>,
-    /// Threads that one embedder computes with [default: one for each CPU]
-    #[arg(long, value_name = "N", env = "SIMILE_EMBED_THREADS")]
-    pub embed_threads: Option<usize>,
-    /// Memory for cached table pages, of each collection [default: 64MiB]
-    #[arg(long, value_name = "BYTES", env = "SIMILE_CACHE_BYTES_MAX")]
-    pub cache_bytes_max: Option<Bytes>,
-    /// Memory of all collections together beside mapped files; more writes are refused
-    /// [default: as much as there is]
-    #[arg(long, value_name = "BYTES", env = "SIMILE_MEMORY_BYTES_MAX")]
-    pub memory_bytes_max: Option<Bytes>,
-    /// Threads that a collection builds graphs on [default: one for every two CPUs]
-    #[arg(long, value_name = "N", env = "SIMILE_BUILD_THREADS")]
-    pub build_threads: Option<usize>,
-}
-
-/// Settings from one source; what it does not name is `None`.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Settings {
-    /// Where things are.
-    #[serde(flatten)]
-    pub places: PlaceSettings,
-    /// How the server behaves.
-    #[serde(flatten)]
-    pub server: ServerSettings,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One line for a person.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// A number of bytes, written plainly or with a unit: `65536`, `64KiB`, `64MiB`, `1GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -217,6 +101,12 @@ pub struct Config {
     pub memory_bytes_max: Option<u64>,
     /// Threads that a collection builds graphs on.
     pub build_threads: usize,
+    /// Processes that read files; 0: the server itself.
+    pub decode_processes: usize,
+    /// Memory of each of them.
+    pub decode_bytes_max: u64,
+    /// The time that one of them may take for a file.
+    pub decode_time_max: Duration,
     origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -253,34 +143,6 @@ impl Classified for ConfigError {
         match self {
             Self::Read(_) | Self::Parse { .. } | Self::Invalid(_) => ErrorKind::InvalidInput,
         }
-    }
-}
-
-impl Settings {
-    /// Returns the settings of a TOML file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] (invalid input) if the file cannot be read, is no TOML, or names a setting
-    /// that does not exist.
-    pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = fs_err::read_to_string(file).map_err(ConfigError::Read)?;
-        let parse = |error: toml::de::Error| ConfigError::Parse {
-            file: file.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        };
-        let table: toml::Table = toml::from_str(&text).map_err(parse)?;
-        let known = setting_names();
-        let unknown: Vec<String> = table
-            .keys()
-            .filter(|key| !known.contains(*key))
-            .map(|key| {
-                format!("{}: no setting `{key}`; there are {}", file.display(), known.join(", "))
-            })
-            .collect();
-        if !unknown.is_empty() {
-            return Err(ConfigError::Invalid(unknown));
-        }
-        toml::from_str(&text).map_err(parse)
     }
 }
 
@@ -359,6 +221,15 @@ impl Config {
             build_threads: choose
                 .pick("build_threads", |s| s.server.build_threads)
                 .unwrap_or(surroundings.cpus.div_ceil(2)),
+            decode_processes: choose
+                .pick("decode_processes", |s| s.server.decode_processes)
+                .unwrap_or(surroundings.cpus.clamp(2, 8)),
+            decode_bytes_max: choose
+                .pick("decode_bytes_max", |s| s.server.decode_bytes_max)
+                .map_or(2 << 30, |bytes| bytes.0),
+            decode_time_max: Duration::from_secs(
+                choose.pick("decode_seconds_max", |s| s.server.decode_seconds_max).unwrap_or(150),
+            ),
             origins: choose.origins,
         };
         let problems = config.problems();
@@ -378,7 +249,7 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 28] = [
+        let lines: [(&str, Option<String>); 31] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
@@ -410,6 +281,9 @@ impl Config {
                 self.memory_bytes_max.map(|bytes| format!("\"{}\"", Bytes(bytes))),
             ),
             ("build_threads", Some(self.build_threads.to_string())),
+            ("decode_processes", Some(self.decode_processes.to_string())),
+            ("decode_bytes_max", Some(format!("\"{}\"", Bytes(self.decode_bytes_max)))),
+            ("decode_seconds_max", Some(self.decode_time_max.as_secs().to_string())),
         ];
         let mut text = String::new();
         for (name, value) in lines {
@@ -472,6 +346,9 @@ impl Config {
         let most = self.requests_per_second_max.unwrap_or(1);
         bound("requests_per_second_max", most.into(), 1, 1_000_000);
         bound("build_threads", self.build_threads as u64, 1, 1_024);
+        bound("decode_processes", self.decode_processes as u64, 0, 1_024);
+        bound("decode_bytes_max", self.decode_bytes_max, 256 << 20, 1 << 40);
+        bound("decode_seconds_max", self.decode_time_max.as_secs(), 1, 86_400);
         require(!self.embedder.is_empty(), "embedder: expected the name of a model".to_owned());
         require(
             !self.data.as_os_str().is_empty(),
@@ -498,12 +375,6 @@ impl Choice<'_> {
         self.origins.insert(name, Origin::File);
         Some(value)
     }
-}
-
-/// Returns the names of all settings; the argument definitions are the one list of them.
-fn setting_names() -> Vec<String> {
-    let command = ServerSettings::augment_args(PlaceSettings::augment_args(Command::new("simile")));
-    command.get_arguments().map(|argument| argument.get_id().to_string()).collect()
 }
 
 fn quoted(path: &Path) -> String {

@@ -71,7 +71,7 @@ fn printed_settings_are_read_back_as_the_same() {
 fn every_setting_is_printed() {
     let config = assemble(&Settings::default(), &Settings::default()).unwrap();
     let text = config.to_toml();
-    for name in setting_names() {
+    for name in settings::setting_names() {
         assert!(
             text.lines().any(|line| line.starts_with(&format!("{name} ="))
                 || line.starts_with(&format!("# {name} is"))),

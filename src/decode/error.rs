@@ -106,6 +106,22 @@ pub enum DecodeError {
         /// What went wrong.
         reason: String,
     },
+    /// A process that reads files and cannot be started.
+    #[error("`{program}`, which would read the file, did not start: {reason}")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// What another process said of the file.
+    #[error("{message}")]
+    Apart {
+        /// What can be done about it.
+        kind: ErrorKind,
+        /// Why there is nothing.
+        message: String,
+    },
     /// The work was ended.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -127,7 +143,8 @@ impl Classified for DecodeError {
             | Self::DamagedVideo { .. }
             | Self::SlowVideo { .. }
             | Self::NoTextField { .. } => ErrorKind::InvalidInput,
-            Self::Program { .. } => ErrorKind::Unavailable,
+            Self::Program { .. } | Self::NotStarted { .. } => ErrorKind::Unavailable,
+            Self::Apart { kind, .. } => *kind,
             Self::Interrupted(reason) => reason.kind(),
         }
     }

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::video::VideoOptions;
+use super::{Apart, Format};
 
 /// How much of everything one file may ask for; checked before memory is taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The most bytes of a file.
     pub bytes_max: usize,
@@ -29,6 +32,26 @@ pub struct Limits {
     pub pixels_max: u64,
     /// How videos are read, and the bounds of their frames.
     pub video: VideoOptions,
+    /// The processes that read files; none: they are read in this one.
+    #[serde(skip)]
+    pub apart: Option<Apart>,
+}
+
+impl Limits {
+    /// Returns the processes that read files of this format; none if this one does.
+    pub(super) fn apart_for(&self, format: Format) -> Option<&Apart> {
+        let is_read_here = match format {
+            Format::JsonLines | Format::Csv | Format::Tsv => true,
+            Format::Video(container) => container.needs_program(),
+            Format::Plain
+            | Format::Markdown
+            | Format::Html
+            | Format::Pdf
+            | Format::Docx
+            | Format::Image(_) => false,
+        };
+        self.apart.as_ref().filter(|_| !is_read_here)
+    }
 }
 
 impl Default for Limits {
@@ -46,6 +69,7 @@ impl Default for Limits {
             depth_max: 256,
             pixels_max: 128 << 20,
             video: VideoOptions::default(),
+            apart: None,
         }
     }
 }

@@ -4,8 +4,10 @@
 //! the media type. What comes out is one text with its sections, a stream of records, a picture, or the
 //! frames of a video.
 //! Everything that arrives here is hostile until proven otherwise: sizes are checked before memory is
-//! taken, and a parser that panics is an error of that input, not the end of the program.
+//! taken, and a parser that panics is an error of that input, not the end of the program. A server goes
+//! further and reads in processes of their own ([`Apart`]).
 
+mod apart;
 mod contain;
 mod content;
 mod docx;
@@ -26,6 +28,7 @@ mod tests;
 pub mod video;
 mod writer;
 
+pub use apart::{Apart, ApartOptions, answer};
 pub use content::{Content, TextContent};
 pub use error::DecodeError;
 pub use format::{Format, detect};
@@ -68,6 +71,9 @@ pub fn decode<'a>(
     check_bytes(bytes, limits)?;
     cancel.check()?;
     let format = detect(bytes, hint)?;
+    if let Some(apart) = limits.apart_for(format) {
+        return apart.decode(bytes, format, hint, limits, cancel);
+    }
     let declared = hint.media_type.and_then(charset_of);
     if format.has_records() {
         return match encoding::wide(bytes) {
@@ -94,6 +100,24 @@ pub fn decode<'a>(
         | Format::Tsv => text_content(bytes, format, declared, limits, cancel),
     }
     .map(Content::Text)
+}
+
+/// Returns the frames of a video in memory.
+///
+/// # Errors
+/// As [`video::frames`]; invalid input also for more bytes than the limits allow.
+pub fn decode_frames<'a>(
+    bytes: &'a [u8],
+    container: video::Container,
+    limits: &Limits,
+    cancel: &Cancellation,
+) -> Result<video::Frames<'a>, DecodeError> {
+    check_bytes(bytes, limits)?;
+    let format = Format::Video(container);
+    match limits.apart_for(format) {
+        Some(apart) => apart.decode_frames(bytes, container, limits, cancel),
+        None => video::frames(bytes, container, &limits.video, cancel),
+    }
 }
 
 fn check_bytes(bytes: &[u8], limits: &Limits) -> Result<(), DecodeError> {

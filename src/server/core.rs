@@ -14,6 +14,7 @@ use super::pool::{Pool, time_allowed};
 use super::{ServerOptions, status};
 use crate::cancel::Cancellation;
 use crate::collection::{Collection, Collections, Embedders as _, Jobs};
+use crate::decode::Limits;
 
 /// How long a request waits for a model if its own deadline is later.
 const MODEL_WAIT_MAX: Duration = Duration::from_secs(600);
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub(super) jobs: Jobs,
     pub(super) meter: Meter,
     pub(super) options: ServerOptions,
+    /// The bounds of decoding.
+    pub(super) limits: Limits,
     pub(super) started_unix_ms: u64,
     /// For requests that somebody waits for.
     pub(super) pool: Pool,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::guard::Access;
 use super::models::Report;
 use crate::collection::Clock;
+use crate::decode::ApartOptions;
 use crate::decode::video::FfmpegSearch;
 use crate::embed::{CatalogueOptions, Keys};
 
@@ -17,6 +18,8 @@ pub struct ServerOptions {
     pub catalogue: CatalogueOptions,
     /// Where the program is looked for that reads videos.
     pub ffmpeg: FfmpegSearch,
+    /// The processes that read files; none: the server itself reads them.
+    pub apart: Option<ApartOptions>,
     /// The default text embedder.
     pub embedder: String,
     /// The text embedder that is the default where that one is not to be had; none: there is none then.

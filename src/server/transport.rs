@@ -37,8 +37,8 @@ use super::services::{
     JobsService, SearchService, SnapshotsService,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
-use crate::decode::Limits;
 use crate::decode::video::VideoOptions;
+use crate::decode::{Apart, Limits};
 use crate::embed::{Catalogue, EmbedError, ManifestError};
 use crate::error::{Classified, ErrorKind};
 
@@ -185,7 +185,8 @@ impl Server {
 /// The bounds of decoding, and what reads videos.
 fn limits(options: &ServerOptions) -> Limits {
     let video = VideoOptions { program: options.ffmpeg.clone(), ..VideoOptions::default() };
-    Limits { video, ..Limits::default() }
+    let apart = options.apart.clone().map(Apart::new);
+    Limits { video, apart, ..Limits::default() }
 }
 
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
@@ -195,6 +196,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     let report = Arc::clone(&options.report);
     let (default, stand_in) = (options.embedder.clone(), options.stand_in.clone());
     let models = Models::new(catalogue, default, obtains, stand_in, report);
+    let limits = limits(&options);
     let collections = Collections::open(
         &options.data,
         CollectionsOptions {
@@ -202,7 +204,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
             clock: Arc::clone(&options.clock),
             memory_bytes_max: options.memory_bytes_max,
             build_threads: options.build_threads,
-            limits: limits(&options),
+            limits: limits.clone(),
             ..CollectionsOptions::default()
         },
         Arc::clone(&models) as SharedEmbedders,
@@ -220,6 +222,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
     Ok(Core::new(Shared {
         collections,
         models,
+        limits,
         jobs: Jobs::new(Arc::clone(&options.clock)),
         meter: Meter::new(),
         started_unix_ms: (options.clock)(),

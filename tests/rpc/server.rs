@@ -73,6 +73,7 @@ impl TestServer {
             data: folder.path().to_owned(),
             catalogue,
             ffmpeg: FfmpegSearch::default(),
+            apart: Some(crate::apart::options()),
             embedder: DEFAULT_TEXT_MODEL.to_owned(),
             stand_in: None,
             keys: Keys::default(),

@@ -14,7 +14,7 @@ use simile_proto::v1::upsert_result::Outcome as Stored;
 use simile_proto::v1::{self as wire};
 
 use super::arguments::DemoArguments;
-use super::connection::Session;
+use super::connection::{OWN_SERVER_LOG, Session};
 use super::exit::{CliError, Outcome};
 use super::output::{FAINT, Output, STRONG, TITLE, Unit};
 use super::serve::{self, Setting};
@@ -44,7 +44,7 @@ pub(super) fn demo(
     };
     let setting = setting.over(folder.clone());
     serve::block_on(async {
-        setting.start_telemetry("warn,simile::server::models=off")?;
+        setting.start_telemetry(OWN_SERVER_LOG)?;
         let session = Session::start_own(&setting, None).await?;
         let outcome = tokio::select! {
             outcome = run(&session, output) => outcome,

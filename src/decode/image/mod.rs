@@ -14,6 +14,8 @@ mod thumbnail;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 pub use self::thumbnail::{THUMBNAIL_BYTES_MAX, encode_jpeg, thumbnail};
 
 use self::colour::{Raster, to_srgb};
@@ -29,7 +31,7 @@ const LARGE_BYTES: u64 = 128 << 20;
 const REASON_BYTES_MAX: usize = 200;
 
 /// A format of still pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ImageFormat {
     /// JPEG, sequential or progressive.
     Jpeg,
@@ -76,9 +78,11 @@ struct Decoded {
 /// for bytes that are empty, damaged, cut off or larger than the limits allow.
 pub fn decode_picture(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
     super::check_bytes(bytes, limits)?;
-    match detect(bytes, &Hint::default())? {
-        Format::Image(format) => decode(bytes, format, limits).map(|content| content.picture),
-        _ => Err(DecodeError::NoPicture),
+    let format = detect(bytes, &Hint::default())?;
+    let Format::Image(image) = format else { return Err(DecodeError::NoPicture) };
+    match limits.apart_for(format) {
+        Some(apart) => apart.decode_picture(bytes, format, limits),
+        None => decode(bytes, image, limits).map(|content| content.picture),
     }
 }
 

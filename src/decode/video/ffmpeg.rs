@@ -27,6 +27,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LINE_BYTES_MAX: u64 = 16 << 10;
 /// The largest block of memory that the program may ask for.
 const ALLOCATION_BYTES_MAX: u64 = 1 << 30;
+/// The most memory of the program.
+#[cfg(target_os = "linux")]
+const PROGRAM_BYTES_MAX: u64 = 4 << 30;
 /// How much of the program's complaints is passed on.
 const COMPLAINTS_MAX: usize = 3;
 const COMPLAINT_BYTES_MAX: usize = 160;
@@ -113,6 +116,7 @@ impl Ffmpeg {
         };
         let mut child =
             command(program, input.path(), container, options).spawn().map_err(failed)?;
+        bound_memory(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (send_picture, pictures) = sync_channel(PICTURES_MAX);
         let (say, said) = sync_channel(STAMPS_MAX);
@@ -271,6 +275,20 @@ fn command(program: &Path, input: &Path, container: Container, options: &VideoOp
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
+
+/// Bounds the address space of the program, where the system can do that to a process that runs; the
+/// program has its own bound of a block, too.
+#[cfg(target_os = "linux")]
+fn bound_memory(child: &Child) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let most = Some(PROGRAM_BYTES_MAX);
+    let bound = Rlimit { current: most, maximum: most };
+    // One that has ended already needs no bound.
+    drop(prlimit(Some(Pid::from_child(child)), Resource::As, bound));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_memory(_: &Child) {}
 
 fn read_pictures(stdout: impl Read, side_max: u32, send: &SyncSender<Pictured>) {
     let mut reader = BufReader::new(stdout);

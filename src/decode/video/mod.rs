@@ -21,3 +21,4 @@ mod y4m;
 pub use container::{Container, container};
 pub use program::FfmpegSearch;
 pub use stream::{Frame, Frames, VideoOptions, frames};
+pub(super) use stream::{RawFrame, Source};

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::Container;
 use crate::decode::DecodeError;
 
@@ -7,7 +9,7 @@ use crate::decode::DecodeError;
 const PROGRAM: &str = if cfg!(windows) { "ffmpeg.exe" } else { "ffmpeg" };
 
 /// Where the `ffmpeg` program is looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FfmpegSearch {
     /// The program itself, if its place was said; then it is looked for nowhere else.
     pub explicit: Option<PathBuf>,

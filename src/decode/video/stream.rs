@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::animation::Animation;
 use super::ffmpeg::{Ffmpeg, Input};
 use super::y4m::Y4m;
@@ -13,7 +15,7 @@ use crate::decode::DecodeError;
 use crate::picture::Picture;
 
 /// How a video is read, and how much of everything it may ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoOptions {
     /// Where the program is looked for that reads what needs a codec.
     pub program: FfmpegSearch,
@@ -58,15 +60,15 @@ pub struct Frame {
 
 /// A frame as a decoder gives it.
 #[derive(Debug)]
-pub(super) struct RawFrame {
-    pub(super) picture: Picture,
+pub(in crate::decode) struct RawFrame {
+    pub(in crate::decode) picture: Picture,
     /// None: right after the frame before.
-    pub(super) start_ms: Option<f64>,
-    pub(super) duration_ms: Option<f64>,
+    pub(in crate::decode) start_ms: Option<f64>,
+    pub(in crate::decode) duration_ms: Option<f64>,
 }
 
 /// What gives frames one after the other.
-pub(super) trait Source {
+pub(in crate::decode) trait Source {
     /// Returns the next frame; none at the end.
     fn next(&mut self, cancel: &Cancellation) -> Result<Option<RawFrame>, DecodeError>;
 
@@ -163,7 +165,7 @@ impl Frames<'static> {
 }
 
 impl<'a> Frames<'a> {
-    fn begin(
+    pub(in crate::decode) fn begin(
         source: Box<dyn Source + 'a>,
         container: Container,
         size: (u32, u32),

@@ -47,7 +47,7 @@ impl Embedding for EmbeddingService {
             }
             for (number, image) in message.images.iter().enumerate() {
                 // One at a time, so that no more than one lies unpacked.
-                let seen = see(&embedder, number, image, lane, cancel)?;
+                let seen = see(&embedder, number, image, &shared.limits, lane, cancel)?;
                 embedded.embeddings.extend(seen.embeddings);
                 let timings = &mut embedded.timings;
                 timings.tokenize += seen.timings.tokenize;
@@ -77,12 +77,13 @@ fn see(
     embedder: &EmbedderHandle,
     number: usize,
     image: &[u8],
+    limits: &Limits,
     lane: Lane,
     cancel: &Cancellation,
 ) -> Result<Embedded, Status> {
     // Refused before the work of decoding.
     embedder.specification().require(Modality::Image).map_err(|error| status::of(&error))?;
-    let picture = decode_picture(image, &Limits::default()).map_err(|error| {
+    let picture = decode_picture(image, limits).map_err(|error| {
         let kind = error.kind();
         status::from_kind(kind, format!("image {number}: {error}"))
     })?;
