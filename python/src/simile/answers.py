@@ -1,0 +1,318 @@
+"""What is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+
+from .v1 import admin_pb2, cluster_pb2, collections_pb2, common_pb2, jobs_pb2, search_pb2
+from .values import Floats, Sparse, Value, from_payload, from_value, from_vectors
+
+
+@dataclass(frozen=True)
+class VectorInfo:
+    """A named vector of a collection."""
+
+    embedder: str
+    fingerprint: str
+    dimension: int
+    metric: str
+    sparse: bool
+    multi: bool
+    indexed: int
+    head: int
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection as it is now."""
+
+    name: str
+    documents: int
+    parts: int
+    vectors: dict[str, VectorInfo]
+    #: The types that payload fields were seen to hold, by path.
+    fields: dict[str, tuple[str, ...]]
+    last_sequence: int
+    disk_bytes: int
+    aliases: tuple[str, ...]
+
+    @classmethod
+    def of(cls, collection: collections_pb2.Collection) -> Collection:
+        """Returns a collection as it travelled."""
+        vectors = {
+            name: VectorInfo(
+                info.embedder,
+                info.fingerprint,
+                info.dimension,
+                common_pb2.Metric.Name(info.metric).removeprefix("METRIC_").lower(),
+                info.sparse,
+                info.multi,
+                info.indexed,
+                info.head,
+            )
+            for name, info in collection.vectors.items()
+        }
+        return cls(
+            collection.name,
+            collection.documents,
+            collection.parts,
+            vectors,
+            {path: tuple(info.types) for path, info in collection.fields.items()},
+            collection.last_sequence,
+            collection.disk_bytes,
+            tuple(collection.aliases),
+        )
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where in its document a passage stands."""
+
+    byte_start: int
+    byte_end: int
+    page: int | None = None
+    heading: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class LegScore:
+    """What one leg of the search thought of a hit: lexical, dense:NAME, sparse:NAME, multi:NAME."""
+
+    leg: str
+    rank: int
+    score: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage, or a document with its best passage. A higher score is better."""
+
+    id: str
+    score: float
+    text: str | None
+    payload: dict[str, Value]
+    span: Span | None
+    part: int
+    vectors: dict[str, Floats | Sparse]
+    legs: tuple[LegScore, ...]
+
+    @classmethod
+    def of(cls, hit: search_pb2.Hit) -> Hit:
+        """Returns a hit as it travelled."""
+        span = None
+        if hit.HasField("span"):
+            given = hit.span
+            span = Span(
+                given.byte_start,
+                given.byte_end,
+                given.page if given.HasField("page") else None,
+                given.heading if given.HasField("heading") else None,
+                given.start_ms if given.HasField("start_ms") else None,
+                given.end_ms if given.HasField("end_ms") else None,
+            )
+        return cls(
+            hit.id,
+            hit.score,
+            hit.text if hit.HasField("text") else None,
+            from_payload(hit.payload),
+            span,
+            hit.part,
+            from_vectors(hit.vectors, hit.sparse_vectors, hit.multi_vectors),
+            tuple(LegScore(leg.leg, leg.rank, leg.score, leg.contribution) for leg in hit.legs),
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """The hits of one value of the field that was grouped by."""
+
+    value: Value
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hits, best first, or groups of them; iterating gives the hits."""
+
+    hits: tuple[Hit, ...]
+    groups: tuple[Group, ...] = ()
+    #: A leg that could not run, and why.
+    warnings: tuple[str, ...] = ()
+    #: In milliseconds, by stage.
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, place: int) -> Hit:
+        return self.hits[place]
+
+    @classmethod
+    def of(cls, answer: search_pb2.SearchResponse) -> Answer:
+        """Returns an answer as it travelled."""
+        groups = (Group(from_value(one.value), tuple(map(Hit.of, one.hits))) for one in answer.groups)
+        return cls(
+            tuple(map(Hit.of, answer.hits)),
+            tuple(groups),
+            tuple(answer.warnings),
+            {timing.stage: timing.microseconds / 1e3 for timing in answer.timings},
+        )
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What share of the best passages a graph search finds, measured on the data in use."""
+
+    vector: str
+    recall: float
+    questions: int
+    #: The breadth that was measured; missing: every vector was compared.
+    ef: int | None
+
+    @classmethod
+    def of(cls, measured: admin_pb2.RecallResponse) -> Recall:
+        """Returns what was measured as it travelled."""
+        return cls(
+            measured.vector, measured.recall, measured.questions, measured.ef if measured.HasField("ef") else None
+        )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many documents there are, and how many parts of them."""
+
+    documents: int
+    parts: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the server's catalogue."""
+
+    name: str
+    kind: str
+    dimension: int
+    tokens_max: int
+    is_installed: bool
+    is_sparse: bool
+    description: str
+
+
+class JobState(Enum):
+    """Whether a job runs."""
+
+    RUNNING = jobs_pb2.JOB_STATE_RUNNING
+    DONE = jobs_pb2.JOB_STATE_DONE
+    FAILED = jobs_pb2.JOB_STATE_FAILED
+    CANCELLED = jobs_pb2.JOB_STATE_CANCELLED
+
+
+@dataclass(frozen=True)
+class Job:
+    """Long work as it is now."""
+
+    id: str
+    kind: str
+    label: str
+    collection: str
+    state: JobState
+    items_done: int
+    items_total: int | None
+    message: str
+    started: datetime
+
+    @classmethod
+    def of(cls, job: jobs_pb2.Job) -> Job:
+        """Returns a job as it travelled."""
+        return cls(
+            job.id,
+            job.kind,
+            job.label,
+            job.collection,
+            JobState(job.state),
+            job.items_done,
+            job.items_total if job.HasField("items_total") else None,
+            job.message,
+            datetime.fromtimestamp(job.started_unix_ms / 1e3, timezone.utc),
+        )
+
+
+@dataclass(frozen=True)
+class Member:
+    """A document in a cluster, or in none."""
+
+    id: str
+    cluster: int | None
+    distance: float
+    text: str | None
+    #: On the map, if one was asked for.
+    place: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Documents that belong together, the medoid first."""
+
+    number: int
+    size: int
+    cohesion: float
+    #: Words that tell it from the others, best first.
+    words: tuple[str, ...]
+    #: The document to keep, for duplicates.
+    keeper: str | None
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What belongs together, largest first; iterating gives the clusters."""
+
+    clusters: tuple[Cluster, ...]
+    #: Documents in no cluster.
+    noise: tuple[Member, ...]
+    method: str
+    vector: str
+    silhouette: float | None
+
+    def __iter__(self) -> Iterator[Cluster]:
+        return iter(self.clusters)
+
+    def __len__(self) -> int:
+        return len(self.clusters)
+
+    @classmethod
+    def of(cls, summary: cluster_pb2.ClusterSummary, items: list[cluster_pb2.ClusterItem]) -> Clusters:
+        """Returns what was found as it travelled."""
+        inside: list[list[Member]] = [[] for _ in summary.clusters]
+        noise: list[Member] = []
+        for item in items:
+            member = Member(
+                item.id,
+                item.cluster if item.HasField("cluster") else None,
+                item.distance,
+                item.text if item.HasField("text") else None,
+                (item.place.x, item.place.y) if item.HasField("place") else None,
+            )
+            (noise if member.cluster is None else inside[member.cluster]).append(member)
+        clusters = (
+            Cluster(
+                info.number,
+                info.size,
+                info.cohesion,
+                tuple(term.text for term in info.terms),
+                info.keeper if info.HasField("keeper") else None,
+                tuple(members),
+            )
+            for info, members in zip(summary.clusters, inside)
+        )
+        silhouette = summary.silhouette if summary.HasField("silhouette") else None
+        return cls(tuple(clusters), tuple(noise), summary.method, summary.vector, silhouette)
