@@ -8,11 +8,12 @@ use serde_json::{Value as Json, json};
 use simile_proto::v1::{self as wire};
 
 use super::arguments::{Connection, Target};
-use super::connection::with_session;
+use super::connection::{Session, with_session};
 use super::documents::place;
 use super::exit::{CliError, Outcome};
 use super::filter;
 use super::output::{FAINT, Output, STRONG};
+use super::pictures;
 use super::serve::Setting;
 use crate::error::ErrorKind;
 
@@ -36,6 +37,9 @@ pub(super) struct LocateArguments {
     /// The named vector to ask, if several see videos or pictures
     #[arg(long, value_name = "NAME")]
     vector: Option<String>,
+    /// Write the moments with their pictures to a page to look at
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -55,9 +59,40 @@ pub(super) fn locate(
     };
     with_session(setting, &arguments.connection, async |session| {
         let answer = session.search().locate(session.request(request)).await?.into_inner();
+        if let Some(file) = &arguments.html {
+            let page = page(session, arguments, &answer).await?;
+            fs_err::write(file, page)?;
+            output.note(&format!("wrote {}", file.display()));
+        }
         output.answer(|| to_json(&answer), || render(&answer))?;
         Ok(Outcome::Done)
     })
+}
+
+/// Returns the moments as a contact sheet.
+async fn page(
+    session: &Session,
+    arguments: &LocateArguments,
+    answer: &wire::LocateResponse,
+) -> Result<String, CliError> {
+    let hit = |moment: &wire::Moment| wire::Hit {
+        id: moment.id.clone(),
+        part: moment.part,
+        score: moment.score,
+        span: Some(span(moment)),
+        ..Default::default()
+    };
+    let hits: Vec<wire::Hit> = answer.moments.iter().map(hit).collect();
+    let shown = hits.iter().map(|hit| (hit.id.clone(), hit.part));
+    let thumbnails = pictures::thumbnails(session, &arguments.target.collection, shown).await?;
+    let answer = wire::SearchResponse { hits, ..Default::default() };
+    let (asked, none) = (arguments.excerpt.display().to_string(), [""; 0]);
+    Ok(pictures::contact_sheet(Some(&asked), &none, &answer, &thumbnails))
+}
+
+fn span(moment: &wire::Moment) -> wire::Span {
+    let (start_ms, end_ms) = (Some(moment.start_ms), Some(moment.end_ms));
+    wire::Span { start_ms, end_ms, ..Default::default() }
 }
 
 /// Returns the moments for a script.
@@ -67,6 +102,7 @@ pub(super) fn to_json(answer: &wire::LocateResponse) -> Json {
             "id": moment.id,
             "start_ms": moment.start_ms,
             "end_ms": moment.end_ms,
+            "part": moment.part,
             "score": moment.score,
         })
     });
@@ -84,8 +120,7 @@ pub(super) fn render(answer: &wire::LocateResponse) -> String {
         seen.push(&moment.id);
         drop(writeln!(text, "{STRONG}{}{STRONG:#}", moment.id));
         for moment in answer.moments.iter().filter(|other| other.id == moment.id) {
-            let (start_ms, end_ms) = (Some(moment.start_ms), Some(moment.end_ms));
-            let place = place(&wire::Span { start_ms, end_ms, ..Default::default() });
+            let place = place(&span(moment));
             drop(writeln!(text, "  {place}  {FAINT}{:.3}{FAINT:#}", moment.score));
         }
     }

@@ -5,7 +5,7 @@ use super::open::Collection;
 use crate::cancel::Cancellation;
 use crate::decode::decode_frames;
 use crate::decode::video::container;
-use crate::document::{Filter, Span};
+use crate::document::{DocumentId, Filter, Span};
 use crate::embed::Modality;
 use crate::ingest::excerpt;
 use crate::query::{Grouping, Mode, Moment, SearchRequest, Sighting, moments};
@@ -30,9 +30,18 @@ pub struct LocateRequest {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Located {
     /// Best first.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<LocatedMoment>,
     /// What was left out, and why.
     pub warnings: Vec<String>,
+}
+
+/// A moment, and what shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocatedMoment {
+    /// Where the excerpt may be taken from.
+    pub moment: Moment,
+    /// The part of the video that is seen when the excerpt begins, or the nearest that was compared.
+    pub part: u32,
 }
 
 impl Collection {
@@ -64,10 +73,12 @@ impl Collection {
             .map(|stretch| (stretch.start_ms, question(stretch.vector)))
             .unzip();
         let mut sightings = Vec::new();
+        let mut seen: BTreeMap<DocumentId, BTreeMap<u64, u32>> = BTreeMap::new();
         for (excerpt_ms, answer) in starts.into_iter().zip(self.search_all(&questions, cancel)) {
             sightings.extend(answer?.hits.into_iter().filter_map(|hit| match hit.span {
                 Span::Media { time: Some(time), .. } => {
                     let (id, start_ms, score) = (hit.id, time.start, hit.score);
+                    seen.entry(id.clone()).or_default().insert(start_ms, hit.part);
                     Some(Sighting { excerpt_ms, id, start_ms, score })
                 }
                 // Texts and still pictures have no moments.
@@ -76,6 +87,12 @@ impl Collection {
         }
         let mut moments = moments(&sightings, excerpt.length_ms, excerpt.window_ms);
         moments.truncate(request.limit);
+        let shown = |moment: Moment| {
+            let parts = seen.get(&moment.id);
+            let part = parts.map_or(0, |parts| part_at(parts, moment.start_ms));
+            LocatedMoment { moment, part }
+        };
+        let moments = moments.into_iter().map(shown).collect();
         Ok(Located { moments, warnings: excerpt.warnings })
     }
 
@@ -106,4 +123,10 @@ impl Collection {
             }
         }
     }
+}
+
+/// Returns the last of the parts, by their beginnings, that has begun by a time, or else the first.
+fn part_at(parts: &BTreeMap<u64, u32>, time_ms: u64) -> u32 {
+    let begun = parts.range(..=time_ms).next_back().or_else(|| parts.iter().next());
+    begun.map_or(0, |(_, &part)| part)
 }

@@ -60,7 +60,7 @@ pub use cluster::{Cluster, ClusterItem, ClusterRequest, Clustering, Looking};
 pub use documents::{Counts, StoredDocument, StoredPart};
 pub use error::Error;
 pub use jobs::{Clock, JobHandle, JobKind, JobState, JobStatus, Jobs};
-pub use locate::{LocateRequest, Located};
+pub use locate::{LocateRequest, Located, LocatedMoment};
 pub use memory::MemoryUse;
 pub use open::Collection;
 pub use pictures::{THUMBNAILS_MAX, Thumbnail};

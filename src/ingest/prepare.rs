@@ -244,7 +244,9 @@ fn cut(
                     let mut warnings = video.warnings;
                     let metadata = (None, video.metadata);
                     let payload = file_payload(source, name, metadata, &mut warnings);
-                    vec![Cut { prepared: base(video.parts, payload), warnings }]
+                    let mut prepared = base(video.parts, payload);
+                    prepared.pictures = video.pictures;
+                    vec![Cut { prepared, warnings }]
                 }
                 Content::Records(records) => {
                     let mut cuts = Vec::new();

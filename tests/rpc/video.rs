@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use simile::cancel::Cancellation;
+use simile::decode::video::{Container, VideoOptions, frames};
+use simile::decode::{Limits, decode_picture};
 use simile::embed::video::{ClipPooling, SpacetimeSettings, clip_dimension};
 use simile::embed::{Catalogue, Manifest, Method};
+use simile::picture::Picture;
 use simile_proto::v1::document::Content;
 use simile_proto::v1::upsert_result::Outcome;
 use simile_proto::v1::vector_config::Source;
@@ -107,6 +111,28 @@ fn serving(model: &str) -> (tempfile::TempDir, TestServer) {
     (own, server)
 }
 
+/// The picture that is kept of the part that shows a moment.
+fn thumbnail(server: &TestServer, moment: &wire::Moment) -> Picture {
+    let parts = vec![wire::PartName { id: moment.id.clone(), part: moment.part }];
+    let request = wire::ThumbnailsRequest { collection: "c".to_owned(), parts };
+    let found = server.ask(server.documents().thumbnails(request)).unwrap().thumbnails;
+    decode_picture(&found[0].jpeg, &Limits::default()).unwrap()
+}
+
+/// The second of the film whose beginning, middle or end looks most like a picture.
+fn when(picture: &Picture, width: usize, height: usize) -> u64 {
+    let far = |second: &usize| {
+        let bytes = film(*second..*second + 1, width, height);
+        let frames = frames(&bytes, Container::Y4m, &VideoOptions::default(), &Cancellation::new());
+        let differences = frames.unwrap().map(|frame| {
+            let pairs = picture.samples().iter().zip(frame.unwrap().picture.samples().to_vec());
+            pairs.map(|(a, b)| u64::from(a.abs_diff(b))).sum::<u64>()
+        });
+        differences.min().unwrap()
+    };
+    (0..20).min_by_key(far).unwrap() as u64
+}
+
 #[test]
 fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
     let (_own, server) = serving("clips");
@@ -140,6 +166,10 @@ fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
         assert_eq!(moment.id, "film.y4m");
         assert!(moment.start_ms.abs_diff(start as u64 * 1_000) <= 500, "{start}: {moment:?}");
         assert_eq!(moment.end_ms - moment.start_ms, 4_000);
+        let shown = &spans[moment.part as usize];
+        assert!(shown.0 <= moment.start_ms + 500 && moment.start_ms <= shown.1 + 500, "{shown:?}");
+        let seen = when(&thumbnail(&server, moment), 64, 48);
+        assert!(seen.abs_diff(shown.0 / 1_000) <= 1, "{start}: the picture is of second {seen}");
     }
     let wrong = |excerpt: &[u8], says: &str| {
         let excerpt = excerpt.to_vec();

@@ -6,6 +6,7 @@ use std::path::Path;
 use simile_proto::v1::{self as wire};
 
 use super::super::cluster::escaped;
+use super::super::documents::place;
 use super::super::value;
 use super::{Thumbnails, in_page};
 use crate::decode::{Limits, decode_picture, thumbnail};
@@ -62,11 +63,14 @@ fn card(number: usize, hit: &wire::Hit, thumbnails: &Thumbnails) -> String {
         Some(format!("<dt>{name}</dt><dd>{}</dd>", escaped(&value)))
     };
     let fields: String = FIELDS.iter().filter_map(field).collect();
+    // Of a video, when; of a text its place says less than its words.
+    let span = hit.span.as_ref().filter(|span| span.start_ms.is_some());
+    let time = span.map(|span| format!("<br>{}", escaped(&place(span)))).unwrap_or_default();
     let legs: Vec<String> =
         hit.legs.iter().map(|leg| format!("{} #{}", escaped(&leg.leg), leg.rank)).collect();
     format!(
         "<figure>{shown}<figcaption><b>{number}</b> <span class=\"score\">{:.4}</span><br>\
-         <span class=\"id\">{id}</span><dl>{fields}</dl><small>{}</small></figcaption></figure>\n",
+         <span class=\"id\">{id}</span>{time}<dl>{fields}</dl><small>{}</small></figcaption></figure>\n",
         hit.score,
         legs.join(", ")
     )

@@ -11,9 +11,10 @@ pub use excerpt::{Excerpt, Stretch, excerpt};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::sampler::Sampler;
-use super::ItemError;
+use self::sampler::{Sample, Sampler, sharpest};
+use super::picture::part_of;
 use super::prepare::PrepareContext;
+use super::{ItemError, PartPicture};
 use crate::cancel::Cancellation;
 use crate::chunk::shots::{Shot, ShotCutter, ShotOptions};
 use crate::decode::DecodeError;
@@ -22,11 +23,16 @@ use crate::document::{Part, Payload, Span, Value};
 use crate::embed::{EmbedderHandle, Lane, Modality};
 use crate::error::ErrorKind;
 
+/// The most bytes of the thumbnails of a video, which are stored with it in one batch.
+const THUMBNAILS_BYTES_MAX: usize = 16 << 20;
+
 /// What was made of a video.
 #[derive(Debug)]
 pub(super) struct VideoParts {
     /// In the order of time.
     pub(super) parts: Vec<Part>,
+    /// What is kept of what is seen in them, by their place.
+    pub(super) pictures: BTreeMap<u32, PartPicture>,
     /// What was left out, and why.
     pub(super) warnings: Vec<String>,
     /// What the video says of itself.
@@ -51,8 +57,16 @@ pub(super) fn cut_video(
     let sampler = Sampler::new((width, height), &embedders);
     let window_ms = sampler.window_ms();
     let mut cutter = ShotCutter::new(ShotOptions { window_ms, ..ShotOptions::default() });
-    let mut work =
-        Work { readers, sampler, parts: Vec::new(), embed: Duration::ZERO, blank_ms: 0, cancel };
+    let mut work = Work {
+        readers,
+        sampler,
+        parts: Vec::new(),
+        pictures: BTreeMap::new(),
+        thumbnails_bytes: 0,
+        embed: Duration::ZERO,
+        blank_ms: 0,
+        cancel,
+    };
     let (mut number, mut end_ms) = (0_u64, 0);
     let mut warnings = Vec::new();
     for frame in &mut frames {
@@ -76,13 +90,17 @@ pub(super) fn cut_video(
     if let Some(shot) = cutter.finish() {
         work.finish(&shot)?;
     }
-    let Work { parts, embed, blank_ms, .. } = work;
+    let Work { parts, pictures, embed, blank_ms, .. } = work;
     if parts.is_empty() {
         return Err(nothing_to_see());
     }
     if blank_ms > 0 {
         let seconds = blank_ms as f64 / 1_000.0;
         warnings.push(format!("{seconds:.1} s without anything to see were left out"));
+    }
+    if pictures.len() < parts.len() {
+        let (kept, all) = (pictures.len(), parts.len());
+        warnings.push(format!("thumbnails were kept of {kept} of {all} parts"));
     }
     warnings.extend(frames.take_warnings());
     let integer = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
@@ -94,7 +112,7 @@ pub(super) fn cut_video(
         ("seconds", Value::Float(end_ms as f64 / 1_000.0)),
     ];
     let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-    Ok(VideoParts { parts, warnings, metadata, embed })
+    Ok(VideoParts { parts, pictures, warnings, metadata, embed })
 }
 
 /// A video at work.
@@ -103,6 +121,8 @@ struct Work<'a> {
     readers: Vec<(&'a str, &'a EmbedderHandle)>,
     sampler: Sampler,
     parts: Vec<Part>,
+    pictures: BTreeMap<u32, PartPicture>,
+    thumbnails_bytes: usize,
     embed: Duration,
     /// How long nothing was to be seen.
     blank_ms: u64,
@@ -124,10 +144,22 @@ impl Work<'_> {
         if vectors.is_empty() {
             self.blank_ms += shot.end_ms - shot.start_ms;
         } else {
+            self.keep_picture(&samples);
             let span = Span::Media { time: Some(shot.start_ms..shot.end_ms), area: None };
             self.parts.push(Part { span, text: String::new(), vectors });
         }
         Ok(())
+    }
+
+    /// Keeps a small picture of the part that comes next, while there is room.
+    fn keep_picture(&mut self, samples: &[Sample]) {
+        let Ok(part) = u32::try_from(self.parts.len()) else { return };
+        let Some(picture) = sharpest(samples) else { return };
+        if self.thumbnails_bytes < THUMBNAILS_BYTES_MAX {
+            let (_, kept) = part_of(picture);
+            self.thumbnails_bytes += kept.thumbnail.len();
+            self.pictures.insert(part, kept);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::decode::video::Frame;
 use crate::embed::video::ClipFrame;
 use crate::embed::{EmbedderHandle, Lane, Modality};
 use crate::ingest::ItemError;
+use crate::picture::Picture;
 use crate::vector::Vector;
 
 /// The longest part where no model says how long a clip is, in milliseconds.
@@ -96,19 +97,25 @@ impl Sampler {
         lane: Lane,
         cancel: &Cancellation,
     ) -> Result<Option<Vector>, ItemError> {
-        let seen = || samples.iter().filter(|sample| !sample.look.is_blank());
-        let sharpest = seen().max_by(|a, b| a.look.sharpness.total_cmp(&b.look.sharpness));
-        let Some(sharpest) = sharpest else { return Ok(None) };
+        let seen = samples.iter().filter(|sample| !sample.look.is_blank());
+        let Some(sharpest) = sharpest(samples) else { return Ok(None) };
         let failed = |error| ItemError::from_error(&error);
         if embedder.specification().modalities.contains(&Modality::Video) {
-            let clip: Vec<ClipFrame> = seen().map(|sample| clip_frame(&sample.frame)).collect();
+            let clip: Vec<ClipFrame> = seen.map(|sample| clip_frame(&sample.frame)).collect();
             let clip = embedder.embed_clip(&clip, self.size, lane, cancel).map_err(failed)?;
             return Ok(clip.vector.map(Vector::from));
         }
-        let picture = std::slice::from_ref(&sharpest.frame.picture);
+        let picture = std::slice::from_ref(sharpest);
         let embedded = embedder.embed_pictures(picture, lane, cancel).map_err(failed)?;
         Ok(embedded.embeddings.into_iter().find_map(|embedding| embedding.vector))
     }
+}
+
+/// Returns the sharpest of the frames that are not of one colour; none if there is no other.
+pub(super) fn sharpest(samples: &[Sample]) -> Option<&Arc<Picture>> {
+    let seen = samples.iter().filter(|sample| !sample.look.is_blank());
+    let sharpest = seen.max_by(|a, b| a.look.sharpness.total_cmp(&b.look.sharpness));
+    sharpest.map(|sample| &sample.frame.picture)
 }
 
 fn clip_frame(frame: &Frame) -> ClipFrame {

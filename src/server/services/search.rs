@@ -10,10 +10,8 @@ use super::super::translate::{
 };
 use super::rerank::Rerank;
 use crate::cancel::Cancellation;
-use crate::collection::{LocateRequest, Located};
-use crate::query::{
-    BATCH_MAX, Example, LIMIT_DEFAULT, LIMIT_MAX, Mode, Moment, Recommend, SearchRequest,
-};
+use crate::collection::{LocateRequest, Located, LocatedMoment};
+use crate::query::{BATCH_MAX, Example, LIMIT_DEFAULT, LIMIT_MAX, Mode, Recommend, SearchRequest};
 
 /// Asking a collection.
 #[derive(Debug)]
@@ -139,11 +137,12 @@ impl Search for SearchService {
 }
 
 fn located_to_wire(located: Located) -> wire::LocateResponse {
-    let moment = |moment: Moment| wire::Moment {
+    let moment = |LocatedMoment { moment, part }: LocatedMoment| wire::Moment {
         id: moment.id.to_string(),
         start_ms: moment.start_ms,
         end_ms: moment.end_ms,
         score: moment.score,
+        part,
     };
     let moments = located.moments.into_iter().map(moment).collect();
     wire::LocateResponse { moments, warnings: located.warnings }
