@@ -19,6 +19,7 @@ use super::pictures::PictureArguments;
 use super::remote::RemoteArguments;
 use super::shape::ShapeArguments;
 use super::snapshot::SnapshotCommand;
+use super::top::TopArguments;
 use super::train::TrainCommand;
 use crate::config::{PlaceSettings, ServerSettings};
 
@@ -122,6 +123,8 @@ pub(super) enum Command {
     /// List and cancel long work on a server
     #[command(subcommand, visible_alias = "jobs")]
     Job(JobCommand),
+    /// Watch what the server is doing
+    Top(TopArguments),
     /// Compare a collection's tables and indexes, item by item
     Verify(MaintainArguments),
     /// Rebuild whatever does not agree with the tables

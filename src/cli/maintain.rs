@@ -145,7 +145,7 @@ fn state_name(state: wire::JobState) -> &'static str {
     }
 }
 
-fn to_json(job: &wire::Job) -> Json {
+pub(super) fn to_json(job: &wire::Job) -> Json {
     json!({
         "id": job.id,
         "kind": job.kind,
@@ -162,7 +162,7 @@ fn to_json(job: &wire::Job) -> Json {
     })
 }
 
-fn line(job: &wire::Job) -> String {
+pub(super) fn line(job: &wire::Job) -> String {
     let of = job.items_total.map_or(String::new(), |total| format!("/{total}"));
     let failed = match job.items_failed {
         0 => String::new(),

@@ -32,6 +32,7 @@ mod sentences;
 mod serve;
 mod shape;
 mod snapshot;
+mod top;
 mod train;
 mod train_words;
 mod value;
@@ -93,6 +94,7 @@ fn execute(cli: &Cli, matches: &clap::ArgMatches, output: &Output) -> Result<Out
         Command::Model(arguments) => model::run(&setting, arguments, output),
         Command::Key(command) => key::run(&setting, command, output),
         Command::Job(arguments) => maintain::job(&setting, arguments, output),
+        Command::Top(arguments) => top::top(&setting, arguments, output),
         Command::Verify(arguments) => maintain::verify(&setting, arguments, output),
         Command::Repair(arguments) => maintain::repair(&setting, arguments, output),
         Command::Optimize(arguments) => maintain::optimize(&setting, arguments, output),

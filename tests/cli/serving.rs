@@ -65,3 +65,33 @@ fn settings_are_printed_with_their_origin_and_read_back() {
     let line = again.lines().find(|line| line.starts_with("workers = 9")).unwrap();
     assert!(line.ends_with("# configuration file"), "{again}");
 }
+
+#[test]
+fn what_a_server_does_is_watched_while_it_does_it() {
+    let program = Program::without_models();
+    let serving = program.serve(&[]);
+    program.run(&["collection", "create", "given", "--vector", "v=3"]).done();
+    let watched = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            for _ in 0..4 {
+                program.run(&["count", "-c", "given"]).done();
+                program.run(&["count", "-c", "nowhere"]);
+            }
+        });
+        let watched = program.run(&["top", "--interval", "1", "--count", "8", "--json"]);
+        asking.join().unwrap();
+        watched.done().stdout
+    });
+    let looks: Vec<serde_json::Value> =
+        watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(looks.len(), 8);
+    let methods = looks.iter().flat_map(|look| look["methods"].as_array().unwrap());
+    let counts: Vec<_> =
+        methods.filter(|method| method["method"] == "simile.v1.Documents/Count").collect();
+    let sum = |what: &str| counts.iter().map(|one| one[what].as_f64().unwrap()).sum::<f64>();
+    assert!(sum("answers_per_second") > 0.0 && sum("errors_per_second") > 0.0, "{watched}");
+    let collection = &looks[7]["collections"][0];
+    assert_eq!((&collection["name"], &collection["documents"]), (&"given".into(), &0.0.into()));
+    let (code, log) = serving.stop("TERM");
+    assert_eq!(code, 0, "{log}");
+}

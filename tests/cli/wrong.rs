@@ -204,6 +204,8 @@ const ROWS: &[Row] = &[
     ("cluster -c given --join topic --method kmeans", 2, &["--join", "--method"]),
     ("cluster -c given --slack 2", 2, &["--join <FIELD>"]),
     ("cluster -c given --k 0", 2, &["0 is not in 1..=65536"]),
+    ("top --interval 0", 2, &["0 is not in 1..=3600"]),
+    ("top --server http://127.0.0.1:1", 5, &["no server answers at http://127.0.0.1:1"]),
     ("job list extra", 2, &["unexpected argument 'extra'"]),
     ("job watch 77", 3, &["there is no job `77`"]),
     ("job cancel 77", 3, &["there is no job `77`"]),

@@ -29,12 +29,14 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 75] = [
+pub const METHODS: [(&str, Need); 76] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
     ("simile.v1.Admin/Info", Key(Read, Place::None)),
+    // It names every collection.
+    ("simile.v1.Admin/Metrics", Key(Read, Place::All)),
     ("simile.v1.Admin/Optimize", Key(Admin, FIRST)),
     ("simile.v1.Admin/Recall", Key(Read, FIRST)),
     ("simile.v1.Admin/Repair", Key(Admin, FIRST)),

@@ -122,6 +122,16 @@ impl Admin for AdminService {
         let info = self.0.answer(request.metadata(), |shared, _| Ok(info(shared)));
         Ok(Response::new(info.await?))
     }
+
+    async fn metrics(
+        &self,
+        request: Request<wire::MetricsRequest>,
+    ) -> Result<Response<wire::MetricsResponse>, Status> {
+        let metrics = self.0.answer(request.metadata(), |shared, _| {
+            Ok(wire::MetricsResponse { open_metrics: shared.meter.encoded(shared) })
+        });
+        Ok(Response::new(metrics.await?))
+    }
 }
 
 /// Runs maintenance as a job, for as long as it takes unless the caller said otherwise.

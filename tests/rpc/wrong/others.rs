@@ -53,7 +53,9 @@ pub(super) fn rows() -> Vec<Row> {
         row(method, &kmeans(""), Code::InvalidArgument, "the name of the collection is missing"),
     ]);
     // Requests without a field are wrong only if they are none.
-    for method in ["Collections/List", "Embedding/ListModels", "Jobs/List", "Admin/Info"] {
+    for method in
+        ["Collections/List", "Embedding/ListModels", "Jobs/List", "Admin/Info", "Admin/Metrics"]
+    {
         let words = "failed to decode Protobuf message";
         rows.push(raw(method, vec![GARBAGE.to_vec()], Code::Internal, words));
     }
