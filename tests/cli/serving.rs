@@ -1,5 +1,7 @@
 //! `simile serve`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::program::Program;
 
 #[test]
@@ -71,15 +73,16 @@ fn what_a_server_does_is_watched_while_it_does_it() {
     let program = Program::without_models();
     let serving = program.serve(&[]);
     program.run(&["collection", "create", "given", "--vector", "v=3"]).done();
+    let is_watched = AtomicBool::new(true);
     let watched = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            for _ in 0..4 {
+        scope.spawn(|| {
+            while is_watched.load(Ordering::Relaxed) {
                 program.run(&["count", "-c", "given"]).done();
                 program.run(&["count", "-c", "nowhere"]);
             }
         });
         let watched = program.run(&["top", "--interval", "1", "--count", "8", "--json"]);
-        asking.join().unwrap();
+        is_watched.store(false, Ordering::Relaxed);
         watched.done().stdout
     });
     let looks: Vec<serde_json::Value> =
