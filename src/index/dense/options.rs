@@ -44,7 +44,8 @@ pub struct SearchOptions {
     /// At most how many slots are returned.
     pub limit: usize,
     /// How many candidates are kept while walking a graph: more is slower and finds more. Raised
-    /// to `limit` where it is less.
+    /// to `limit` where it is less, and multiplied in segments whose vectors a graph hardly tells
+    /// apart, as each found out when it was built.
     pub ef: usize,
     /// Whether every allowed vector is compared instead, which misses none.
     pub is_exact: bool,

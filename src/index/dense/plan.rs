@@ -33,6 +33,17 @@ const RARER: usize = 4;
 const RARE_FACTOR: usize = 4;
 /// However wide a walk, it keeps no more candidates.
 const EF_MAX: usize = 16_384;
+/// No segment needs more times the candidates that a search asks for.
+pub(super) const BREADTH_MAX: f32 = 16.0;
+/// Bits say so much less than codes that so many times the candidates are kept at least.
+pub(super) const BITS_BREADTH: f32 = 3.0;
+
+/// Returns that many candidates so many times.
+pub(super) fn widened(ef: usize, breadth: f32) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
+    let wide = (ef as f64 * f64::from(breadth)) as usize;
+    wide
+}
 
 /// Returns how to search a segment of `count` slots, about `matches` of which are allowed, for the
 /// best `limit`.

@@ -13,6 +13,9 @@ pub(super) const NODES_MAX: usize = (FOLLOWED - 1) as usize;
 const BEAM: usize = 2;
 /// A candidate that comes so close to being followed next has its links asked for from memory.
 const SOON: usize = 2;
+/// A walk starts at so many of the nearest nodes of the layer above: the one that descending ends at
+/// is often in another part of the graph than the nearest.
+const ENTRIES: usize = 6;
 
 /// A node and how near it is: lower keys are nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -92,6 +95,25 @@ pub(super) fn descend<S: Space>(
     node
 }
 
+/// Finds the nodes that a walk of the lowest layer starts at.
+pub(super) fn enter<S: Space>(
+    space: &S,
+    query: &S::Query,
+    links: &Links<'_>,
+    stragglers: &[u32],
+    entries: &mut Vec<u32>,
+    scratch: &mut Scratch,
+) {
+    entries.clear();
+    entries.push(descend(space, query, links, scratch));
+    if let Some(&layer) = links.layers.get(1) {
+        walk(space, query, layer, entries, ENTRIES, scratch);
+        entries.clear();
+        entries.extend(scratch.pool.nearest().map(|near| near.node));
+    }
+    entries.extend_from_slice(stragglers);
+}
+
 /// Walks a layer best first from the entries; the nearest `ef` are then in `scratch.pool`.
 pub(super) fn walk<S: Space>(
     space: &S,
@@ -102,6 +124,22 @@ pub(super) fn walk<S: Space>(
     scratch: &mut Scratch,
 ) {
     walk_with(space, query, layer, entries, ef, scratch, |node, visited, met, _| {
+        visited.meet(layer.row(node as usize), met);
+    });
+}
+
+/// Walks as [`walk`] does, as if the node `without`, which is no entry, were not there.
+pub(super) fn walk_around<S: Space>(
+    space: &S,
+    query: &S::Query,
+    layer: Rows<'_, u32>,
+    entries: &[u32],
+    without: u32,
+    ef: usize,
+    scratch: &mut Scratch,
+) {
+    walk_with(space, query, layer, entries, ef, scratch, |node, visited, met, _| {
+        visited.insert(without);
         visited.meet(layer.row(node as usize), met);
     });
 }

@@ -1,5 +1,8 @@
+mod breadth;
+
 use std::io;
 
+use breadth::{Walked, breadth};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -32,6 +35,8 @@ pub(super) struct Draft {
     pub(super) stragglers: Vec<u32>,
     /// See [`form::deviation`].
     pub(super) deviation: f32,
+    /// How many times as many candidates as a search asks for a walk keeps.
+    pub(super) breadth: f32,
 }
 
 /// The graph that is refined is built with a fraction of the links, and with as few candidates as
@@ -84,10 +89,22 @@ pub(super) fn build(
     for (node, &row) in (0u32..).zip(&seeded.rows) {
         node_of_distinct[row as usize] = node;
     }
-    let deviation = graph.layers.first().map_or(0.0, |lowest| {
+    let (deviation, breadth) = {
         let codes = codes.as_ref().map(|(codes, width)| (&**codes, *width));
-        form::deviation(&form, codes, lowest, &ordered, options.metric)
-    });
+        let deviation = graph
+            .layers
+            .first()
+            .map_or(0.0, |lowest| form::deviation(&form, codes, lowest, &ordered, options.metric));
+        let walked = Walked {
+            form: &form,
+            codes,
+            graph: &graph,
+            stragglers: &stragglers,
+            rows: &ordered,
+            metric: options.metric,
+        };
+        (deviation, breadth(&walked, &work.pool, job)?)
+    };
     Ok(Draft {
         form,
         graph,
@@ -96,6 +113,7 @@ pub(super) fn build(
         nodes: distinct.of.iter().map(|&row| node_of_distinct[row as usize]).collect(),
         stragglers,
         deviation,
+        breadth,
     })
 }
 

@@ -15,6 +15,7 @@ use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
 use super::super::Quantisation;
+use super::super::plan::BREADTH_MAX;
 use super::super::space::{BitSpace, CodeSpace};
 use crate::vector::Metric;
 
@@ -83,7 +84,15 @@ pub(super) struct Footer {
     pub(super) stragglers: Vec<u32>,
     /// The standard deviation of keys from exact ones, of a query of length one.
     pub(super) deviation: f32,
+    /// How many times as many candidates as a search asks for a walk keeps; files of before it was
+    /// measured do not say.
+    #[serde(default = "usual_breadth")]
+    pub(super) breadth: f32,
     pub(super) sections: Sections,
+}
+
+fn usual_breadth() -> f32 {
+    1.0
 }
 
 /// Where everything is.
@@ -148,6 +157,9 @@ impl Footer {
             || self.layers.iter().any(|layer| layer.nodes == 0 || layer.width == 0)
         {
             return Err("the layers do not fit each other".to_owned());
+        }
+        if !(1.0..=BREADTH_MAX).contains(&self.breadth) {
+            return Err(format!("expected a breadth of 1 to {BREADTH_MAX}, got {}", self.breadth));
         }
         if self.stragglers.iter().any(|&node| node as usize >= self.nodes) {
             return Err("a straggler is no node".to_owned());

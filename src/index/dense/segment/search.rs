@@ -1,10 +1,10 @@
 use super::super::collect::Best;
 use super::super::form::search_keys;
-use super::super::plan::{SearchPlan, search_again, search_plan};
+use super::super::plan::{BITS_BREADTH, SearchPlan, search_again, search_plan, widened};
 use super::super::space::{
     BitQuery, BitSpace, CodeQuery, CodeSpace, FloatQuery, FloatSpace, Space,
 };
-use super::super::walk::{Candidate, Nodes, Scratch, descend, walk, walk_matching};
+use super::super::walk::{Candidate, Nodes, Scratch, descend, enter, walk, walk_matching};
 use super::super::{DenseError, SearchOptions};
 use super::Segment;
 use super::format::RowForm;
@@ -58,9 +58,6 @@ struct Estimate {
 
 /// How many standard deviations a key is allowed to be off.
 const DEVIATIONS: f32 = 3.0;
-/// A walk starts at so many of the nearest nodes of the layer above: the one that descending ends at
-/// is often in another part of the graph than the nearest.
-const ENTRIES: usize = 6;
 /// Walking among matches starts at so many of them, spread over the segment, so that matches far
 /// from the query are found, too.
 const SEEDS: usize = 128;
@@ -68,8 +65,6 @@ const SEEDS: usize = 128;
 const WIDER: usize = 4;
 /// So few matches are compared exactly at once.
 const FEW: usize = 48;
-/// Bits say so much less than codes that so many times the candidates are kept.
-const BITS_FACTOR: usize = 3;
 /// How many rows of vectors are asked for ahead of the one that is compared.
 const VECTORS_AHEAD: usize = 3;
 /// How many rows are compared between two looks at the cancellation.
@@ -138,10 +133,8 @@ impl Segment {
         work: &mut Work,
         best: &mut Best,
     ) -> Result<(), DenseError> {
-        let SearchOptions { limit, mut ef, is_exact } = request.options;
-        if self.footer.form == RowForm::Bits {
-            ef = ef.saturating_mul(BITS_FACTOR);
-        }
+        let SearchOptions { limit, ef, is_exact } = request.options;
+        let ef = widened(ef.max(limit), self.breadth());
         let slots = self.footer.slots;
         let matches = match request.share {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
@@ -164,14 +157,9 @@ impl Segment {
                 }
                 SearchPlan::Walk { ef } => {
                     let links = self.links();
-                    work.entries.clear();
-                    work.entries.push(descend(space, query, &links, &mut work.scratch));
-                    if let Some(&layer) = links.layers.get(1) {
-                        walk(space, query, layer, &work.entries, ENTRIES, &mut work.scratch);
-                        work.entries.clear();
-                        work.entries.extend(work.scratch.pool.nearest().map(|near| near.node));
-                    }
-                    work.entries.extend_from_slice(&self.footer.stragglers);
+                    let stragglers = &self.footer.stragglers;
+                    let Work { entries, scratch, .. } = &mut *work;
+                    enter(space, query, &links, stragglers, entries, scratch);
                     walk(space, query, links.layers[0], &work.entries, ef, &mut work.scratch);
                 }
                 SearchPlan::WalkMatches { ef } => {
@@ -183,11 +171,8 @@ impl Segment {
             if let SearchPlan::Walk { ef: wide } = plan
                 && std::mem::take(&mut may_be_rare)
                 && work.candidates.len() >= wide
-                && let Some(again) = search_again(
-                    wide,
-                    self.matching_among(&work.candidates, request.allowed),
-                    ef.max(limit),
-                )
+                && let Some(again) =
+                    search_again(wide, self.matching_among(&work.candidates, request.allowed), ef)
             {
                 plan = again;
                 continue;
@@ -205,6 +190,14 @@ impl Segment {
                 }
                 _ => SearchPlan::Scan,
             };
+        }
+    }
+
+    /// Returns how many times as many candidates as a search asks for are kept.
+    fn breadth(&self) -> f32 {
+        match self.footer.form {
+            RowForm::Bits => self.footer.breadth.max(BITS_BREADTH),
+            RowForm::Floats | RowForm::Codes => self.footer.breadth,
         }
     }
 

@@ -157,7 +157,7 @@ fn a_footer_that_contradicts_itself_is_refused_though_its_checksum_holds() {
         made.open_with(&file)
     };
     with(&|_| ()).unwrap();
-    let changes: [&dyn Fn(&mut Footer); 14] = [
+    let changes: [&dyn Fn(&mut Footer); 16] = [
         &|footer| footer.version = 0,
         &|footer| footer.slots = usize::MAX,
         &|footer| footer.slots = 0,
@@ -172,6 +172,8 @@ fn a_footer_that_contradicts_itself_is_refused_though_its_checksum_holds() {
         &|footer| footer.sections.vectors.offset = usize::MAX - 3,
         &|footer| footer.sections.rows.offset += 1,
         &|footer| footer.form = RowForm::Bits,
+        &|footer| footer.breadth = 0.5,
+        &|footer| footer.breadth = f32::MAX,
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let outcome = with(change);

@@ -73,6 +73,7 @@ pub(in super::super) fn write(
             .collect(),
         stragglers: draft.stragglers.clone(),
         deviation: draft.deviation,
+        breadth: draft.breadth,
         sections,
     };
     out.finish(&footer)?;

@@ -8,6 +8,7 @@ use crate::document::{Slot, SlotSet};
 use crate::vector::{DenseVector, Metric, Score};
 
 mod background;
+mod breadth;
 mod filtering;
 mod recall;
 
