@@ -2,8 +2,8 @@
 //! find enough?
 //!
 //! How much is found is measured on vectors that are stored and, where there are enough of them, on the
-//! last questions that were asked: what people ask for may lie elsewhere than what they stored. How broad
-//! a search has to be is measured on questions beside the stored vectors, which are easier themselves.
+//! last questions that were asked: what people ask for may lie elsewhere than what they stored. A stored
+//! vector is asked for as if the graph were without it, since it is linked to what is near it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
@@ -21,7 +21,7 @@ use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
 use crate::index::dense::{DenseIndex, SearchOptions};
 use crate::query::{EF_MAX, Grouping, LIMIT_MAX, PlanError, SearchRequest};
-use crate::vector::{DenseVector, Metric, Vector};
+use crate::vector::Vector;
 
 /// The most questions of one measurement.
 const QUESTIONS_MAX: usize = 10_000;
@@ -30,8 +30,6 @@ const QUESTIONS_OF_CURVE: usize = 256;
 /// How many of the last questions are remembered of each vector, and how many make them count.
 const ASKED_KEPT: usize = 128;
 const ASKED_MIN: usize = 32;
-/// How far among the neighbours of a stored vector it is looked for directions.
-const NEIGHBOURS: usize = 8;
 /// By how much each breadth that is tried is greater than the one before.
 const BREADTH_STEP: f64 = 1.25;
 /// A curve ends where nothing is missed any more.
@@ -132,7 +130,7 @@ impl Collection {
             return Err(PlanError::Combination(reason).into());
         };
         let view = self.view();
-        let drawn = engine.draw(&name, &view, request.questions, request.seed)?;
+        let drawn = engine.draw(&name, index, &view, request.questions, request.seed)?;
         let asked = drawn.iter().filter(|drawn| drawn.own.is_none()).count() as u64;
         let options = match request.target {
             Some(target) => {
@@ -230,7 +228,14 @@ impl Engine {
     }
 
     /// Draws questions: the last ones that were asked, up to half, and stored vectors.
-    fn draw(&self, name: &str, view: &View, count: usize, seed: u64) -> Result<Vec<Drawn>, Error> {
+    fn draw(
+        &self,
+        name: &str,
+        index: &DenseIndex,
+        view: &View,
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Drawn>, Error> {
         let mut drawn = Vec::with_capacity(count);
         {
             let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,13 +247,15 @@ impl Engine {
         let parts = u32::try_from(view.live.len()).unwrap_or(u32::MAX);
         let mut random = StdRng::seed_from_u64(seed);
         let mut seen = SlotSet::new();
-        // Parts without this vector are passed over, but not for ever.
-        for _ in 0..4 * count {
+        // Parts without this vector are passed over, but not for ever. Where no vector stands for itself
+        // alone, those have to do that are there.
+        for attempt in 0..8 * count {
             if drawn.len() >= count || parts == 0 {
                 break;
             }
             let Some(slot) = view.live.select(random.random_range(0..parts)) else { continue };
-            if !seen.insert(slot) {
+            let is_last_resort = attempt >= 4 * count && drawn.is_empty();
+            if !(is_last_resort || index.can_be_left_out(Slot(slot))) || !seen.insert(slot) {
                 continue;
             }
             if let Some(Vector::Dense(vector)) = self.vector(name, Slot(slot))? {
@@ -256,41 +263,6 @@ impl Engine {
             }
         }
         Ok(drawn)
-    }
-
-    /// Returns in place of a stored vector a question that lies beside it, as far and in the direction as
-    /// one of its neighbours lies from another. A stored vector is linked to its neighbours, and finds
-    /// them at less breadth than what somebody asks for: nothing lies nearer to that than to others.
-    fn beside(
-        &self,
-        name: &str,
-        index: &DenseIndex,
-        view: &View,
-        drawn: Drawn,
-        cancel: &Cancellation,
-    ) -> Result<Drawn, Error> {
-        let Some(own) = drawn.own else { return Ok(drawn) };
-        let options = SearchOptions { limit: NEIGHBOURS + 1, ef: EF_DEFAULT, is_exact: false };
-        let near = index.search(&drawn.question, &view.live, &options, cancel)?;
-        let mut near = near.into_iter().map(|(slot, _)| slot).filter(|slot| slot.0 != own);
-        let (Some(first), Some(last)) = (near.next(), near.next_back()) else { return Ok(drawn) };
-        let vectors = (self.vector(name, first)?, self.vector(name, last)?);
-        let (Some(Vector::Dense(first)), Some(Vector::Dense(last))) = vectors else {
-            return Ok(drawn);
-        };
-        let (first, last) = (first.as_slice(), last.as_slice());
-        if first == last {
-            return Ok(drawn);
-        }
-        let pairs = first.iter().zip(last);
-        let moved = drawn.question.iter().zip(pairs).map(|(value, (a, b))| value + (a - b));
-        let moved = DenseVector::new(moved.collect());
-        let moved = match self.kept().settings.vectors.get(name).map(|settings| settings.metric) {
-            Some(Metric::Cosine) => moved.and_then(DenseVector::normalized),
-            Some(Metric::Dot | Metric::Euclidean) | None => moved,
-        };
-        // What would be no vector, or have no direction, stays as it is stored.
-        Ok(moved.map_or(drawn, |question| Drawn { question: question.into_vec(), own: None }))
     }
 
     /// Returns what one breadth after another finds, until nothing is missed.
@@ -303,9 +275,7 @@ impl Engine {
         limit: usize,
         cancel: &Cancellation,
     ) -> Result<Vec<(usize, f64)>, Error> {
-        let drawn = self.draw(name, view, QUESTIONS_OF_CURVE, CURVE_SEED)?;
-        let beside = |drawn| self.beside(name, index, view, drawn, cancel);
-        let drawn: Vec<Drawn> = drawn.into_iter().map(beside).collect::<Result<_, _>>()?;
+        let drawn = self.draw(name, index, view, QUESTIONS_OF_CURVE, CURVE_SEED)?;
         let truth = truth(index, &drawn, &view.live, wanted, cancel)?;
         let mut points = Vec::new();
         let mut breadth = limit.max(wanted) as f64;
@@ -345,11 +315,14 @@ fn best(
     options: SearchOptions,
     cancel: &Cancellation,
 ) -> Result<Vec<f32>, Error> {
-    // Its own is found beside the others.
-    let limit_with_own = limit + usize::from(drawn.own.is_some());
-    let options = SearchOptions { limit: options.limit.max(limit_with_own), ..options };
-    let hits = index.search(&drawn.question, live, &options, cancel)?;
-    let others = hits.into_iter().filter(|(slot, _)| drawn.own != Some(slot.0));
+    let own = drawn.own.map(Slot);
+    let mut hits = index.search_around(&drawn.question, own, live, &options, cancel)?;
+    if hits.iter().any(|(slot, _)| own == Some(*slot)) {
+        // What no graph has, or stands for others too, is found all the same, and takes a place.
+        let options = SearchOptions { limit: options.limit + 1, ..options };
+        hits = index.search_around(&drawn.question, own, live, &options, cancel)?;
+    }
+    let others = hits.into_iter().filter(|(slot, _)| own != Some(*slot));
     Ok(others.take(limit).map(|(_, score)| score.0).collect())
 }
 

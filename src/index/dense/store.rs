@@ -154,6 +154,23 @@ impl DenseIndex {
         options: &SearchOptions,
         cancel: &Cancellation,
     ) -> Result<Vec<(Slot, Score)>, DenseError> {
+        self.search_around(query, None, allowed, options, cancel)
+    }
+
+    /// Returns what [`Self::search`] would find if graphs were without a slot that is in the index: what
+    /// is stored is linked to what is near it, and easier to ask with than what is not. See
+    /// [`Self::can_be_left_out`].
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn search_around(
+        &self,
+        query: &[f32],
+        without: Option<Slot>,
+        allowed: &SlotSet,
+        options: &SearchOptions,
+        cancel: &Cancellation,
+    ) -> Result<Vec<(Slot, Score)>, DenseError> {
         self.check(query)?;
         cancel.check()?;
         let (head, segments, indexed) = {
@@ -167,7 +184,7 @@ impl DenseIndex {
         head.scan(self.options.metric, query, allowed, &mut best, cancel)?;
         let share = allowed.len() as f64 / indexed.max(1) as f64;
         let share = (share >= MOST).then_some(share.min(1.0));
-        let request = Request { query, allowed, share, options: *options, cancel };
+        let request = Request { query, allowed, without, share, options: *options, cancel };
         let mut searcher = lock(&self.searchers).pop().unwrap_or_default();
         let outcome = segments
             .iter()
@@ -179,6 +196,13 @@ impl DenseIndex {
         drop(searchers);
         outcome?;
         Ok(best.into_sorted())
+    }
+
+    /// Returns whether a graph without the slot would be like one that never had it: the slot is no
+    /// crossing of the upper layers, and no other slot has the same vector.
+    pub fn can_be_left_out(&self, slot: Slot) -> bool {
+        let segments = Arc::clone(&self.read().segments);
+        segments.iter().all(|segment| segment.can_be_left_out(slot))
     }
 
     /// Returns whether the head is so full that it is time to [`Self::seal`].

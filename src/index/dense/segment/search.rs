@@ -4,7 +4,9 @@ use super::super::plan::{BITS_BREADTH, SearchPlan, search_again, search_plan, wi
 use super::super::space::{
     BitQuery, BitSpace, CodeQuery, CodeSpace, FloatQuery, FloatSpace, Space,
 };
-use super::super::walk::{Candidate, Nodes, Scratch, descend, enter, walk, walk_matching};
+use super::super::walk::{
+    Candidate, Nodes, Scratch, descend, enter, walk, walk_around, walk_matching,
+};
 use super::super::{DenseError, SearchOptions};
 use super::Segment;
 use super::format::RowForm;
@@ -18,6 +20,8 @@ use crate::vector::{Metric, Score};
 pub(in super::super) struct Request<'a> {
     pub(in super::super) query: &'a [f32],
     pub(in super::super) allowed: &'a SlotSet,
+    /// A slot that walks go around.
+    pub(in super::super) without: Option<Slot>,
     /// Which share of the whole index is allowed, where that is most of it.
     pub(in super::super) share: Option<f64>,
     pub(in super::super) options: SearchOptions,
@@ -160,7 +164,15 @@ impl Segment {
                     let stragglers = &self.footer.stragglers;
                     let Work { entries, scratch, .. } = &mut *work;
                     enter(space, query, &links, stragglers, entries, scratch);
-                    walk(space, query, links.layers[0], &work.entries, ef, &mut work.scratch);
+                    let without = request.without.and_then(|slot| self.node_of(slot));
+                    if let Some(node) = without
+                        && entries.iter().any(|&entry| entry != node)
+                    {
+                        entries.retain(|&entry| entry != node);
+                        walk_around(space, query, links.layers[0], entries, node, ef, scratch);
+                    } else {
+                        walk(space, query, links.layers[0], entries, ef, scratch);
+                    }
                 }
                 SearchPlan::WalkMatches { ef } => {
                     self.walk_matches(space, query, request, ef, work);
@@ -191,6 +203,20 @@ impl Segment {
                 _ => SearchPlan::Scan,
             };
         }
+    }
+
+    /// Returns the node of a slot that the segment has.
+    fn node_of(&self, slot: Slot) -> Option<u32> {
+        let place = self.slot_numbers().binary_search(&slot.0).ok()?;
+        self.nodes().get(place).copied()
+    }
+
+    /// Returns whether the slot is not here, or its node stands for it alone and in the lowest layer.
+    pub(in super::super) fn can_be_left_out(&self, slot: Slot) -> bool {
+        let Some(node) = self.node_of(slot) else { return true };
+        let twins = cast_pairs(self.numbers(self.footer.sections.twins));
+        let upper = self.links().layers.get(1).map_or(0, |layer| layer.count());
+        node as usize >= upper && twins_of(twins, node).is_empty()
     }
 
     /// Returns how many times as many candidates as a search asks for are kept.
