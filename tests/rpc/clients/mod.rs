@@ -1,6 +1,7 @@
 //! The clients that people have, as they are published, in a Python environment of their own: each does
 //! what its users do, and checks what it gets. The packages are fetched once, into the cache.
 
+mod python;
 mod rust;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +24,19 @@ const OTHER_VERSIONS: [&str; 2] = ["1.18.0", "1.19.1"];
 
 /// Returns the folder of the Python environment.
 fn environment() -> PathBuf {
-    let wanted = format!("{PACKAGES:?} {OTHER_VERSIONS:?}");
+    environment_of(&format!("{PACKAGES:?} {OTHER_VERSIONS:?}"), |folder| {
+        run(pip(folder).args(PACKAGES));
+        for version in OTHER_VERSIONS {
+            let package = format!("qdrant-client=={version}");
+            let target = folder.join(version);
+            run(pip(folder).arg("--no-deps").arg("--target").arg(target).arg(package));
+        }
+    })
+}
+
+/// Returns the folder of the Python environment that is to hold what was wanted; the first time, it is
+/// made, and `fill` installs that.
+fn environment_of(wanted: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     let name = &blake3::hash(wanted.as_bytes()).to_hex()[..16];
     let clients = cache_folder().join("test-clients");
     fs_err::create_dir_all(&clients).unwrap();
@@ -35,20 +48,18 @@ fn environment() -> PathBuf {
     if !complete.exists() {
         drop(fs_err::remove_dir_all(&folder));
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        let pip = || {
-            let mut pip = Command::new(python(&folder));
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-            pip.args(["--no-input", "--no-compile"]);
-            pip
-        };
-        run(pip().args(PACKAGES));
-        for version in OTHER_VERSIONS {
-            let package = format!("qdrant-client=={version}");
-            run(pip().arg("--no-deps").arg("--target").arg(folder.join(version)).arg(package));
-        }
+        fill(&folder);
         fs_err::write(&complete, "").unwrap();
     }
     folder
+}
+
+/// The pip of an environment, about to install.
+fn pip(environment: &Path) -> Command {
+    let mut pip = Command::new(python(environment));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(["--no-input", "--no-compile"]);
+    pip
 }
 
 fn python(environment: &Path) -> PathBuf {
