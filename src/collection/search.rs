@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::ask::Asked;
@@ -7,7 +8,7 @@ use super::open::Collection;
 use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Slot, SlotSet, Value};
+use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
     Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
@@ -50,6 +51,7 @@ impl Collection {
     }
 
     fn answer(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
+        self.check_tenant(request.filter.as_ref())?;
         let mut stages = Stages::start();
         let asked = self.ask(request, cancel)?;
         stages.end("embed");
@@ -109,8 +111,9 @@ impl Collection {
             // Nothing is joined, so that the leg need not look further than for what is wanted.
             reach.limit = request.grouping.passages(wanted);
         }
+        let mut allowed = Cow::Borrowed(allowed);
         loop {
-            let found = self.rankings(asked, view, allowed, reach, cancel)?;
+            let found = self.rankings(asked, view, &allowed, reach, cancel)?;
             let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
             let fused = fuse(&request.fusion, &found.rankings)?;
             let all = fused.len();
@@ -122,6 +125,19 @@ impl Collection {
             let is_enough = is_full || found.is_complete || fused.len() < all;
             if is_enough || reach.limit >= LEG_LIMIT_MAX {
                 return Ok(Found { legs, fused, limit: reach.limit, groups });
+            }
+            // Which groups these are is known, and one leg scores each hit by itself: what fills them
+            // is looked for among their own.
+            if let Some(group) = &request.group_by
+                && groups.len() == request.limit
+                && asked.has_one_leg()
+                && matches!(allowed, Cow::Borrowed(_))
+                && let Some(own) = in_groups(group, &groups)
+                // Values of several types cannot be asked for at once.
+                && let Ok(own) = self.allowed(view, Some(&own))
+            {
+                allowed = Cow::Owned(&*allowed & &*own);
+                continue;
             }
             reach.limit = (reach.limit * WIDENING).min(LEG_LIMIT_MAX);
         }
@@ -245,4 +261,16 @@ pub(super) fn syntax(asked: WordSyntax) -> lexical::WordSyntax {
         WordSyntax::Words => lexical::WordSyntax::Plain,
         WordSyntax::Query => lexical::WordSyntax::Query,
     }
+}
+
+/// Returns the filter that means the members of groups; nothing where a value cannot be asked for.
+fn in_groups(group: &GroupBy, groups: &[(Value, Vec<usize>)]) -> Option<Filter> {
+    let scalar = |(value, _): &(Value, Vec<usize>)| match value {
+        Value::Boolean(value) => Some(Scalar::Boolean(*value)),
+        Value::Integer(value) => Some(Scalar::Integer(*value)),
+        Value::Text(value) => Some(Scalar::Text(value.clone())),
+        Value::Float(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let values = groups.iter().map(scalar).collect::<Option<Vec<_>>>()?;
+    Some(Filter::Field { path: group.path.clone(), condition: Condition::In(values) })
 }
