@@ -1,4 +1,5 @@
-//! Collections whose documents belong to tenants, and what a collection in use can be changed to.
+//! Collections whose documents belong to tenants, what a collection in use can be changed to, and those
+//! that sleep until somebody asks.
 
 use std::collections::HashMap;
 
@@ -260,8 +261,8 @@ fn a_collection_in_use_is_set_and_stays_so() {
     server.restart();
     let request = wire::GetCollectionRequest { name: "c".into() };
     check(&server.ask(server.collections().get(request)).unwrap());
-    assert_eq!(codes(&server), after);
     assert_eq!(best(&server), "d7");
+    assert_eq!(codes(&server), after);
 }
 
 #[test]
@@ -311,4 +312,41 @@ fn small_collections_that_nobody_asks_for_are_closed_and_open_again() {
     let after: Vec<_> = list(&server).iter().map(told).collect();
     assert_eq!(after.len(), 29);
     assert_eq!((after[5].1, after[5].3), (5, 5), "{:?}", after[5]);
+}
+
+#[test]
+fn a_vector_that_was_being_made_when_the_server_stopped_is_made_after_the_start() {
+    let mut server = TestServer::without_model(|_| {});
+    server.create(collection("c", 2));
+    let documents = (0..3_000).map(|i| {
+        let text = format!("ferry {i} leaves at {} from quay {}", i % 60, i % 7);
+        parts(&format!("d{i}"), vec![part(&text, &[1.0, i as f32])])
+    });
+    server.store("c", documents.collect());
+    let config = wire::VectorConfig {
+        source: Some(wire::vector_config::Source::Embedder("hashed-words".to_owned())),
+        ..Default::default()
+    };
+    let told = |server: &TestServer| {
+        let get = wire::GetCollectionRequest { name: "c".to_owned() };
+        server.ask(server.collections().get(get)).unwrap().vectors.get("terms").cloned()
+    };
+    // Its caller gives up early, and is not there to ask again.
+    let mut patience = 20;
+    while told(&server).is_none() {
+        let (collection, name) = ("c".to_owned(), "terms".to_owned());
+        let add = wire::AddVectorRequest { collection, name, config: Some(config.clone()) };
+        let mut add = tonic::Request::new(add);
+        add.set_timeout(std::time::Duration::from_millis(patience));
+        drop(server.ask(server.collections().add_vector(add)));
+        patience *= 2;
+    }
+    server.restart();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while told(&server).unwrap().filling && std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
+    let made = told(&server).unwrap();
+    assert!(!made.filling, "{made:?}");
+    assert_eq!(made.indexed + made.head, 3_000);
 }

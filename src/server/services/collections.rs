@@ -107,6 +107,8 @@ impl Collections for CollectionsService {
     ) -> Result<Response<wire::Collection>, Status> {
         let (metadata, _, message) = request.into_parts();
         let get = self.0.answer(&metadata, move |shared, _| {
+            // Opened, so that all there is to say of it is known; why it cannot be is in what is said.
+            let _open = shared.collections.get(&message.name);
             let info = shared.collections.info(&message.name);
             info.map(collection_to_wire).map_err(|error| status::of(&error))
         });
