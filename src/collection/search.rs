@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::ask::Asked;
@@ -61,7 +60,7 @@ impl Collection {
             *allowed.to_mut() -= &asked.excluded;
         }
         stages.end("filter");
-        let mut found = self.find(&asked, &view, &allowed, cancel)?;
+        let mut found = self.find_groups(&asked, &view, &allowed, cancel)?;
         stages.end("search");
         let groups = std::mem::take(&mut found.groups);
         let hit = |place: usize| self.hit(&asked, &found, &found.fused[place]);
@@ -91,6 +90,38 @@ impl Collection {
         requests.par_iter().map(|request| self.search(request, cancel)).collect()
     }
 
+    /// Runs the legs and joins what they found, as [`Self::find`]. What fills groups is looked for among
+    /// their own, where one leg answers: hits that are in none of them are left out then.
+    fn find_groups(
+        &self,
+        asked: &Asked<'_>,
+        view: &View,
+        allowed: &SlotSet,
+        cancel: &Cancellation,
+    ) -> Result<Found, Error> {
+        let request = &asked.request;
+        // One leg scores each hit by itself: which groups there are stays as it is.
+        let Some(group) = request.group_by.as_ref().filter(|_| asked.has_one_leg()) else {
+            return self.find(asked, view, allowed, cancel);
+        };
+        let wanted = request.limit * group.size;
+        let reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
+        let found = self.rankings(asked, view, allowed, reach, cancel)?;
+        let fused = fuse(&request.fusion, &found.rankings)?;
+        let fused: Vec<Fused> = above_threshold(request, fused).collect();
+        let (groups, is_full) = self.groups(request.limit, group, &fused)?;
+        if is_full || found.is_complete {
+            let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
+            return Ok(Found { legs, fused, limit: reach.limit, groups });
+        }
+        let own = in_groups(group, &groups).filter(|_| groups.len() == request.limit);
+        // Values of several types cannot be asked for at once.
+        match own.and_then(|own| self.allowed(view, Some(&own)).ok()) {
+            Some(own) => self.find(asked, view, &(allowed & &*own), cancel),
+            None => self.find(asked, view, allowed, cancel),
+        }
+    }
+
     /// Runs the legs and joins what they found. Where that is too little, because many passages
     /// belong to few documents or groups, the legs look further.
     pub(super) fn find(
@@ -111,9 +142,8 @@ impl Collection {
             // Nothing is joined, so that the leg need not look further than for what is wanted.
             reach.limit = request.grouping.passages(wanted);
         }
-        let mut allowed = Cow::Borrowed(allowed);
         loop {
-            let found = self.rankings(asked, view, &allowed, reach, cancel)?;
+            let found = self.rankings(asked, view, allowed, reach, cancel)?;
             let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
             let fused = fuse(&request.fusion, &found.rankings)?;
             let all = fused.len();
@@ -125,19 +155,6 @@ impl Collection {
             let is_enough = is_full || found.is_complete || fused.len() < all;
             if is_enough || reach.limit >= LEG_LIMIT_MAX {
                 return Ok(Found { legs, fused, limit: reach.limit, groups });
-            }
-            // Which groups these are is known, and one leg scores each hit by itself: what fills them
-            // is looked for among their own.
-            if let Some(group) = &request.group_by
-                && groups.len() == request.limit
-                && asked.has_one_leg()
-                && matches!(allowed, Cow::Borrowed(_))
-                && let Some(own) = in_groups(group, &groups)
-                // Values of several types cannot be asked for at once.
-                && let Ok(own) = self.allowed(view, Some(&own))
-            {
-                allowed = Cow::Owned(&*allowed & &*own);
-                continue;
             }
             reach.limit = (reach.limit * WIDENING).min(LEG_LIMIT_MAX);
         }

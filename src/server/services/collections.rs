@@ -25,12 +25,11 @@ pub(in crate::server) async fn resume(core: Core) {
         let settings = core.collections.info(&name).ok().and_then(|info| info.settings);
         for vector in settings.into_iter().flat_map(|settings| settings.filling) {
             tracing::info!(collection = name, vector, "making the vector goes on");
-            let (of, shared) = (name.clone(), core.clone());
-            let ready =
-                core.answer_with_models(&MetadataMap::new(), move |shared: &Shared, _: &_| {
-                    let collection = shared.collection(&of)?;
-                    shared.want_models(&collection)
-                });
+            let (of, shared, nobody) = (name.clone(), core.clone(), MetadataMap::new());
+            let ready = core.answer_with_models(&nobody, move |shared: &Shared, _: &_| {
+                let collection = shared.collection(&of)?;
+                shared.want_models(&collection)
+            });
             let (of, deadline) = (name.clone(), Instant::now() + TIME_MAX);
             let filling = async {
                 ready.await?;
