@@ -2,6 +2,7 @@
 
     python3 benches/serving.py cold-start [--binary target/release/simile] [--parts 100000] [--json]
     python3 benches/serving.py memory     [--binary target/release/simile] [--texts 50000] [--json]
+    python3 benches/serving.py many       [--binary target/release/simile] [--collections 1000] [--json]
 
 cold-start stores vectors and texts until there are enough parts, ends the server, starts it again and
 takes the time from the start of the process to the first right answer: by vector, by word, and by
@@ -11,6 +12,11 @@ too, it says more. Beside these it repeats the questions after the start, all of
 
 memory ingests texts of random length, 1 to 400 words, which are cut, embedded and indexed, and samples
 the resident memory of the server as it goes.
+
+many makes empty collections, half of them with a vector of 384 components and words, half with words
+only, ends the server, starts it again, and takes the time until it is ready and until each collection
+has said what it is like, and the resident memory after that. Then every tenth collection takes a document
+and finds it, and the memory is taken again, at once and after a rest.
 """
 
 import argparse
@@ -145,15 +151,57 @@ def memory(stubs, options):
     return report
 
 
+def many(stubs, options):
+    names = [f"c{i:05}" for i in range(options.collections)]
+    report = {}
+    with tempfile.TemporaryDirectory() as folder:
+        with harness.Server(options.binary, folder) as server:
+            report["resident MiB with none"] = round(server.status("VmRSS"))
+            collections = stubs.CollectionsStub(server.channel)
+            start = time.perf_counter()
+            for i, name in enumerate(names):
+                vectors = {"given": stubs.VectorConfig(dimension=DIMENSION)} if i % 2 else {}
+                request = stubs.CreateCollectionRequest(name=name, vectors=vectors, words_only=not vectors)
+                collections.Create(request)
+            report["made a second"] = round(len(names) / (time.perf_counter() - start))
+            report["resident MiB after making them"] = round(server.status("VmRSS"))
+        with harness.Server(options.binary, folder) as server:
+            collections = stubs.CollectionsStub(server.channel)
+            report["ready, ms"] = round(1e3 * (time.perf_counter() - server.started))
+            report["ready, CPU-ms"] = round(1e3 * server.cpu_seconds())
+            listed = collections.List(stubs.ListCollectionsRequest()).collections
+            report["listed, ms"] = round(1e3 * (time.perf_counter() - server.started))
+            wrong = {found.name for found in listed if found.state == stubs.COLLECTION_STATE_READY} ^ set(names)
+            if wrong:
+                raise SystemExit(f"not ready: {sorted(wrong)[:5]}")
+            report["resident MiB"] = round(server.status("VmRSS"))
+            report["threads"] = int(1024 * server.status("Threads"))
+            computed = server.cpu_seconds()
+            time.sleep(10)
+            report["CPU-ms a second at rest"] = round(1e2 * (server.cpu_seconds() - computed))
+            for name in names[::10]:
+                document = stubs.Document(id="a", parts=stubs.PartList(parts=[stubs.Part(text="a ferry")]))
+                upsert(stubs, server, [document], name)
+                request = stubs.SearchRequest(collection=name, text="ferry", mode=stubs.MODE_LEXICAL)
+                if [hit.id for hit in stubs.SearchStub(server.channel).Search(request).hits] != ["a"]:
+                    raise SystemExit(f"{name} does not find what it was given")
+            report["resident MiB, a tenth in use"] = round(server.status("VmRSS"))
+            time.sleep(30)
+            report["resident MiB, 30 s later"] = round(server.status("VmRSS"))
+            report["threads then"] = int(1024 * server.status("Threads"))
+    return report
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bench", choices=["cold-start", "memory"])
+    parser.add_argument("bench", choices=["cold-start", "memory", "many"])
     parser.add_argument("--binary", default=harness.ROOT / "target/release/simile")
     parser.add_argument("--parts", type=int, default=100_000)
     parser.add_argument("--texts", type=int, default=50_000)
+    parser.add_argument("--collections", type=int, default=1_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    measured = {"cold-start": cold_start, "memory": memory}[options.bench](harness.stubs(), options)
+    measured = {"cold-start": cold_start, "memory": memory, "many": many}[options.bench](harness.stubs(), options)
     report = {"machine": harness.machine(), options.bench: measured}
     if options.json:
         print(json.dumps(report))

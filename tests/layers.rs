@@ -24,12 +24,13 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Foreign crates and the only places under `src` that import them.
-const ENGINES: [(&str, &[&str]); 17] = [
+const ENGINES: [(&str, &[&str]); 18] = [
     ("ort", &["embed/onnx"]),
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),
     ("hf_hub", &["embed"]),
     ("moxcms", &["decode"]),
+    ("parquet", &["cli"]),
     ("zune_jpeg", &["decode"]),
     ("hnsw_rs", &["index"]),
     ("tantivy", &["index"]),

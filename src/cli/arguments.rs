@@ -248,7 +248,7 @@ pub(super) struct IngestArguments {
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image"])]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image", "batch"])]
     pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
@@ -298,6 +298,10 @@ pub(super) struct SearchArguments {
     /// Print the whole passage instead of the place that matches
     #[arg(long)]
     pub(super) full: bool,
+    /// Ask each line of this file, all on the same terms
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["query", "near", "explain", "rerank", "html"])]
+    pub(super) batch: Option<PathBuf>,
     /// Only moments of videos at which this is seen or heard of, too
     #[arg(long, value_name = "QUERY", requires = "query", conflicts_with = "explain")]
     pub(super) near: Option<String>,

@@ -51,6 +51,12 @@ pub(super) fn parse_all(texts: &[String]) -> Result<Option<wire::Filter>, CliErr
     })
 }
 
+/// Returns the filter that means the documents of every tenant, where a collection has tenants.
+pub(super) fn of_all_tenants(collection: &wire::Collection) -> Option<wire::Filter> {
+    let path = Some(&collection.tenant).filter(|path| !path.is_empty());
+    path.and_then(|path| field(path, Condition::Exists(true)))
+}
+
 fn parse(text: &str) -> Result<wire::Filter, CliError> {
     let text = text.trim();
     if text.starts_with('{') {

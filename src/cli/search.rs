@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use simile_proto::v1::fusion::Kind;
+use simile_proto::v1::search_batch_result::Outcome as BatchOutcome;
 use simile_proto::v1::{self as wire};
 
 use super::arguments::{EmbedArguments, Fusion, Mode, SearchArguments, Syntax};
@@ -15,6 +17,8 @@ use super::near::search_near;
 use super::output::{BAD, FAINT, MATCH, Output, STRONG, TITLE, styled};
 use super::serve::Setting;
 use super::{filter, pictures, value};
+use crate::error::ErrorKind;
+use crate::query::BATCH_MAX;
 
 /// How many characters of a passage are shown where no words matched.
 const PASSAGE_SHOWN: usize = 240;
@@ -29,6 +33,9 @@ pub(super) fn search(
     let request = request(arguments)?;
     if let Some(id) = &arguments.shape.explain {
         return explain(setting, arguments, request, id, output);
+    }
+    if let Some(file) = &arguments.batch {
+        return batch(setting, arguments, request, file, output);
     }
     with_session(setting, &arguments.connection, async |session| {
         if let Some(near) = &arguments.near {
@@ -48,6 +55,58 @@ pub(super) fn search(
         }
         output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
         Ok(Outcome::Done)
+    })
+}
+
+/// Asks each line of a file; one that fails does not fail the others.
+fn batch(
+    setting: &Setting,
+    arguments: &SearchArguments,
+    search: wire::SearchRequest,
+    file: &Path,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let text = fs_err::read_to_string(file)
+        .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?;
+    let questions: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if questions.is_empty() {
+        return Err(CliError::usage(format!("{} has no questions", file.display())));
+    }
+    with_session(setting, &arguments.connection, async |session| {
+        let mut outcome = Outcome::Done;
+        let (mut answers, mut shown) = (Vec::new(), String::new());
+        for questions in questions.chunks(BATCH_MAX) {
+            let ask = |question: &&str| {
+                let text = Some((*question).to_owned());
+                wire::SearchRequest { text, ..search.clone() }
+            };
+            let request = wire::SearchBatchRequest {
+                collection: search.collection.clone(),
+                searches: questions.iter().map(ask).collect(),
+            };
+            let answered = session.search().search_batch(session.request(request)).await?;
+            for (question, result) in questions.iter().zip(answered.into_inner().results) {
+                drop(writeln!(shown, "{FAINT}?{FAINT:#} {question}"));
+                match result.outcome {
+                    Some(BatchOutcome::Answer(answer)) => {
+                        answers.push(json!({ "query": question, "answer": to_json(&answer) }));
+                        shown.push_str(&render(&answer, arguments.full));
+                    }
+                    failed => {
+                        let message = match failed {
+                            Some(BatchOutcome::Error(error)) => error.message,
+                            _ => "the server sent no answer".to_owned(),
+                        };
+                        answers.push(json!({ "query": question, "error": message }));
+                        drop(writeln!(shown, "{BAD}failed:{BAD:#} {message}"));
+                        outcome = Outcome::SomeFailed;
+                    }
+                }
+            }
+        }
+        output.answer(|| json!({ "answers": answers }), || shown.clone())?;
+        Ok(outcome)
     })
 }
 

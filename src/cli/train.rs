@@ -13,6 +13,7 @@ use super::arguments::Connection;
 use super::collection::bytes;
 use super::connection::Session;
 use super::exit::{CliError, Outcome};
+use super::filter;
 use super::ingest::walk::Selection;
 use super::output::{GOOD, Output, Progress, STRONG, Unit, styled};
 use super::serve::{Setting, block_on, stop_signal};
@@ -470,9 +471,13 @@ async fn scroll(
     let mut texts = Texts { by_line, ..Texts::default() };
     let mut progress = output.progress("reading", Unit::Items, None);
     let mut after = String::new();
+    let request = wire::GetCollectionRequest { name: collection.to_owned() };
+    let found = session.collections().get(session.request(request)).await?.into_inner();
+    let filter = filter::of_all_tenants(&found);
     loop {
         let request = wire::ScrollRequest {
             collection: collection.to_owned(),
+            filter: filter.clone(),
             after,
             limit: Some(DOCUMENTS_PER_PAGE),
             with_parts: true,

@@ -83,7 +83,12 @@ impl Collection {
             Ok(one)
         };
         let starts = self.starts(&view, filter)?;
-        let counts = starts.par_chunks(READ_STEP).map(count).try_reduce(Counts::new, join)?;
+        // Few are read at once: to wait for another thread would take longer.
+        let counts = if starts.len() <= READ_STEP {
+            join(Counts::new(), count(&starts)?)?
+        } else {
+            starts.par_chunks(READ_STEP).map(count).try_reduce(Counts::new, join)?
+        };
         let mut values: Vec<(Option<OrderKey>, FacetValue)> =
             counts.into_values().map(|counted| (OrderKey::of(&counted.value), counted)).collect();
         values.sort_by(|a, b| b.1.documents.cmp(&a.1.documents).then_with(|| a.0.cmp(&b.0)));
@@ -147,7 +152,11 @@ impl Collection {
             one.extend(other);
             Ok(first_of(one))
         };
-        let rows: Vec<Row> = starts.par_chunks(READ_STEP).map(read).try_reduce(Vec::new, join)?;
+        let rows: Vec<Row> = if starts.len() <= READ_STEP {
+            read(&starts)?
+        } else {
+            starts.par_chunks(READ_STEP).map(read).try_reduce(Vec::new, join)?
+        };
         let has_more = rows.len() > limit;
         let mut documents = Vec::with_capacity(rows.len().min(limit));
         let mut next = None;
@@ -182,6 +191,7 @@ impl Collection {
 
     /// Returns the first slots of the documents that the filter means, ascending.
     fn starts(&self, view: &View, filter: Option<&Filter>) -> Result<Vec<u32>, Error> {
+        self.check_tenant(filter)?;
         Ok((&*self.allowed(view, filter)? & &view.starts).iter().collect())
     }
 }

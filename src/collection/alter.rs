@@ -16,9 +16,7 @@ use super::files;
 use super::open::Collection;
 use super::records::{MULTI, SPARSE, VECTORS};
 use super::rows::put_vector;
-use super::settings::{
-    ChunkSettings, EmbedderFacts, NewVector, Settings, VECTORS_MAX, check_chunk,
-};
+use super::settings::{EmbedderFacts, NewVector, Settings, VECTORS_MAX};
 use crate::cancel::Cancellation;
 use crate::document::{Sequence, Slot, SlotSet};
 use crate::embed::{EmbedderHandle, Lane, Role};
@@ -101,21 +99,6 @@ impl Collection {
         // No group that began before writes rows of it any more.
         self.committer.wait(&self.committer.send(Write::Clear)?)?;
         engine.purge_dropped()
-    }
-
-    /// Changes how texts are cut that are stored from now on.
-    ///
-    /// # Errors
-    /// Invalid input for settings out of bounds; the collection takes no writes.
-    pub fn set_chunk(&self, chunk: ChunkSettings) -> Result<(), Error> {
-        let engine = &self.engine;
-        let _altering = engine.altering.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.check_writable()?;
-        let kept = engine.kept();
-        let settings = kept.settings.with_chunk(chunk)?;
-        settings.write(&engine.folder)?;
-        engine.keep(kept.with(settings));
-        Ok(())
     }
 
     /// Makes the vectors of a name that parts lack with its embedder; returns how many it made. What was
@@ -250,12 +233,6 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Returns the settings with texts cut in another way.
-    pub(super) fn with_chunk(&self, chunk: ChunkSettings) -> Result<Self, Error> {
-        check_chunk(chunk)?;
-        Ok(Self { chunk, ..self.clone() })
-    }
-
     fn numbers_end(&self) -> u16 {
         let dense = self.vectors.values().map(|settings| settings.number);
         let sparse = self.sparse.values().map(|settings| settings.number);
@@ -308,7 +285,7 @@ impl Kept {
     }
 
     /// Returns the same indexes with other settings.
-    fn with(&self, settings: Settings) -> Self {
+    pub(super) fn with(&self, settings: Settings) -> Self {
         let (dense, sparse, multi) = (self.dense.clone(), self.sparse.clone(), self.multi.clone());
         Self { settings, dense, sparse, multi }
     }

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLockWriteGuard};
 use std::time::Duration;
 
 use simile_storage::FileLock;
@@ -12,6 +13,7 @@ use super::jobs::Clock;
 use super::memory::{Budget, MemoryUse};
 use super::open::Collection;
 use super::settings::{EmbedderFacts, NewCollection, Settings, check_name};
+use super::sleep::{Entries, Keeper, OPEN_MAX, Sleeper, fall_asleep, forget};
 use super::upkeep::{Activity, deleted as deleted_slots};
 use super::{SharedEmbedders, files};
 use crate::decode::Limits;
@@ -44,6 +46,8 @@ pub struct CollectionsOptions {
     pub seal_at: Option<usize>,
     /// How often it is looked whether something is to be done.
     pub upkeep_interval: Duration,
+    /// Whether small collections that nobody asks for are closed until somebody does.
+    pub closes_idle: bool,
     /// The time, by which documents expire.
     pub clock: Clock,
     /// The bounds of decoding.
@@ -68,6 +72,7 @@ impl Default for CollectionsOptions {
             build_threads: 1,
             seal_at: None,
             upkeep_interval: Duration::from_secs(1),
+            closes_idle: false,
             // A clock that stands still: nothing expires.
             clock: Arc::new(|| 0),
             limits: Limits::default(),
@@ -129,8 +134,10 @@ pub struct Info {
 pub type VectorInfo = DenseStatistics;
 
 #[derive(Debug, Clone)]
-enum Entry {
+pub(super) enum Entry {
     Open(Arc<Collection>),
+    /// It is closed, and opened by whoever asks for it.
+    Asleep(Arc<Sleeper>),
     Quarantined(String),
     /// It is being opened, or removed.
     Busy,
@@ -146,7 +153,8 @@ pub struct Collections {
     pub(super) aliases: Aliases,
     budget: Arc<Budget>,
     embedders: SharedEmbedders,
-    entries: RwLock<BTreeMap<String, Entry>>,
+    entries: Arc<Entries>,
+    _keeper: Option<Keeper>,
     _lock: FileLock,
 }
 
@@ -180,19 +188,44 @@ impl Collections {
         }
         let budget = Arc::new(Budget::new(options.memory_bytes_max));
         let aliases = Aliases::open(folder, &names)?;
-        let (root, entries) = (folder.to_owned(), RwLock::default());
+        let (root, entries) = (folder.to_owned(), Arc::<Entries>::default());
         let folder = collections;
-        let this = Self { root, folder, options, aliases, budget, embedders, entries, _lock: lock };
+        let keeper = options
+            .closes_idle
+            .then(|| Keeper::start(Arc::clone(&entries), folder.clone(), Arc::clone(&budget)));
+        let (keeper, lock) = (keeper.transpose()?, lock);
+        let this = Self {
+            root,
+            folder,
+            options,
+            aliases,
+            budget,
+            embedders,
+            entries,
+            _keeper: keeper,
+            _lock: lock,
+        };
         this.remove_unfinished_snapshots()?;
+        let mut open = 0;
         for name in names {
-            let entry = this.open_entry(&name);
-            this.entries().insert(name, entry);
+            let folder = this.folder.join(&name);
+            let asleep = if this.options.closes_idle { Sleeper::find(&folder) } else { None };
+            let entry = match asleep {
+                Some(sleeper) => Entry::Asleep(Arc::new(sleeper)),
+                None => this.open_entry(&name),
+            };
+            open += usize::from(matches!(entry, Entry::Open(_)));
+            this.entries().insert(name.clone(), entry);
+            if this.options.closes_idle && open > OPEN_MAX {
+                fall_asleep(&this.entries, &this.folder, &this.budget, &name);
+            }
         }
         Ok(this)
     }
 
     fn open_entry(&self, name: &str) -> Entry {
-        match self.open_one(name) {
+        let opened = forget(&self.folder.join(name)).and_then(|()| self.open_one(name));
+        match opened {
             Ok(collection) => Entry::Open(Arc::new(collection)),
             Err(error) => {
                 let reason = described(&error);
@@ -302,18 +335,28 @@ impl Collections {
     pub fn get(&self, name: &str) -> Result<Arc<Collection>, Error> {
         check_name("collection", name)?;
         let name = &self.resolve(name);
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = loop {
+            self.wake(name);
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            // Unless it fell asleep between the two lines.
+            if !matches!(entries.get(name), Some(Entry::Asleep(_))) {
+                break entries;
+            }
+        };
         match entries.get(name) {
             Some(Entry::Open(collection)) => match collection.engine.damage.get() {
                 Some(reason) => {
                     Err(Error::Quarantined { name: name.to_owned(), reason: reason.clone() })
                 }
-                None => Ok(Arc::clone(collection)),
+                None => {
+                    collection.looks.store(0, Ordering::Relaxed);
+                    Ok(Arc::clone(collection))
+                }
             },
             Some(Entry::Quarantined(reason)) => {
                 Err(Error::Quarantined { name: name.to_owned(), reason: reason.clone() })
             }
-            Some(Entry::Busy) => Err(Error::Closed(name.to_owned())),
+            Some(Entry::Busy | Entry::Asleep(_)) => Err(Error::Closed(name.to_owned())),
             None => Err(Error::UnknownCollection(name.to_owned())),
         }
     }
@@ -329,6 +372,10 @@ impl Collections {
         let entry = entries.get(name).cloned();
         drop(entries);
         match entry {
+            Some(Entry::Asleep(sleeper)) => {
+                let told = sleeper.info(name).map_or_else(|| self.get(name)?.info(), Ok)?;
+                Ok(Info { aliases: self.aliases_of(name), ..told })
+            }
             Some(Entry::Open(collection)) => {
                 Ok(Info { aliases: self.aliases_of(name), ..collection.info()? })
             }
@@ -403,6 +450,7 @@ impl Collections {
     pub fn reopen(&self, name: &str) -> Result<bool, Error> {
         check_name("collection", name)?;
         let name = &self.resolve(name);
+        self.wake(name);
         let is_quarantined = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
             matches!(entries.get(name), Some(Entry::Quarantined(_)))
@@ -427,10 +475,27 @@ impl Collections {
 
     /// Takes a collection out for a while; who asks for it meanwhile is told that it is closed.
     fn take(&self, name: &str) -> Result<Entry, Error> {
+        self.wake(name);
         match self.entries().get_mut(name) {
             Some(Entry::Busy) => Err(Error::Closed(name.to_owned())),
             Some(entry) => Ok(std::mem::replace(entry, Entry::Busy)),
             None => Err(Error::UnknownCollection(name.to_owned())),
+        }
+    }
+
+    /// Opens a collection that is asleep; returns when it is open, or quarantined.
+    fn wake(&self, name: &str) {
+        loop {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(Entry::Asleep(sleeper)) = entries.get(name) else { return };
+            let sleeper = Arc::clone(sleeper);
+            drop(entries);
+            // Held while it opens; who waited finds it open.
+            let mut asleep = sleeper.lock();
+            if asleep.take().is_some() {
+                let entry = self.open_entry(name);
+                self.entries().insert(name.to_owned(), entry);
+            }
         }
     }
 
@@ -443,9 +508,14 @@ impl Collections {
     /// Ends all writing and upkeep; what waits is still written.
     pub fn close(&self) {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for entry in entries.values() {
-            if let Entry::Open(collection) = entry {
-                collection.close();
+        for (name, entry) in &entries {
+            let Entry::Open(collection) = entry else { continue };
+            collection.close();
+            if self.options.closes_idle
+                && collection.is_at_rest()
+                && let Err(error) = collection.rest(&self.folder)
+            {
+                tracing::warn!(collection = name, %error, "no summary could be kept");
             }
         }
     }

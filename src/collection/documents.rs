@@ -90,6 +90,7 @@ impl Collection {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::TooMuch { what: "limit", limit: PAGE_MAX, actual: limit });
         }
+        self.check_tenant(filter)?;
         let mut view = self.view();
         let mut allowed = self.allowed(&view, filter)?.into_owned();
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().to_owned()));
@@ -136,6 +137,7 @@ impl Collection {
     /// # Errors
     /// Invalid input for a filter that does not fit.
     pub fn count(&self, filter: Option<&Filter>) -> Result<Counts, Error> {
+        self.check_tenant(filter)?;
         let view = self.view();
         let allowed = self.allowed(&view, filter)?;
         Ok(Counts { documents: (&*allowed & &view.starts).len(), parts: allowed.len() })

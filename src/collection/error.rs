@@ -93,6 +93,9 @@ pub enum Error {
     /// Settings that no collection can have.
     #[error("{0}")]
     Settings(String),
+    /// A document or a question that does not say whose it is.
+    #[error("{0}")]
+    Tenant(String),
     /// A collection whose data failed verification.
     #[error(
         "collection `{name}` is not served, because its data is damaged: {reason}; repair it or restore it"
@@ -259,7 +262,9 @@ impl Classified for Error {
             | Self::SnapshotExists { .. } => ErrorKind::AlreadyExists,
             Self::IsAlias { .. } => ErrorKind::Conflict,
             Self::Snapshot(error) => error.kind(),
-            Self::Name { .. } | Self::Settings(_) | Self::TooMuch { .. } => ErrorKind::InvalidInput,
+            Self::Name { .. } | Self::Settings(_) | Self::Tenant(_) | Self::TooMuch { .. } => {
+                ErrorKind::InvalidInput
+            }
             Self::Quarantined { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::ReadOnly { .. }
             | Self::Closed(_)

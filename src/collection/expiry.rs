@@ -28,6 +28,11 @@ impl Expiries {
         self.lock().remove(&(expires, run.first, run.count));
     }
 
+    /// Returns whether nothing will expire.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Returns the versions that have expired.
     fn expired(&self, now: u64) -> Vec<Run> {
         let expiries = self.lock();

@@ -19,6 +19,7 @@ impl Collection {
         id: &DocumentId,
         cancel: &Cancellation,
     ) -> Result<Explanation, Error> {
+        self.check_tenant(request.filter.as_ref())?;
         let asked = self.ask(request, cancel)?;
         let mut explanation = Explanation {
             id: id.clone(),

@@ -5,6 +5,7 @@
 //! loss, applies it to the indexes and publishes a new view. Readers hold a view, and see each
 //! document as it was when they began.
 
+mod about;
 mod aggregate;
 mod aliases;
 mod alter;
@@ -38,6 +39,7 @@ mod rows;
 mod saved_clusters;
 mod search;
 mod settings;
+mod sleep;
 mod snapshot;
 mod terms;
 #[cfg(test)]
@@ -52,6 +54,7 @@ use std::sync::Arc;
 
 use crate::embed::{EmbedError, EmbedderHandle};
 
+pub use about::{About, CollectionChange, VectorTuning};
 pub use aggregate::{FacetValue, OrderedPage};
 pub use aliases::{ALIASES_MAX, AliasChange};
 pub use catalogue::{CollectionState, Collections, CollectionsOptions, Info, VectorInfo};

@@ -85,7 +85,10 @@ impl<'a> Group<'a> {
         };
         let stored = self.stored(&change.id, &before)?;
         let mut prepared = stored.clone();
-        if let Err(error) = change.change.apply(&mut prepared) {
+        let about = &self.engine.kept().settings.about;
+        let applied = change.change.apply(&mut prepared);
+        let applied = applied.and_then(|()| about.check_payload(&change.id, &prepared.payload));
+        if let Err(error) = applied {
             return Ok(Added::Refused(error));
         }
         let expires = change.terms.expires_unix_ms.unwrap_or(before.expires);

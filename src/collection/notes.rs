@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::error::Error;
@@ -12,6 +12,8 @@ use crate::document::Filter;
 const NOTES: &str = "notes";
 /// The most bytes of a note.
 const NOTE_BYTES_MAX: usize = 256 * 1024;
+/// The most notes that are restored.
+pub(super) const NOTES_MAX: usize = 16;
 
 // A note is what a face of the server keeps beside a collection: bytes by name, which mean nothing
 // here. It survives power loss, and goes with its collection.
@@ -39,16 +41,26 @@ impl Collection {
     ) -> Result<(), Error> {
         let _turn = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(bytes) = change(self.note(name)?) else { return Ok(()) };
-        if bytes.len() > NOTE_BYTES_MAX {
-            let (limit, actual) = (NOTE_BYTES_MAX, bytes.len());
-            return Err(Error::TooMuch { what: "bytes of a note", limit, actual });
+        write_note(&self.engine.folder, name, &bytes)
+    }
+
+    /// Returns all notes, by name.
+    pub(super) fn notes(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let _turn = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = match fs_err::read_dir(self.engine.folder.join(NOTES)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut notes = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // One that is half written has a dot.
+            if check_name("note", &name).is_ok() {
+                notes.push((name.clone(), self.note(&name)?));
+            }
         }
-        let path = self.note_path(name)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-            fs_err::create_dir_all(folder)?;
-            files::sync_folder(&self.engine.folder)?;
-        }
-        Ok(files::write_whole(&path, &bytes)?)
+        notes.sort();
+        Ok(notes)
     }
 
     /// Returns the filter with each condition that no field of the collection can answer replaced by
@@ -61,4 +73,19 @@ impl Collection {
         check_name("note", name)?;
         Ok(self.engine.folder.join(NOTES).join(name))
     }
+}
+
+/// Writes a note into the folder of a collection.
+pub(super) fn write_note(collection: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    check_name("note", name)?;
+    if bytes.len() > NOTE_BYTES_MAX {
+        let (limit, actual) = (NOTE_BYTES_MAX, bytes.len());
+        return Err(Error::TooMuch { what: "bytes of a note", limit, actual });
+    }
+    let folder = collection.join(NOTES);
+    if !folder.exists() {
+        fs_err::create_dir_all(&folder)?;
+        files::sync_folder(collection)?;
+    }
+    Ok(files::write_whole(&folder.join(name), bytes)?)
 }

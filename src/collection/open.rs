@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -19,7 +20,7 @@ use super::settings::Settings;
 use super::upkeep::{self, Maintenance};
 use super::view::{View, Views};
 use super::{SharedEmbedders, files};
-use crate::document::{DocumentId, FieldTypes, Payload, Sequence, Slot, SlotSet, Span};
+use crate::document::{DocumentId, FieldType, FieldTypes, Payload, Sequence, Slot, SlotSet, Span};
 use crate::error::{Classified as _, ErrorKind};
 use crate::index::dense::{DenseError, DenseIndex, DenseOptions};
 use crate::index::lexical::{LexicalError, LexicalIndex, LexicalOptions, LexicalPart};
@@ -37,6 +38,8 @@ pub struct Collection {
     pub(super) embedders: SharedEmbedders,
     /// Held while a note is changed.
     pub(super) notes: Mutex<()>,
+    /// How often it was looked at since somebody asked for it.
+    pub(super) looks: AtomicU32,
     upkeep: Mutex<Option<(crossbeam_channel::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -65,7 +68,11 @@ impl Collection {
             ..Options::default()
         };
         let database = Arc::new(Database::open(&tables, &options_of_tables)?);
-        let Opened { view, ends, retired } = current_view(folder, &database)?;
+        let Opened { mut view, ends, retired } = current_view(folder, &database)?;
+        if let Some(tenant) = &settings.about.tenant {
+            // Known from the beginning, since every document will have it.
+            Arc::make_mut(&mut view.fields).insert(&tenant.0, FieldType::Keyword);
+        }
         let views = Views::new(view);
         for (sequence, runs) in retired {
             views.retire(sequence, runs);
@@ -108,7 +115,8 @@ impl Collection {
         let committer = Arc::new(Committer::start(Arc::clone(&engine), ends)?);
         let upkeep = upkeep::start(Arc::clone(&engine), Arc::downgrade(&committer))?;
         let (notes, upkeep) = (Mutex::default(), Mutex::new(Some(upkeep)));
-        Ok(Self { engine, committer, embedders, notes, upkeep })
+        let looks = AtomicU32::new(0);
+        Ok(Self { engine, committer, embedders, notes, looks, upkeep })
     }
 
     /// Returns the name.

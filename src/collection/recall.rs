@@ -168,7 +168,9 @@ impl Collection {
                 self.broad_enough(name, wanted, limit, target, cancel)
             }
             Some(_) | None => {
-                Ok(SearchOptions { limit, ef: request.ef.unwrap_or(EF_DEFAULT), is_exact })
+                let usual = self.engine.kept().settings.vectors.get(name).and_then(|own| own.ef);
+                let ef = request.ef.or(usual).unwrap_or(EF_DEFAULT);
+                Ok(SearchOptions { limit, ef, is_exact })
             }
         }
     }

@@ -7,7 +7,7 @@ use super::open::Collection;
 use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Slot, SlotSet, Value};
+use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
     Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
@@ -50,6 +50,7 @@ impl Collection {
     }
 
     fn answer(&self, request: &SearchRequest, cancel: &Cancellation) -> Result<Answer, Error> {
+        self.check_tenant(request.filter.as_ref())?;
         let mut stages = Stages::start();
         let asked = self.ask(request, cancel)?;
         stages.end("embed");
@@ -59,7 +60,7 @@ impl Collection {
             *allowed.to_mut() -= &asked.excluded;
         }
         stages.end("filter");
-        let mut found = self.find(&asked, &view, &allowed, cancel)?;
+        let mut found = self.find_groups(&asked, &view, &allowed, cancel)?;
         stages.end("search");
         let groups = std::mem::take(&mut found.groups);
         let hit = |place: usize| self.hit(&asked, &found, &found.fused[place]);
@@ -87,6 +88,38 @@ impl Collection {
     ) -> Vec<Result<Answer, Error>> {
         use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
         requests.par_iter().map(|request| self.search(request, cancel)).collect()
+    }
+
+    /// Runs the legs and joins what they found, as [`Self::find`]. What fills groups is looked for among
+    /// their own, where one leg answers: hits that are in none of them are left out then.
+    fn find_groups(
+        &self,
+        asked: &Asked<'_>,
+        view: &View,
+        allowed: &SlotSet,
+        cancel: &Cancellation,
+    ) -> Result<Found, Error> {
+        let request = &asked.request;
+        // One leg scores each hit by itself: which groups there are stays as it is.
+        let Some(group) = request.group_by.as_ref().filter(|_| asked.has_one_leg()) else {
+            return self.find(asked, view, allowed, cancel);
+        };
+        let wanted = request.limit * group.size;
+        let reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
+        let found = self.rankings(asked, view, allowed, reach, cancel)?;
+        let fused = fuse(&request.fusion, &found.rankings)?;
+        let fused: Vec<Fused> = above_threshold(request, fused).collect();
+        let (groups, is_full) = self.groups(request.limit, group, &fused)?;
+        if is_full || found.is_complete {
+            let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
+            return Ok(Found { legs, fused, limit: reach.limit, groups });
+        }
+        let own = in_groups(group, &groups).filter(|_| groups.len() == request.limit);
+        // Values of several types cannot be asked for at once.
+        match own.and_then(|own| self.allowed(view, Some(&own)).ok()) {
+            Some(own) => self.find(asked, view, &(allowed & &*own), cancel),
+            None => self.find(asked, view, allowed, cancel),
+        }
     }
 
     /// Runs the legs and joins what they found. Where that is too little, because many passages
@@ -245,4 +278,16 @@ pub(super) fn syntax(asked: WordSyntax) -> lexical::WordSyntax {
         WordSyntax::Words => lexical::WordSyntax::Plain,
         WordSyntax::Query => lexical::WordSyntax::Query,
     }
+}
+
+/// Returns the filter that means the members of groups; nothing where a value cannot be asked for.
+fn in_groups(group: &GroupBy, groups: &[(Value, Vec<usize>)]) -> Option<Filter> {
+    let scalar = |(value, _): &(Value, Vec<usize>)| match value {
+        Value::Boolean(value) => Some(Scalar::Boolean(*value)),
+        Value::Integer(value) => Some(Scalar::Integer(*value)),
+        Value::Text(value) => Some(Scalar::Text(value.clone())),
+        Value::Float(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let values = groups.iter().map(scalar).collect::<Option<Vec<_>>>()?;
+    Some(Filter::Field { path: group.path.clone(), condition: Condition::In(values) })
 }

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::about::About;
 use super::error::Error;
 use super::files;
 use crate::index::dense::{DenseOptions, Quantisation};
@@ -29,6 +30,8 @@ pub struct NewCollection {
     pub has_words: bool,
     /// How texts are cut.
     pub chunk: ChunkSettings,
+    /// What else is said of it.
+    pub about: About,
 }
 
 /// What a named vector of a new collection is to be like.
@@ -83,6 +86,9 @@ pub struct Settings {
     pub has_words: bool,
     /// How texts are cut.
     pub chunk: ChunkSettings,
+    /// What else is said of it.
+    #[serde(default, skip_serializing_if = "About::is_empty")]
+    pub about: About,
     /// Vectors that parts stored before them may lack, until their embedder has made them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub filling: BTreeSet<String>,
@@ -111,6 +117,9 @@ pub struct VectorSettings {
     pub ef_construction: usize,
     /// What the graph is searched on.
     pub quantisation: Quantisation,
+    /// The breadth of searches that say none; none: the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ef: Option<usize>,
     /// Whether it was added to a collection that was there: its index has a folder of its own name
     /// and number, since a dropped vector may have had the same name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -204,12 +213,14 @@ impl Settings {
             ));
         }
         check_chunk(asked.chunk)?;
+        asked.about.check()?;
         let mut settings = Self {
             vectors: BTreeMap::new(),
             sparse: BTreeMap::new(),
             multi: BTreeMap::new(),
             has_words: asked.has_words,
             chunk: asked.chunk,
+            about: asked.about.clone(),
             filling: BTreeSet::new(),
             dropped: BTreeSet::new(),
             numbers_end: None,
@@ -267,6 +278,7 @@ impl Settings {
             )));
         }
         check_chunk(self.chunk)?;
+        self.about.check()?;
         let is_known = |name: &String| self.names().any(|known| known == name);
         if !self.filling.iter().all(is_known) || !self.dropped.is_empty() {
             return Err(Error::Settings("there are vectors that are none".into()));
@@ -400,6 +412,7 @@ impl VectorSettings {
             links_max: asked.links_max.unwrap_or(usual.links_max),
             ef_construction: asked.ef_construction.unwrap_or(usual.ef_construction),
             quantisation: asked.quantisation.unwrap_or(usual.quantisation),
+            ef: None,
             is_added: false,
         };
         settings
@@ -528,6 +541,7 @@ impl NewCollection {
             vectors: BTreeMap::from([(VECTOR_NAME_DEFAULT.to_owned(), vector)]),
             has_words: true,
             chunk: ChunkSettings::default(),
+            about: About::default(),
         }
     }
 }

@@ -83,6 +83,7 @@ impl Collection {
         terms.check(self.engine.now())?;
         let change = Arc::new(self.checked(change)?);
         let changed = |id| (id, Changed::Vectors(Arc::clone(&change)), terms.clone());
+        self.check_tenant(Some(filter))?;
         self.change(self.ids_of(filter)?.into_iter().map(changed))
     }
 
@@ -149,6 +150,7 @@ impl Collection {
         change: PayloadChange,
         terms: &Terms,
     ) -> Result<Updated, Error> {
+        self.check_tenant(Some(filter))?;
         self.update(self.ids_of(filter)?, change, terms)
     }
 }

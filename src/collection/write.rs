@@ -200,6 +200,7 @@ impl Collection {
         filter: &Filter,
         terms: &Terms,
     ) -> Result<(u64, Sequence), Error> {
+        self.check_tenant(Some(filter))?;
         self.delete_on(self.ids_of(filter)?, terms)
     }
 
@@ -306,6 +307,7 @@ impl Collection {
             documents.iter().map(|document| document.id.clone()).collect();
         for mut document in documents {
             let id = document.id.clone();
+            self.engine.kept().settings.about.check_payload(&id, &document.payload)?;
             document.version = terms.version(document.version);
             let write = Write::Put(Box::new(document), terms.clone());
             waiting.push((id, self.committer.send(write)?));

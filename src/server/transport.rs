@@ -34,7 +34,7 @@ use super::pool::{Pool, PoolOptions};
 use super::qdrant;
 use super::services::{
     AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
-    JobsService, SearchService, SnapshotsService,
+    JobsService, SearchService, SnapshotsService, resume,
 };
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::decode::video::VideoOptions;
@@ -204,6 +204,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
             clock: Arc::clone(&options.clock),
             memory_bytes_max: options.memory_bytes_max,
             build_threads: options.build_threads,
+            closes_idle: true,
             limits: limits.clone(),
             ..CollectionsOptions::default()
         },
@@ -244,6 +245,7 @@ async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerEr
     // Before anybody can ask, so that it is never unknown.
     reporter.set_service_status(EMBEDDING, embedding_status(core)).await;
     tokio::spawn(report_embedding(core.clone(), reporter));
+    tokio::spawn(resume(core.clone()));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(simile_proto::v1::DESCRIPTORS)

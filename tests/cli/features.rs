@@ -3,11 +3,13 @@
 use super::program::Program;
 
 /// What the table speaks of.
-const NOTES: &str = r#"{"id": "a", "payload": {"topic": "harbour", "year": 2020}, "text": "the ferry leaves the harbour", "vectors": {"v": [0, 1], "tokens": [[1, 0], [0, 1]]}}
-{"id": "b", "payload": {"topic": "harbour", "year": 2021}, "text": "barnacles on the hull", "vectors": {"v": [1, 1], "tokens": [[0, 1]]}}
-{"id": "c", "payload": {"topic": "kitchen", "year": 2022}, "text": "soup in a small galley", "vectors": {"v": [2, 1]}}
+const NOTES: &str = r#"{"id": "a", "payload": {"topic": "harbour", "year": 2020, "tags": ["boat", "tide"], "place": {"lat": 54.0, "lon": 7.0}, "authors": [{"name": "Ann", "age": 40}]}, "text": "the ferry leaves the harbour", "vectors": {"v": [0, 1], "tokens": [[1, 0], [0, 1]]}}
+{"id": "b", "payload": {"topic": "harbour", "year": 2021, "tags": ["boat"], "place": {"lat": 54.1, "lon": 7.1}, "when": "2024-03-01"}, "text": "barnacles on the hull", "vectors": {"v": [1, 1], "tokens": [[0, 1]]}}
+{"id": "c", "payload": {"topic": "kitchen", "year": 2022, "title": "Soup of the day", "draft": null}, "text": "soup in a small galley", "vectors": {"v": [2, 1]}}
 {"id": "d", "payload": {"topic": "sky", "year": 2023}, "text": "a comet over the observatory", "vectors": {"v": [3, 1]}}
 "#;
+/// Questions of one batch.
+const QUESTIONS: &str = "the ferry\na small soup\n";
 
 /// Returns command and line of output of each row between the marks.
 fn rows(readme: &str) -> Vec<(String, String)> {
@@ -41,9 +43,10 @@ fn words(command: &str) -> Vec<String> {
 fn every_row_of_the_table_of_features_does_what_it_says() {
     let program = Program::without_models();
     program.write("notes.jsonl", NOTES);
+    program.write("questions.txt", QUESTIONS);
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let rows = rows(&fs_err::read_to_string(readme).unwrap());
-    assert!(rows.len() > 12, "{rows:?}");
+    assert!(rows.len() > 45, "{rows:?}");
     for (command, says) in rows {
         let words = words(&command);
         assert_eq!(words[0], "simile", "{command}");

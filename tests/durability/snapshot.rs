@@ -48,6 +48,7 @@ fn grown(seed: u64) -> (TempDir, Collections, Model) {
     let folder = scratch();
     let collections = open(folder.path());
     let collection = collections.create("c", &model.settings()).unwrap();
+    collection.change_note("face", |_| Some(b"a hint that is kept".to_vec())).unwrap();
     for round in 0..4 {
         let mut documents = Vec::new();
         for number in 0..9 {
@@ -164,7 +165,9 @@ fn a_snapshot_under_load_shows_one_moment() {
         let header = others.restore(&name, bytes.as_slice(), &quiet, &go()).unwrap();
         let documents = states[&header.sequence].clone();
         let model = Model { documents, ..model.clone() };
-        check_all(&others.get(&name).unwrap(), &model, &format!("at {}", header.sequence));
+        let restored = others.get(&name).unwrap();
+        check_all(&restored, &model, &format!("at {}", header.sequence));
+        assert_eq!(restored.note("face").unwrap(), b"a hint that is kept");
         moments.insert(header.sequence);
         others.delete(&name).unwrap();
     }

@@ -299,6 +299,7 @@ fn a_vector_that_is_added_is_made_of_the_texts_that_are_stored() {
     let change = wire::ChangeCollectionRequest {
         name: "notes".to_owned(),
         chunk: Some(wire::ChunkConfig { tokens_max: Some(10), tokens_overlap: Some(0) }),
+        ..Default::default()
     };
     let changed = server.ask(server.collections().change(change)).unwrap();
     assert_eq!(changed.chunk.unwrap().tokens_max, Some(10));

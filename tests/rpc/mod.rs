@@ -23,5 +23,6 @@ mod qdrant;
 mod rerank;
 mod search;
 mod server;
+mod tenants;
 mod video;
 mod wrong;

@@ -1,6 +1,6 @@
 //! The arguments of `simile collection`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use simile_proto::v1::{self as wire};
 
 use crate::cli::arguments::{Connection, ListArguments, NameArguments};
@@ -21,8 +21,9 @@ pub(in crate::cli) enum CollectionCommand {
     DropVector(DropVectorArguments),
     /// Measure what share of the best passages a graph search finds
     Recall(RecallArguments),
-    /// Change how texts are cut that are stored from now on
-    Change(ChangeArguments),
+    /// Set what a collection in use is like: graphs, passages, description
+    #[command(alias = "change")]
+    Set(SetArguments),
 }
 
 #[derive(Debug, Args)]
@@ -32,6 +33,7 @@ pub(in crate::cli) enum CollectionCommand {
     simile collection create terms --vector words=sparse      sparse vectors that you bring\n  \
     simile collection create late --vector tokens=multi:128   several vectors a passage, by MaxSim\n  \
     simile collection create notes --words-only               found by words, without a model\n  \
+    simile collection create shop --tenant customer           each document belongs to one of many\n  \
     simile collection create both --vector text=all-minilm-l6-v2 --vector given=128:euclidean")]
 pub(in crate::cli) struct CreateArguments {
     /// The name: letters, digits, _ and -, at most 64
@@ -47,10 +49,31 @@ pub(in crate::cli) struct CreateArguments {
     /// Do not index words
     #[arg(long)]
     pub(in crate::cli) no_lexical: bool,
+    /// The field whose text says whose a document is: documents without one are refused, and so are
+    /// questions that do not say whose documents they are about
+    #[arg(long, value_name = "FIELD")]
+    pub(in crate::cli) tenant: Option<String>,
+    /// What the collection is for
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) description: Option<String>,
+    /// What else is to be known of it (may be repeated)
+    #[arg(long, value_name = "NAME=TEXT")]
+    pub(in crate::cli) metadata: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) chunk: ChunkArguments,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+}
+
+/// What a graph is searched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum QuantisationName {
+    /// The vectors themselves
+    None,
+    /// One byte a component
+    Int8,
+    /// One bit a component
+    Binary,
 }
 
 /// How texts are cut.
@@ -110,9 +133,37 @@ pub(in crate::cli) struct DropVectorArguments {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct ChangeArguments {
+#[command(after_help = "Examples:\n  \
+    simile collection set notes --ef 256                        searches that say no breadth\n  \
+    simile collection set notes --quantisation int8 && simile optimize notes\n  \
+    simile collection set notes --tokens-max 128                texts that are stored from now on\n  \
+    simile collection set notes --description 'What I wrote' --metadata owner=ann\n\n\
+    Nothing is interrupted. Graphs that are there stay as they are until they are merged; `simile \
+    optimize`\ndoes it now.")]
+pub(in crate::cli) struct SetArguments {
     /// The name of the collection
     pub(in crate::cli) name: String,
+    /// The vector whose graph is meant [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) vector: Option<String>,
+    /// Links of a node of graphs that are built from now on, 2 to 128
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) hnsw_m: Option<u32>,
+    /// Breadth of the search while they are built, 8 to 4096
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) ef_construction: Option<u32>,
+    /// What they are searched on
+    #[arg(long, value_name = "KIND")]
+    pub(in crate::cli) quantisation: Option<QuantisationName>,
+    /// Breadth of searches that say none, up to 4096; 0: the usual one
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) ef: Option<u32>,
+    /// What the collection is for
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) description: Option<String>,
+    /// What else is to be known of it; an empty text takes the entry away (may be repeated)
+    #[arg(long, value_name = "NAME=TEXT")]
+    pub(in crate::cli) metadata: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) chunk: ChunkArguments,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `simile collection`: create, list, show and delete collections.
 
 mod arguments;
+mod set;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -114,22 +115,7 @@ pub(super) fn run(
                 Ok(Outcome::Done)
             })
         }
-        CollectionCommand::Change(arguments) => {
-            with_session(setting, &arguments.connection, async |session| {
-                let chunk = Some(arguments.chunk.into());
-                let name = arguments.name.clone();
-                let request = session.request(wire::ChangeCollectionRequest { name, chunk });
-                let collection = session.collections().change(request).await?.into_inner();
-                output.answer(
-                    || to_json(&collection),
-                    || {
-                        let name = &collection.name;
-                        format!("texts that `{name}` stores from now on are cut in this way")
-                    },
-                )?;
-                Ok(Outcome::Done)
-            })
-        }
+        CollectionCommand::Set(arguments) => set::set(setting, arguments, output),
         CollectionCommand::Delete(arguments) => {
             with_session(setting, &arguments.connection, async |session| {
                 let name = arguments.name.clone();
@@ -171,6 +157,9 @@ fn create(
         lexical: Some(wire::LexicalConfig { disabled: arguments.no_lexical }),
         chunk: Some(chunk),
         words_only: arguments.words_only,
+        tenant: arguments.tenant.clone().unwrap_or_default(),
+        description: arguments.description.clone().unwrap_or_default(),
+        metadata: set::pairs(&arguments.metadata)?,
     };
     with_session(setting, &arguments.connection, async |session| {
         let request = session.request(request);
@@ -260,6 +249,7 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
                 "multi": vector.multi,
                 "entries": (vector.sparse || vector.multi).then_some(vector.entries),
                 "deleted": vector.deleted,
+                "ef": (vector.ef > 0).then_some(vector.ef),
             });
             (name.clone(), value)
         })
@@ -271,6 +261,9 @@ pub(super) fn to_json(collection: &wire::Collection) -> Json {
     json!({
         "name": collection.name,
         "aliases": collection.aliases,
+        "tenant": (!collection.tenant.is_empty()).then_some(&collection.tenant),
+        "description": collection.description,
+        "metadata": collection.metadata,
         "state": state_name(collection.state()),
         "state_reason": (!collection.state_reason.is_empty()).then_some(&collection.state_reason),
         "documents": collection.documents,
@@ -334,6 +327,15 @@ fn describe(collection: &wire::Collection) -> String {
         collection.last_sequence,
         vector_lines(collection),
     );
+    if !collection.tenant.is_empty() {
+        drop(writeln!(text, "tenant: field {}", collection.tenant));
+    }
+    if !collection.description.is_empty() {
+        drop(writeln!(text, "{}", collection.description));
+    }
+    for (name, value) in sorted(&collection.metadata) {
+        drop(writeln!(text, "{name}: {value}"));
+    }
     if !collection.aliases.is_empty() {
         drop(writeln!(text, "aliases {}", collection.aliases.join(", ")));
     }
@@ -381,9 +383,10 @@ fn vector_lines(collection: &wire::Collection) -> String {
             ));
             continue;
         }
+        let ef = if vector.ef > 0 { format!(", ef {}", vector.ef) } else { String::new() };
         drop(writeln!(
             text,
-            "vector {name}: {source}, {} components, {}  {FAINT}{} in {} segments, {} of them deleted, {} in the head{FAINT:#}",
+            "vector {name}: {source}, {} components, {}{ef}  {FAINT}{} in {} segments, {} of them deleted, {} in the head{FAINT:#}",
             vector.dimension,
             metric_name(vector.metric()),
             vector.indexed,

@@ -1,6 +1,6 @@
 //! One line of an export: what the collection is like, or a document with its vectors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value as Json, json};
 use simile_proto::v1::document::Content;
@@ -12,8 +12,8 @@ use crate::cli::value;
 
 /// The format that this build writes and reads.
 const FORMAT: u64 = 1;
-/// The field that tells the first line of an export.
-const MARK: &str = "simile_export";
+/// The field that tells the first line of an export, and the name of the same in a table.
+pub(super) const MARK: &str = "simile_export";
 
 /// What an export says of its collection.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +24,9 @@ pub(super) struct Heading {
     pub(super) fingerprints: HashMap<String, String>,
     pub(super) has_words: bool,
     pub(super) chunk: wire::ChunkConfig,
+    pub(super) tenant: String,
+    pub(super) description: String,
+    pub(super) metadata: HashMap<String, String>,
 }
 
 impl Heading {
@@ -53,7 +56,15 @@ impl Heading {
         }
         let has_words = collection.lexical.as_ref().is_none_or(|lexical| !lexical.disabled);
         let chunk = collection.chunk.unwrap_or_default();
-        Self { vectors, fingerprints, has_words, chunk }
+        Self {
+            vectors,
+            fingerprints,
+            has_words,
+            chunk,
+            tenant: collection.tenant.clone(),
+            description: collection.description.clone(),
+            metadata: collection.metadata.clone(),
+        }
     }
 
     /// Returns the first line.
@@ -73,13 +84,24 @@ impl Heading {
             vector["quantisation"] = config.quantisation.into();
             (name.clone(), vector)
         };
-        json!({
+        let mut heading = json!({
             MARK: FORMAT,
             "vectors": self.vectors.iter().map(vector).collect::<Map<_, _>>(),
             "lexical": self.has_words,
             "tokens_max": self.chunk.tokens_max,
             "tokens_overlap": self.chunk.tokens_overlap,
-        })
+        });
+        // What most collections have none of.
+        if !self.tenant.is_empty() {
+            heading["tenant"] = self.tenant.clone().into();
+        }
+        if !self.description.is_empty() {
+            heading["description"] = self.description.clone().into();
+        }
+        if !self.metadata.is_empty() {
+            heading["metadata"] = json!(self.metadata.iter().collect::<BTreeMap<_, _>>());
+        }
+        heading
     }
 
     /// Reads the first line; nothing if the line is a document.
@@ -116,7 +138,11 @@ impl Heading {
             (small(&line["tokens_max"]), small(&line["tokens_overlap"]));
         let chunk = wire::ChunkConfig { tokens_max, tokens_overlap };
         let has_words = line["lexical"].as_bool().unwrap_or(true);
-        Ok(Some(Self { vectors, fingerprints, has_words, chunk }))
+        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        let metadata = line["metadata"].as_object().into_iter().flatten();
+        let metadata = metadata.map(|(name, value)| (name.clone(), text(value))).collect();
+        let (tenant, description) = (text(&line["tenant"]), text(&line["description"]));
+        Ok(Some(Self { vectors, fingerprints, has_words, chunk, tenant, description, metadata }))
     }
 
     /// Returns the request that makes a collection like this one.
@@ -127,6 +153,9 @@ impl Heading {
             lexical: Some(wire::LexicalConfig { disabled: !self.has_words }),
             chunk: Some(self.chunk),
             words_only: self.vectors.is_empty(),
+            tenant: self.tenant.clone(),
+            description: self.description.clone(),
+            metadata: self.metadata.clone(),
         }
     }
 }
@@ -217,7 +246,8 @@ fn numbers(list: &Json) -> Result<Vec<f32>, String> {
     list.iter().map(number).collect::<Option<_>>().ok_or_else(|| "expected numbers".to_owned())
 }
 
-fn span(span: &Json) -> Result<Option<wire::Span>, String> {
+/// Reads where a part stands.
+pub(super) fn span(span: &Json) -> Result<Option<wire::Span>, String> {
     if span.is_null() {
         return Ok(None);
     }

@@ -1,13 +1,17 @@
-//! `simile export` and `simile import`: collections as lines of JSON, with their vectors.
+//! `simile export` and `simile import`: collections as lines of JSON or as tables of Parquet, with their
+//! vectors.
 //!
 //! Both are streams with short queues, so that memory stays flat however large the collection is.
 
+mod jsonl;
 mod line;
+mod parquet;
 
-use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 use simile_proto::v1::upsert_result::Outcome as ItemOutcome;
 use simile_proto::v1::{self as wire};
@@ -15,6 +19,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
+use self::jsonl::{Lines, Writing};
+use self::parquet::{Columns, MAGIC, Rows, Table};
 use super::arguments::{Connection, Target};
 use super::collection::{bytes, documents};
 use super::connection::{Session, with_session};
@@ -23,24 +29,51 @@ use super::filter;
 use super::output::{Output, Unit};
 use super::serve::Setting;
 use crate::error::ErrorKind;
-use line::{Heading, document, document_line};
+use line::Heading;
 
 /// Documents of a page, and the fewest, where they are large.
 const PAGE: (u32, u32) = (256, 1);
 /// Documents that wait between reading and sending.
 const SENDING_MAX: usize = 64;
-/// The longest line: a document with its vectors, in JSON.
-const LINE_BYTES_MAX: u64 = 512 << 20;
 /// How many failures are named.
 const FAILURES_MAX: usize = 20;
+
+/// What a file is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line of JSON for each document
+    Jsonl,
+    /// A table with a column for each vector, for pyarrow, pandas, polars and DuckDB
+    Parquet,
+}
+
+impl Format {
+    /// Returns the format that was asked for, or that the name of the file says.
+    fn of(asked: Option<Self>, file: &Path) -> Self {
+        let ending = file.extension().unwrap_or_default().to_ascii_lowercase();
+        let is_table = ["parquet", "pq"].iter().any(|known| ending == *known);
+        asked.unwrap_or(if is_table { Self::Parquet } else { Self::Jsonl })
+    }
+
+    /// As [`Self::of`] for a file that is there, which may say it itself.
+    fn of_file(asked: Option<Self>, file: &Path) -> Self {
+        let mut begin = [0; MAGIC.len()];
+        let mut opened = fs_err::File::open(file);
+        let is_read = opened.as_mut().is_ok_and(|file| file.read_exact(&mut begin).is_ok());
+        let is_table = is_read && begin == *MAGIC;
+        Self::of(asked.or(is_table.then_some(Self::Parquet)), file)
+    }
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     simile export notes notes.jsonl\n  \
+    simile export notes notes.parquet\n  \
     simile export notes - --filter 'year>=2020' | gzip > notes.jsonl.gz\n\n\
     One line of JSON for each document with its texts, fields and vectors; the first line says what \
-    the\ncollection is like. Documents that change meanwhile are exported as they were or as they are: \
-    for one\nmoment, take a snapshot.")]
+    the\ncollection is like. As Parquet: a row for each passage, with the columns id, part, text, span, \
+    payload\n(JSON) and vector_NAME, a list of floats. Documents that change meanwhile are exported as \
+    they were or as\nthey are: for one moment, take a snapshot.")]
 pub(super) struct ExportArguments {
     /// The collection
     collection: String,
@@ -50,6 +83,9 @@ pub(super) struct ExportArguments {
     /// Only documents of which this holds (may be repeated; all have to hold)
     #[arg(long, short, value_name = "FILTER")]
     filter: Vec<String>,
+    /// What the file is like [default: by its name; jsonl for any other than .parquet]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -57,21 +93,98 @@ pub(super) struct ExportArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     simile import notes.jsonl --collection copy\n  \
-    gunzip -c notes.jsonl.gz | simile import - --collection copy\n\n\
+    gunzip -c notes.jsonl.gz | simile import - --collection copy\n  \
+    simile import notes.parquet --collection copy\n  \
+    simile import films.parquet -c films --id-column imdb --vector-column plot=embedding\n\n\
     A line is a document: {\"id\": \"a\", \"payload\": {\"year\": 2024}, \"text\": \"...\"}, or with \
     `vectors`:\n{\"v\": [0.1, 0.2]} dense, {\"s\": {\"indices\": [3], \"values\": [1.0]}} sparse, \
     {\"m\": [[0.1], [0.2]]} several;\nor with `parts`, a list of such. A collection that is not there \
     is made as the first line of an export\nsays. Vectors that an embedder made are taken if the \
     collection has the same one. The same line again\nchanges nothing, so that the same command goes on \
-    where it stopped.")]
+    where it stopped.\n\n\
+    A row of a Parquet table is a document with the id in `id`, a text or an integer, the text in \
+    `text`, and\nthe vector NAME in `vector_NAME` or `NAME`; with one vector in the collection, `vector` \
+    and `embedding` will\ndo. Every other column becomes a field; what is missing or no number becomes \
+    none.")]
 pub(super) struct ImportArguments {
     /// The file, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     target: Target,
+    /// What the file is like [default: by its name; jsonl for any other than .parquet]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// The column of a table that identifies documents [default: id]
+    #[arg(long, value_name = "COLUMN")]
+    id_column: Option<String>,
+    /// The column of a table that has the texts [default: text]
+    #[arg(long, value_name = "COLUMN")]
+    text_column: Option<String>,
+    /// The column of a table that has a vector (may be repeated)
+    #[arg(long, value_name = "VECTOR=COLUMN")]
+    vector_column: Vec<String>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// Where documents go.
+enum Sink {
+    Lines(Writing),
+    Table(Box<Table>),
+}
+
+impl Sink {
+    fn take(&mut self, document: &wire::StoredDocument) -> Result<(), CliError> {
+        match self {
+            Self::Lines(lines) => lines.take(document),
+            Self::Table(table) => table.take(document),
+        }
+    }
+
+    fn finish(self) -> Result<(), CliError> {
+        match self {
+            Self::Lines(lines) => lines.finish(),
+            Self::Table(table) => table.finish(),
+        }
+    }
+}
+
+/// Where documents come from.
+enum Source {
+    Lines(Box<Lines>),
+    Rows(Box<Rows>),
+}
+
+impl Source {
+    fn next(&mut self) -> Result<Option<wire::Document>, CliError> {
+        match self {
+            Self::Lines(lines) => lines.next(),
+            Self::Rows(rows) => rows.next(),
+        }
+    }
+
+    fn heading(&self) -> Option<&Heading> {
+        match self {
+            Self::Lines(lines) => lines.heading(),
+            Self::Rows(rows) => rows.heading(),
+        }
+    }
+
+    /// Returns how much is read, in the unit of its progress.
+    fn done(&self) -> u64 {
+        match self {
+            Self::Lines(lines) => lines.bytes(),
+            Self::Rows(rows) => rows.done(),
+        }
+    }
+
+    fn unit(&self) -> Unit {
+        match self {
+            Self::Lines(_) => Unit::Bytes,
+            Self::Rows(_) => Unit::Items,
+        }
+    }
 }
 
 pub(super) fn export(
@@ -84,10 +197,12 @@ pub(super) fn export(
         let name = arguments.collection.clone();
         let request = session.request(wire::GetCollectionRequest { name: name.clone() });
         let collection = session.collections().get(request).await?.into_inner();
+        // Of a collection with tenants, those of all have to be asked for.
+        let filter = filter.clone().or_else(|| filter::of_all_tenants(&collection));
         let is_out = arguments.file.as_os_str() == "-";
         let folder = arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut unfinished = None;
-        let mut out: Box<dyn Write> = if is_out {
+        let out: Box<dyn Write + Send> = if is_out {
             Box::new(std::io::BufWriter::new(std::io::stdout()))
         } else {
             let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(".".as_ref()))?;
@@ -95,8 +210,12 @@ pub(super) fn export(
             unfinished = Some(file);
             Box::new(out)
         };
-        write_line(&mut out, &Heading::of(&collection).to_json())?;
-        let total = filter.is_none().then_some(collection.documents);
+        let heading = Heading::of(&collection);
+        let mut sink = match Format::of(arguments.format, &arguments.file) {
+            Format::Jsonl => Sink::Lines(Writing::new(out, &heading)?),
+            Format::Parquet => Sink::Table(Box::new(Table::new(out, &heading, &collection)?)),
+        };
+        let total = arguments.filter.is_empty().then_some(collection.documents);
         let mut progress = output.progress("exporting", Unit::Items, total);
         let (mut after, mut limit, mut exported) = (String::new(), PAGE.0, 0);
         loop {
@@ -118,7 +237,7 @@ pub(super) fn export(
                 page => page?.into_inner(),
             };
             for document in &page.documents {
-                write_line(&mut out, &document_line(document))?;
+                sink.take(document)?;
             }
             exported += page.documents.len() as u64;
             progress.set(exported, "");
@@ -127,8 +246,7 @@ pub(super) fn export(
                 break;
             }
         }
-        out.flush()?;
-        drop(out);
+        sink.finish()?;
         progress.finish();
         if let Some(file) = unfinished {
             file.as_file().sync_all()?;
@@ -144,104 +262,70 @@ pub(super) fn export(
     })
 }
 
-fn write_line(out: &mut dyn Write, line: &Json) -> Result<(), CliError> {
-    serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
-    Ok(out.write_all(b"\n")?)
-}
-
-/// Lines one after another, with their numbers.
-struct Lines<R> {
-    input: R,
-    number: u64,
-    bytes: u64,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// Returns the next line that is not empty, as JSON.
-    fn next(&mut self) -> Result<Option<Json>, CliError> {
-        loop {
-            let mut line = Vec::new();
-            let mut input = std::io::Read::take(&mut self.input, LINE_BYTES_MAX + 1);
-            let read = input.read_until(b'\n', &mut line)?;
-            if read == 0 {
-                return Ok(None);
-            }
-            (self.number, self.bytes) = (self.number + 1, self.bytes + read as u64);
-            if read as u64 > LINE_BYTES_MAX {
-                return Err(self.wrong(&format!("a line has at most {LINE_BYTES_MAX} bytes")));
-            }
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            return match serde_json::from_slice(&line) {
-                Ok(line) => Ok(Some(line)),
-                Err(error) => Err(self.wrong(&error.to_string())),
-            };
-        }
-    }
-
-    fn wrong(&self, reason: &str) -> CliError {
-        CliError::usage(format!("line {}: {reason}", self.number))
-    }
-}
-
 pub(super) fn import(
     setting: &Setting,
     arguments: &ImportArguments,
     output: &Output,
 ) -> Result<Outcome, CliError> {
-    let (input, total): (Box<dyn BufRead + Send>, _) = if arguments.file.as_os_str() == "-" {
-        (Box::new(std::io::BufReader::new(std::io::stdin())), None)
-    } else {
-        let file = fs_err::File::open(&arguments.file)
-            .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?;
-        let size = file.metadata()?.len();
-        (Box::new(std::io::BufReader::with_capacity(1 << 20, file)), Some(size))
+    let is_in = arguments.file.as_os_str() == "-";
+    let columns = columns(arguments)?;
+    let format = match is_in {
+        true => Format::of(arguments.format, &arguments.file),
+        false => Format::of_file(arguments.format, &arguments.file),
     };
-    let lines = std::sync::Mutex::new(Some(Lines { input, number: 0, bytes: 0 }));
+    let (source, total) = match format {
+        Format::Parquet if is_in => {
+            let reason = "a table is read from its end, and so not from standard input";
+            return Err(CliError::usage(format!("{reason}: name a file")));
+        }
+        Format::Parquet => {
+            let rows = Rows::open(&arguments.file)?;
+            let total = Some(rows.total());
+            (Source::Rows(Box::new(rows)), total)
+        }
+        Format::Jsonl => {
+            let (lines, total) = Lines::open((!is_in).then_some(&arguments.file))?;
+            (Source::Lines(Box::new(lines)), total)
+        }
+    };
+    let source = Mutex::new(Some(source));
     with_session(setting, &arguments.connection, async |session| {
-        let taken = lines.lock().ok().and_then(|mut lines| lines.take());
-        let Some(mut lines) = taken else { return Ok(Outcome::Done) };
+        let taken = source.lock().ok().and_then(|mut source| source.take());
+        let Some(mut source) = taken else { return Ok(Outcome::Done) };
         let name = arguments.target.collection.clone();
-        let first = lines.next()?;
-        let heading = first.as_ref().map(Heading::from_json).transpose();
-        let heading = heading.map_err(|reason| lines.wrong(&reason))?.flatten();
-        ensure_collection(session, &name, heading.as_ref(), output).await?;
+        ensure_collection(session, &name, source.heading(), output).await?;
+        if let Source::Rows(rows) = &mut source {
+            let request = session.request(wire::GetCollectionRequest { name: name.clone() });
+            let collection = session.collections().get(request).await?.into_inner();
+            rows.plan(&columns, &collection)?;
+        }
         let fingerprints =
-            heading.as_ref().map(|heading| heading.fingerprints.clone()).unwrap_or_default();
+            source.heading().map(|heading| heading.fingerprints.clone()).unwrap_or_default();
         let begin = wire::UpsertRequest {
             collection: name.clone(),
             job: Some(format!("import {}", arguments.file.display())),
             fingerprints,
             ..wire::UpsertRequest::default()
         };
+        let mut progress = output.progress("importing", source.unit(), total);
         let (send, sending) = mpsc::channel(SENDING_MAX);
         let (tell, mut told) = mpsc::unbounded_channel();
         let reading = tokio::task::spawn_blocking(move || -> Result<(), CliError> {
-            let mut next = first.filter(|_| heading.is_none());
             // The server that has enough says why.
             if send.blocking_send(begin).is_err() {
                 return Ok(());
             }
-            loop {
-                let line = match next.take() {
-                    Some(line) => line,
-                    None => match lines.next()? {
-                        Some(line) => line,
-                        None => return Ok(()),
-                    },
-                };
-                let document = document(&line).map_err(|reason| lines.wrong(&reason))?;
+            while let Some(document) = source.next()? {
                 // Nobody counts any more when the other side is gone.
-                drop(tell.send(lines.bytes));
+                drop(tell.send(source.done()));
                 let message =
                     wire::UpsertRequest { document: Some(document), ..Default::default() };
                 if send.blocking_send(message).is_err() {
                     return Ok(());
                 }
             }
+            Ok(())
         });
-        let mut progress = output.progress("importing", Unit::Bytes, total);
         let mut tally = Tally::default();
         let mut client = session.documents();
         let mut results = client.upsert(ReceiverStream::new(sending)).await?.into_inner();
@@ -310,6 +394,20 @@ impl Tally {
         }
         text
     }
+}
+
+/// Reads which columns mean what.
+fn columns(arguments: &ImportArguments) -> Result<Columns, CliError> {
+    let (id, text) = (arguments.id_column.clone(), arguments.text_column.clone());
+    let vectors = arguments.vector_column.iter().map(|text| {
+        let named =
+            text.split_once('=').filter(|(name, column)| !name.is_empty() && !column.is_empty());
+        let (name, column) = named.ok_or_else(|| {
+            CliError::usage(format!("vector column `{text}`: expected VECTOR=COLUMN"))
+        })?;
+        Ok((name.to_owned(), column.to_owned()))
+    });
+    Ok(Columns { id, text, vectors: vectors.collect::<Result<_, CliError>>()? })
 }
 
 async fn ensure_collection(

@@ -34,6 +34,8 @@ pub(super) enum Item {
     Document(DocumentItem),
     /// A part of the document before.
     Part(PartItem),
+    /// What a face of the server keeps beside the collection; since format 2.
+    Note { name: String, bytes: Vec<u8> },
 }
 
 /// A document without its parts.

@@ -33,7 +33,9 @@ const ENDING: &str = ".tar";
 /// How it ends until it is complete.
 const UNFINISHED: &str = ".tar.new";
 /// The format of the archives that this build writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The oldest format that it reads: without notes.
+const FORMAT_OLDEST: u32 = 1;
 
 /// What a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

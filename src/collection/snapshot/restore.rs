@@ -1,16 +1,17 @@
 //! Making tables of what a snapshot holds.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use simile_storage::{Batch, Database, Options};
 
 use super::archive::ArchiveReader;
 use super::items::{DocumentItem, Item};
-use super::{FORMAT, SnapshotError, SnapshotHeader};
+use super::{FORMAT, FORMAT_OLDEST, SnapshotError, SnapshotHeader};
 use crate::cancel::Cancellation;
 use crate::collection::error::Error;
 use crate::collection::files;
+use crate::collection::notes::{NOTES_MAX, write_note};
 use crate::collection::records::{
     DOCUMENTS, FIELDS, FILES, FieldRecord, FileRecord, HEADER, HEADER_KEY, HeaderRecord, KEY_LOG,
     KEYS, KeyLogRecord, KeyRecord, Run, field_bit, field_types,
@@ -36,7 +37,9 @@ pub(in crate::collection) fn restore_into(
     header.settings.check().map_err(|error| SnapshotError::damaged(error.to_string()))?;
     let options = Options { cache_bytes_max, ..Options::default() };
     let database = Database::open(&folder.join(files::TABLES), &options)?;
-    let mut tables = Tables { database, header, batch: Batch::new(), next_slot: 0, documents: 0 };
+    let (folder, batch) = (folder.to_owned(), Batch::new());
+    let mut tables =
+        Tables { folder, database, header, batch, next_slot: 0, documents: 0, notes: 0 };
     let mut open: Option<(DocumentItem, Prepared)> = None;
     while let Some(item) = archive.next()? {
         cancel.check()?;
@@ -74,8 +77,9 @@ pub(in crate::collection) fn restore_into(
         let reason = "some of its parts are missing".to_owned();
         return Err(SnapshotError::document(&head.id, reason).into());
     }
+    let folder = tables.folder.clone();
     let header = tables.finish()?;
-    header.settings.write(folder)?;
+    header.settings.write(&folder)?;
     Ok(header)
 }
 
@@ -87,7 +91,7 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<SnapshotHeader, SnapshotError>
     }
     let damaged = |error: serde_json::Error| SnapshotError::damaged(error.to_string());
     let FormatOnly { format } = serde_json::from_slice(bytes).map_err(damaged)?;
-    if format != FORMAT {
+    if !(FORMAT_OLDEST..=FORMAT).contains(&format) {
         return Err(SnapshotError::NewerFormat { found: format, known: FORMAT });
     }
     serde_json::from_slice(bytes).map_err(damaged)
@@ -95,11 +99,13 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<SnapshotHeader, SnapshotError>
 
 /// Tables that are being filled.
 struct Tables {
+    folder: PathBuf,
     database: Database,
     header: SnapshotHeader,
     batch: Batch,
     next_slot: u32,
     documents: u64,
+    notes: usize,
 }
 
 impl Tables {
@@ -142,6 +148,23 @@ impl Tables {
             }
             Item::Key { sequence, .. } => {
                 let reason = format!("a key of mutation {sequence}, and the last one is {last}");
+                Err(SnapshotError::damaged(reason).into())
+            }
+            Item::Note { name, bytes } if self.header.format > FORMAT_OLDEST => {
+                self.notes += 1;
+                if self.notes > NOTES_MAX {
+                    let reason = format!("more than {NOTES_MAX} notes");
+                    return Err(SnapshotError::damaged(reason).into());
+                }
+                let written = write_note(&self.folder, &name, &bytes);
+                written.map_err(|error| match error.kind() {
+                    ErrorKind::InvalidInput => SnapshotError::damaged(error.to_string()).into(),
+                    _ => error,
+                })
+            }
+            Item::Note { name, .. } => {
+                let name: String = name.chars().take(80).collect();
+                let reason = format!("note `{name}` in an archive of format {FORMAT_OLDEST}");
                 Err(SnapshotError::damaged(reason).into())
             }
             Item::Document(_) | Item::Part(_) => {

@@ -93,6 +93,9 @@ impl Collection {
         for (id, FileRecord { content, version }) in heads.files {
             archive.push(&Item::File { id, content, version }.encode()?)?;
         }
+        for (name, bytes) in self.notes()? {
+            archive.push(&Item::Note { name, bytes }.encode()?)?;
+        }
         for (key, KeyRecord { sequence, was_there }) in heads.keys {
             archive.push(&Item::Key { key, sequence, was_there }.encode()?)?;
         }

@@ -27,7 +27,10 @@ const MOST: f64 = 0.5;
 #[derive(Debug)]
 pub struct DenseIndex {
     folder: PathBuf,
+    /// Those that were opened with: dimension, metric and when to seal stay.
     options: DenseOptions,
+    /// How graphs are built from now on, and whether there may be one that was built in another way.
+    shape: Mutex<(DenseOptions, bool)>,
     discarded: Vec<Discarded>,
     state: RwLock<State>,
     /// Held by the one seal or merge that runs.
@@ -79,6 +82,7 @@ impl DenseIndex {
         manifest.remove_leftovers(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
+            shape: Mutex::new((options.clone(), false)),
             options,
             discarded,
             state: RwLock::new(state),
@@ -90,6 +94,16 @@ impl DenseIndex {
     /// Returns the options that the index was opened with.
     pub fn options(&self) -> &DenseOptions {
         &self.options
+    }
+
+    /// Builds graphs from now on with the links, the breadth and the quantisation of these options.
+    /// Segments that are there stay as they are until they are merged; [`Self::merge_all`] does it.
+    pub fn reshape(&self, options: &DenseOptions) {
+        let mut shape = lock(&self.shape);
+        let DenseOptions { links_max, ef_construction, quantisation, .. } = *options;
+        let wanted = DenseOptions { links_max, ef_construction, quantisation, ..shape.0.clone() };
+        shape.1 |= wanted != shape.0;
+        shape.0 = wanted;
     }
 
     /// Returns what was found damaged on opening.
@@ -262,8 +276,13 @@ impl DenseIndex {
     pub fn merge_all(&self, job: &BuildJob<'_>) -> Result<bool, DenseError> {
         let mut manifest = lock(&self.manifest);
         let segments = self.snapshot().1;
+        let wanted = lock(&self.shape).clone();
         let is_one = segments.len() == 1
-            && segments.iter().all(|segment| segment.slots().is_subset(job.live));
+            && !wanted.1
+            && segments.iter().all(|segment| {
+                segment.quantisation() == wanted.0.quantisation
+                    && segment.slots().is_subset(job.live)
+            });
         let due: &[_] = if is_one { &[] } else { &segments };
         self.merge_these(due, &mut manifest, job)
     }
@@ -430,12 +449,13 @@ impl DenseIndex {
         }
         rows.sort_unstable_by_key(|&(slot, _)| slot);
         let (slots, vectors): (Vec<Slot>, Vec<&[f32]>) = rows.into_iter().unzip();
-        let draft = build(&vectors, &self.options, job)?;
+        let options = lock(&self.shape).0.clone();
+        let draft = build(&vectors, &options, job)?;
         job.cancel.check()?;
         let number = manifest.next;
         let path = manifest::path(&self.folder, number);
         fail::reached("dense: before a segment is written", &self.folder);
-        segment::write(&path, &draft, &slots, &vectors, &self.options)?;
+        segment::write(&path, &draft, &slots, &vectors, &options)?;
         fail::reached("dense: a segment is written", &self.folder);
         drop(draft);
         let segment = Arc::new(Segment::open(&path, &self.options)?);

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::super::core::{Core, Shared};
 use super::super::translate::WireError;
 use super::ask::{ask, status_of};
-use super::config::{info_to_wire, kept, new_collection, read, update};
+use super::config::{info_to_wire, kept, new_collection, read, tuning, update};
 use crate::cancel::Cancellation;
 use crate::collection::AliasChange;
 
@@ -82,6 +82,8 @@ impl Collections for CollectionsService {
         let began = Instant::now();
         let updated = ask(&self.0, request, |asked, message| {
             let mut refused = None;
+            let change = tuning(&message, &asked.collection.settings())?;
+            asked.collection.set(&change).map_err(|error| status_of(&error))?;
             let changed = asked.collection.change_note(NOTE, |note| {
                 let mut kept = read(&note);
                 refused = update(&mut kept, message).err();

@@ -11,8 +11,8 @@ use super::super::translate::WireError;
 use super::value::unsupported;
 use super::vector::{UNNAMED, stored_name};
 use crate::collection::{
-    ChunkSettings, CollectionState, Info, MultiSettings, NewCollection, NewVector, NewVectorSource,
-    VectorSettings,
+    About, ChunkSettings, CollectionChange, CollectionState, Info, MultiSettings, NewCollection,
+    NewVector, NewVectorSource, Settings, VectorSettings, VectorTuning,
 };
 use crate::index::dense::Quantisation;
 use crate::vector::Metric;
@@ -61,7 +61,8 @@ pub(super) fn new_collection(given: &wire::CreateCollection) -> Result<NewCollec
     if vectors.is_empty() {
         return Err(WireError::Missing("`vectors_config` or `sparse_vectors_config`"));
     }
-    Ok(NewCollection { vectors, has_words: true, chunk: ChunkSettings::default() })
+    let (chunk, about) = (ChunkSettings::default(), About::default());
+    Ok(NewCollection { vectors, has_words: true, chunk, about })
 }
 
 fn new_vector(
@@ -84,9 +85,6 @@ fn new_vector(
     let hint = |of: fn(&wire::HnswConfigDiff) -> Option<u64>| {
         let own = given.hnsw_config.as_ref().and_then(of);
         own.or_else(|| all.hnsw_config.as_ref().and_then(of))
-    };
-    let within = |hint: Option<u64>, range: std::ops::RangeInclusive<u64>| {
-        hint.filter(|hint| range.contains(hint)).and_then(|hint| usize::try_from(hint).ok())
     };
     let dimension = usize::try_from(given.size).unwrap_or(usize::MAX);
     if given.multivector_config.is_some() {
@@ -156,12 +154,81 @@ pub(super) fn kept(given: wire::CreateCollection) -> wire::CollectionInfo {
     wire::CollectionInfo { config: Some(config), ..wire::CollectionInfo::default() }
 }
 
+/// Returns what a request to update a collection changes of its graphs. Figures out of bounds are hints
+/// only, as where a collection is created.
+pub(super) fn tuning(
+    given: &wire::UpdateCollection,
+    settings: &Settings,
+) -> Result<CollectionChange, WireError> {
+    let tuned = |own: Option<&wire::VectorParamsDiff>| {
+        let quantization = own.and_then(|own| own.quantization_config.as_ref());
+        let quantization = quantization.or(given.quantization_config.as_ref());
+        let hint = |of: fn(&wire::HnswConfigDiff) -> Option<u64>| {
+            let own = own.and_then(|own| own.hnsw_config.as_ref()).and_then(of);
+            own.or_else(|| given.hnsw_config.as_ref().and_then(of))
+        };
+        Ok::<_, WireError>(VectorTuning {
+            links_max: within(hint(|hnsw| hnsw.m), LINKS),
+            ef_construction: within(hint(|hnsw| hnsw.ef_construct), EF_CONSTRUCT),
+            quantisation: quantization.map(requantised).transpose()?,
+            ef: None,
+        })
+    };
+    let named = match given.vectors_config.as_ref().and_then(|diff| diff.config.as_ref()) {
+        Some(vectors_config_diff::Config::Params(diff)) => BTreeMap::from([(UNNAMED, diff)]),
+        Some(vectors_config_diff::Config::ParamsMap(named)) => {
+            named.map.iter().map(|(name, diff)| (stored_name(name), diff)).collect()
+        }
+        None => BTreeMap::new(),
+    };
+    if let Some(name) = named.keys().find(|name| !settings.names().any(|known| known == *name)) {
+        return Err(WireError::Unsupported(format!("a change of `{name}`, which is no vector,")));
+    }
+    let mut change = CollectionChange::default();
+    for name in settings.vectors.keys() {
+        let tuning = tuned(named.get(name.as_str()).copied())?;
+        if tuning != VectorTuning::default() {
+            change.vectors.insert(name.clone(), tuning);
+        }
+    }
+    Ok(change)
+}
+
+fn within(hint: Option<u64>, range: std::ops::RangeInclusive<u64>) -> Option<usize> {
+    hint.filter(|hint| range.contains(hint)).and_then(|hint| usize::try_from(hint).ok())
+}
+
+fn requantised(given: &wire::QuantizationConfigDiff) -> Result<Quantisation, WireError> {
+    use quantization_config_diff::Quantization::{Binary, Disabled, Product, Scalar, Turboquant};
+    let quantization = match given.quantization {
+        None => return Err(WireError::Missing("the kind of quantization")),
+        Some(Disabled(_)) => return Ok(Quantisation::None),
+        Some(Scalar(scalar)) => Quantization::Scalar(scalar),
+        Some(Product(product)) => Quantization::Product(product),
+        Some(Binary(binary)) => Quantization::Binary(binary),
+        Some(Turboquant(turbo)) => Quantization::Turboquant(turbo),
+    };
+    quantised(&wire::QuantizationConfig { quantization: Some(quantization) })
+}
+
+/// Returns a configuration as it is told after a change; nothing where it was disabled.
+fn told_again(given: wire::QuantizationConfigDiff) -> Option<wire::QuantizationConfig> {
+    use quantization_config_diff::Quantization::{Binary, Disabled, Product, Scalar, Turboquant};
+    let quantization = match given.quantization? {
+        Disabled(_) => return None,
+        Scalar(scalar) => Quantization::Scalar(scalar),
+        Product(product) => Quantization::Product(product),
+        Binary(binary) => Quantization::Binary(binary),
+        Turboquant(turbo) => Quantization::Turboquant(turbo),
+    };
+    Some(wire::QuantizationConfig { quantization: Some(quantization) })
+}
+
 /// Changes what is kept as a request to update a collection says.
 pub(super) fn update(
     kept: &mut wire::CollectionInfo,
     given: wire::UpdateCollection,
 ) -> Result<(), WireError> {
-    unsupported(given.quantization_config.is_some(), "another `quantization_config`")?;
     unsupported(given.sparse_vectors_config.is_some(), "another `sparse_vectors_config`")?;
     check_strict(given.strict_mode_config.as_ref())?;
     let config = kept.config.get_or_insert_default();
@@ -185,6 +252,9 @@ pub(super) fn update(
             update_vector(config, &name, diff)?;
         }
     }
+    if let Some(diff) = given.quantization_config {
+        config.quantization_config = told_again(diff);
+    }
     merge(config.hnsw_config.get_or_insert_default(), given.hnsw_config.as_ref());
     merge(config.optimizer_config.get_or_insert_default(), given.optimizers_config.as_ref());
     if given.strict_mode_config.is_some() {
@@ -199,10 +269,6 @@ fn update_vector(
     name: &str,
     diff: wire::VectorParamsDiff,
 ) -> Result<(), WireError> {
-    use quantization_config_diff::Quantization::Disabled;
-    let quantization = diff.quantization_config.and_then(|diff| diff.quantization);
-    let is_other = quantization.is_some_and(|quantization| !matches!(quantization, Disabled(_)));
-    unsupported(is_other, "another `quantization_config`")?;
     let vectors = config.params.as_mut().and_then(|params| params.vectors_config.as_mut());
     let params = match vectors.and_then(|vectors| vectors.config.as_mut()) {
         Some(Config::Params(params)) if stored_name(name) == UNNAMED => Some(params),
@@ -213,6 +279,9 @@ fn update_vector(
     if let Some(params) = params {
         merge(params.hnsw_config.get_or_insert_default(), diff.hnsw_config.as_ref());
         params.on_disk = diff.on_disk.or(params.on_disk);
+        if let Some(diff) = diff.quantization_config {
+            params.quantization_config = told_again(diff);
+        }
     }
     Ok(())
 }

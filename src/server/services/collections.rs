@@ -2,19 +2,62 @@ use std::time::{Duration, Instant};
 
 use simile_proto::v1::collections_server::Collections;
 use simile_proto::v1::{self as wire};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::super::core::{Core, Shared};
 use super::super::pool::time_allowed;
 use super::super::status;
 use super::super::translate::{
-    WireError, alias_change, at_most, chunk, collection_to_wire, new_collection, new_vector,
+    WireError, alias_change, at_most, collection_change, collection_to_wire, new_collection,
+    new_vector,
 };
 use crate::cancel::Cancellation;
 use crate::collection::{ALIASES_MAX, JobKind};
 
 /// How long filling a vector may take if its caller does not say.
 const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// Goes on with vectors that were being made when the server stopped. Returns when all are made, or the
+/// server stops; what fails is in the list of jobs, and the same `AddVector` tries it again.
+pub(in crate::server) async fn resume(core: Core) {
+    for name in core.collections.names() {
+        let settings = core.collections.info(&name).ok().and_then(|info| info.settings);
+        for vector in settings.into_iter().flat_map(|settings| settings.filling) {
+            tracing::info!(collection = name, vector, "making the vector goes on");
+            let (of, shared, nobody) = (name.clone(), core.clone(), MetadataMap::new());
+            let ready = core.answer_with_models(&nobody, move |shared: &Shared, _: &_| {
+                let collection = shared.collection(&of)?;
+                shared.want_models(&collection)
+            });
+            let (of, deadline) = (name.clone(), Instant::now() + TIME_MAX);
+            let filling = async {
+                ready.await?;
+                let work = move |cancel: &Cancellation| fill(&shared, &of, &vector, cancel);
+                core.bulk.answer_by(deadline, work).await
+            };
+            tokio::select! {
+                filled = filling => if let Err(error) = filled {
+                    tracing::warn!(collection = name, error = error.message(), "it ended early");
+                },
+                () = core.stopped() => return,
+            }
+        }
+    }
+}
+
+/// Makes the vectors that parts lack, as a job.
+fn fill(shared: &Shared, name: &str, vector: &str, cancel: &Cancellation) -> Result<(), Status> {
+    let collection = shared.collection(name)?;
+    let job = shared.jobs.start(JobKind::Fill, name, vector, cancel.clone());
+    let told = |done, total| {
+        job.update(|status| (status.items_done, status.items_total) = (done, Some(total)));
+    };
+    let filled = collection.fill_vector(vector, &told, cancel);
+    let said = filled.as_ref().map(|made| format!("{made} vectors made"));
+    job.end(said.map_err(ToString::to_string));
+    filled.map(drop).map_err(|error| status::of(&error))
+}
 
 /// Sets of documents that are searched together.
 #[derive(Debug)]
@@ -63,6 +106,8 @@ impl Collections for CollectionsService {
     ) -> Result<Response<wire::Collection>, Status> {
         let (metadata, _, message) = request.into_parts();
         let get = self.0.answer(&metadata, move |shared, _| {
+            // Opened, so that all there is to say of it is known; why it cannot be is in what is said.
+            let _open = shared.collections.get(&message.name);
             let info = shared.collections.info(&message.name);
             info.map(collection_to_wire).map_err(|error| status::of(&error))
         });
@@ -104,17 +149,7 @@ impl Collections for CollectionsService {
         let shared = self.0.clone();
         let fill = move |cancel: &Cancellation| {
             if is_made {
-                let collection = shared.collection(&name)?;
-                let job = shared.jobs.start(JobKind::Fill, &name, &vector, cancel.clone());
-                let told = |done, total| {
-                    job.update(|status| {
-                        (status.items_done, status.items_total) = (done, Some(total));
-                    });
-                };
-                let filled = collection.fill_vector(&vector, &told, cancel);
-                let said = filled.as_ref().map(|made| format!("{made} vectors made"));
-                job.end(said.map_err(ToString::to_string));
-                filled.map_err(|error| status::of(&error))?;
+                fill(&shared, &name, &vector, cancel)?;
             }
             let info = shared.collections.info(&name);
             info.map(collection_to_wire).map_err(|error| status::of(&error))
@@ -142,13 +177,12 @@ impl Collections for CollectionsService {
         request: Request<wire::ChangeCollectionRequest>,
     ) -> Result<Response<wire::Collection>, Status> {
         let (metadata, _, message) = request.into_parts();
+        let name = message.name.clone();
+        let change = collection_change(message)?;
         let change = move |shared: &Shared, _: &_| {
-            let collection = shared.collection(&message.name)?;
-            if let Some(config) = message.chunk {
-                let changed = collection.set_chunk(chunk(config));
-                changed.map_err(|error| status::of(&error))?;
-            }
-            let info = shared.collections.info(&message.name);
+            let collection = shared.collection(&name)?;
+            collection.set(&change).map_err(|error| status::of(&error))?;
+            let info = shared.collections.info(&name);
             info.map(collection_to_wire).map_err(|error| status::of(&error))
         };
         Ok(Response::new(self.0.answer(&metadata, change).await?))

@@ -14,7 +14,7 @@ mod upsert;
 
 pub(super) use admin::AdminService;
 pub(super) use cluster::ClusterService;
-pub(super) use collections::CollectionsService;
+pub(super) use collections::{CollectionsService, resume};
 pub(super) use documents::DocumentsService;
 pub(super) use embedding::EmbeddingService;
 pub(super) use jobs::JobsService;

@@ -4,10 +4,11 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 
 use super::WireError;
 use crate::collection::{
-    ChunkSettings, CollectionState, Info, JobKind, MemoryUse, MultiSettings, NewCollection,
-    NewVector, NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo, VectorSettings,
+    About, ChunkSettings, CollectionChange, CollectionState, Info, JobKind, MemoryUse,
+    MultiSettings, NewCollection, NewVector, NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT,
+    VectorInfo, VectorSettings, VectorTuning,
 };
-use crate::document::FieldType;
+use crate::document::{FieldPath, FieldType};
 use crate::index::dense::Quantisation;
 use crate::index::multi::MultiStatistics;
 use crate::index::sparse::SparseStatistics;
@@ -33,7 +34,44 @@ pub(in crate::server) fn new_collection(
         let source = NewVectorSource::Embedder(embedder.to_owned());
         vectors.insert(VECTOR_NAME_DEFAULT.to_owned(), NewVector::from_source(source));
     }
-    Ok(NewCollection { vectors, has_words, chunk })
+    let about = About {
+        tenant: Some(request.tenant).filter(|path| !path.is_empty()).map(FieldPath),
+        description: request.description,
+        metadata: request.metadata.into_iter().collect(),
+    };
+    Ok(NewCollection { vectors, has_words, chunk, about })
+}
+
+/// Returns what is to be changed of a collection.
+pub(in crate::server) fn collection_change(
+    request: wire::ChangeCollectionRequest,
+) -> Result<CollectionChange, WireError> {
+    let number = |number: Option<u32>| number.map(|number| number as usize);
+    let vectors = request.vectors.into_iter().map(|(name, change)| {
+        let tuning = VectorTuning {
+            links_max: number(change.hnsw_m),
+            ef_construction: number(change.hnsw_ef_construction),
+            quantisation: quantisation(change.quantisation)?,
+            ef: number(change.ef),
+        };
+        Ok((name, tuning))
+    });
+    Ok(CollectionChange {
+        chunk: request.chunk.map(chunk),
+        vectors: vectors.collect::<Result<_, WireError>>()?,
+        description: request.description,
+        metadata: request.metadata.into_iter().collect(),
+    })
+}
+
+fn quantisation(given: i32) -> Result<Option<Quantisation>, WireError> {
+    Ok(match wire::Quantisation::try_from(given) {
+        Ok(wire::Quantisation::Unspecified) => None,
+        Ok(wire::Quantisation::None) => Some(Quantisation::None),
+        Ok(wire::Quantisation::Int8) => Some(Quantisation::Int8),
+        Ok(wire::Quantisation::Binary) => Some(Quantisation::Binary),
+        Err(_) => return Err(WireError::UnknownChoice { what: "quantisation", actual: given }),
+    })
 }
 
 /// Returns how texts are to be cut.
@@ -56,16 +94,7 @@ pub(in crate::server) fn new_vector(
         Ok(wire::Metric::Euclidean) => Some(Metric::Euclidean),
         Err(_) => return Err(WireError::UnknownChoice { what: "metric", actual: config.metric }),
     };
-    let quantisation = match wire::Quantisation::try_from(config.quantisation) {
-        Ok(wire::Quantisation::Unspecified) => None,
-        Ok(wire::Quantisation::None) => Some(Quantisation::None),
-        Ok(wire::Quantisation::Int8) => Some(Quantisation::Int8),
-        Ok(wire::Quantisation::Binary) => Some(Quantisation::Binary),
-        Err(_) => {
-            let actual = config.quantisation;
-            return Err(WireError::UnknownChoice { what: "quantisation", actual });
-        }
-    };
+    let quantisation = quantisation(config.quantisation)?;
     let source = match config.source {
         Some(Source::Embedder(name)) if name.is_empty() => {
             NewVectorSource::Embedder(embedder.to_owned())
@@ -123,6 +152,7 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
     for name in info.settings.iter().flat_map(|settings| &settings.filling) {
         vectors.entry(name.clone()).and_modify(|info| info.filling = true);
     }
+    let about = info.settings.map(|settings| settings.about).unwrap_or_default();
     let fields = info.fields.into_iter().map(|(path, types)| {
         let types = types.into_iter().map(|held| type_name(held).to_owned()).collect();
         (path, wire::FieldInfo { types })
@@ -149,6 +179,9 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         upkeep_problem: info.upkeep_problem.unwrap_or_default(),
         memory: info.memory.into_iter().map(memory_use).collect(),
         aliases: info.aliases,
+        tenant: about.tenant.map(|path| path.0).unwrap_or_default(),
+        description: about.description,
+        metadata: about.metadata.into_iter().collect(),
     }
 }
 
@@ -205,6 +238,7 @@ fn vector_info(
         hnsw_m: u32::try_from(settings.links_max).unwrap_or(u32::MAX),
         hnsw_ef_construction: u32::try_from(settings.ef_construction).unwrap_or(u32::MAX),
         quantisation: quantisation.into(),
+        ef: u32::try_from(settings.ef.unwrap_or_default()).unwrap_or(u32::MAX),
         ..Default::default()
     }
 }

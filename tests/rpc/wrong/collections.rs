@@ -11,6 +11,7 @@ pub(super) fn rows() -> Vec<Row> {
     let mut rows = names();
     rows.extend(vectors());
     rows.extend(chunks());
+    rows.extend(about());
     for method in ["Collections/Get", "Collections/Delete"] {
         // Both requests are a name.
         let named = |name: &str| wire::GetCollectionRequest { name: name.to_owned() };
@@ -101,6 +102,48 @@ fn vectors() -> Vec<Row> {
             Code::Unavailable,
             "model all-minilm-l6-v2 is not loaded",
         ),
+    ]
+}
+
+/// What is said of a collection, and what is changed of one in use.
+fn about() -> Vec<Row> {
+    let wrong = Code::InvalidArgument;
+    let tenant = |path: &str| wire::CreateCollectionRequest {
+        tenant: path.to_owned(),
+        ..collection("n", 4)
+    };
+    let long =
+        wire::CreateCollectionRequest { description: "x".repeat(4_097), ..collection("n", 4) };
+    let nameless = wire::CreateCollectionRequest {
+        metadata: HashMap::from([(String::new(), "x".to_owned())]),
+        ..collection("n", 4)
+    };
+    let change = |vector: &str, change: wire::VectorChange, says: &str| {
+        let request = wire::ChangeCollectionRequest {
+            name: "c".to_owned(),
+            vectors: HashMap::from([(vector.to_owned(), change)]),
+            ..Default::default()
+        };
+        row("Collections/Change", &request, wrong, says)
+    };
+    let usual = wire::VectorChange::default;
+    vec![
+        create(&tenant("a..b"), wrong, "`a..b` is no field that names tenants"),
+        create(
+            &tenant(&"x".repeat(257)),
+            wrong,
+            "the field of tenants: at most 256 bytes, got 257",
+        ),
+        create(&long, wrong, "the description: at most 4096 bytes, got 4097"),
+        create(&nameless, wrong, "an entry of metadata has no name"),
+        change("x", usual(), "the collection has no vector `x`; it has v"),
+        change(
+            "v",
+            wire::VectorChange { hnsw_m: Some(1), ..usual() },
+            "links_max .. 1 .. 2 .. 128",
+        ),
+        change("v", wire::VectorChange { quantisation: 9, ..usual() }, "quantisation 9 is not"),
+        change("v", wire::VectorChange { ef: Some(5_000), ..usual() }, "at most 4096, got 5000"),
     ]
 }
 

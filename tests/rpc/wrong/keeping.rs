@@ -116,7 +116,11 @@ fn alterations() -> Vec<Row> {
     };
     let change = |name: &str, tokens: u32, code, says| {
         let chunk = wire::ChunkConfig { tokens_max: Some(tokens), tokens_overlap: None };
-        let request = wire::ChangeCollectionRequest { name: name.to_owned(), chunk: Some(chunk) };
+        let request = wire::ChangeCollectionRequest {
+            name: name.to_owned(),
+            chunk: Some(chunk),
+            ..Default::default()
+        };
         row("Collections/Change", &request, code, says)
     };
     vec![

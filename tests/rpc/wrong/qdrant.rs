@@ -67,7 +67,11 @@ fn collections() -> Vec<Row> {
         ..Default::default()
     };
     let other = wire::UpdateCollection {
-        quantization_config: Some(wire::QuantizationConfigDiff::default()),
+        quantization_config: Some(wire::QuantizationConfigDiff {
+            quantization: Some(wire::quantization_config_diff::Quantization::Product(
+                Default::default(),
+            )),
+        }),
         ..update("c")
     };
     let named = |name: &str| wire::GetCollectionInfoRequest { collection_name: text(name) };
@@ -130,7 +134,7 @@ fn collections() -> Vec<Row> {
             "`modifier` of sparse vector `words`",
         ),
         gone("qdrant.Collections/Update", &update("none")),
-        row("qdrant.Collections/Update", &other, CANNOT, "another `quantization_config`"),
+        row("qdrant.Collections/Update", &other, CANNOT, "product quantization"),
         row("qdrant.Collections/UpdateAliases", &nothing, WRONG, "the change of an alias is"),
         row("qdrant.Collections/UpdateAliases", &unknown, Code::NotFound, "alias"),
         garbage("qdrant.Collections/ListAliases"),

@@ -18,7 +18,7 @@ pub(super) use write::{sync_folder, write};
 
 use super::graph::Links;
 use super::projection::Projection;
-use super::{DenseError, DenseOptions};
+use super::{DenseError, DenseOptions, Quantisation};
 use crate::document::{Slot, SlotSet};
 use crate::vector::kernel::Rows;
 
@@ -74,6 +74,11 @@ impl Segment {
     /// Returns the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns what the graph is searched on, as it was asked for.
+    pub(super) fn quantisation(&self) -> Quantisation {
+        self.footer.quantisation
     }
 
     /// Returns the slots that the segment has, deleted ones included.
