@@ -52,7 +52,7 @@ def stubs():
         pass
 
     found = Stubs()
-    for name in ["common", "collections", "documents", "search", "embedding", "jobs", "admin"]:
+    for name in ["common", "collections", "documents", "search", "embedding", "jobs", "admin", "cluster"]:
         module = __import__(f"simile.v1.{name}_pb2", fromlist=["x"])
         services = __import__(f"simile.v1.{name}_pb2_grpc", fromlist=["x"])
         for source in (module, services):

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -10,11 +11,12 @@ use simile_proto::v1::search_batch_result::Outcome as BatchOutcome;
 use simile_proto::v1::{self as wire};
 
 use super::arguments::{EmbedArguments, Fusion, Mode, SearchArguments, Syntax};
-use super::connection::with_session;
+use super::connection::{Session, with_session};
 use super::documents::{place, span_to_json};
 use super::exit::{CliError, Outcome};
 use super::near::search_near;
 use super::output::{BAD, FAINT, MATCH, Output, STRONG, TITLE, styled};
+use super::pictures::{Terminal, Thumbnails};
 use super::serve::Setting;
 use super::{filter, pictures, value};
 use crate::error::ErrorKind;
@@ -53,7 +55,12 @@ pub(super) fn search(
             fs_err::write(file, page)?;
             output.note(&format!("wrote {}", file.display()));
         }
-        output.answer(|| to_json(&answer), || render(&answer, arguments.full))?;
+        let shown = if arguments.pictures.inline && !output.is_json() {
+            inline(session, &arguments.target.collection, &answer, output).await?
+        } else {
+            Thumbnails::new()
+        };
+        output.answer(|| to_json(&answer), || render(&answer, arguments.full, &shown))?;
         Ok(Outcome::Done)
     })
 }
@@ -108,6 +115,23 @@ fn batch(
         output.answer(|| json!({ "answers": answers }), || shown.clone())?;
         Ok(outcome)
     })
+}
+
+/// Returns the pictures of the hits as the terminal shows them.
+async fn inline(
+    session: &Session,
+    collection: &str,
+    answer: &wire::SearchResponse,
+    output: &Output,
+) -> Result<Thumbnails, CliError> {
+    let terminal = Terminal::of(|name| std::env::var(name).ok());
+    let Some(terminal) = terminal.filter(|_| std::io::stdout().is_terminal()) else {
+        output.note("this is no terminal that is known to show pictures; --html writes a page");
+        return Ok(Thumbnails::new());
+    };
+    let groups = answer.groups.iter().flat_map(|group| &group.hits);
+    let parts = answer.hits.iter().chain(groups).map(|hit| (hit.id.clone(), hit.part));
+    pictures::inline_thumbnails(session, collection, parts, terminal).await
 }
 
 fn explain(
@@ -273,17 +297,17 @@ fn hit_to_json(hit: &wire::Hit) -> Json {
     })
 }
 
-/// Returns an answer for a person.
-pub(super) fn render(answer: &wire::SearchResponse, is_full: bool) -> String {
+/// Returns an answer for a person, with what shows the pictures of hits below them.
+pub(super) fn render(answer: &wire::SearchResponse, is_full: bool, shown: &Thumbnails) -> String {
     let mut text = String::new();
     for (number, hit) in (1..).zip(&answer.hits) {
-        text.push_str(&render_hit(number, hit, is_full));
+        text.push_str(&render_hit(number, hit, is_full, shown));
     }
     for group in &answer.groups {
         let value = group.value.as_ref().map(value::to_json).unwrap_or_default();
         drop(writeln!(text, "{TITLE}{value}{TITLE:#}"));
         for (number, hit) in (1..).zip(&group.hits) {
-            text.push_str(&render_hit(number, hit, is_full));
+            text.push_str(&render_hit(number, hit, is_full, shown));
         }
     }
     if answer.hits.is_empty() && answer.groups.is_empty() {
@@ -296,7 +320,7 @@ pub(super) fn render(answer: &wire::SearchResponse, is_full: bool) -> String {
     text
 }
 
-fn render_hit(number: usize, hit: &wire::Hit, is_full: bool) -> String {
+fn render_hit(number: usize, hit: &wire::Hit, is_full: bool, shown: &Thumbnails) -> String {
     let legs: Vec<String> =
         hit.legs.iter().map(|leg| format!("{} #{} {:.3}", leg.leg, leg.rank, leg.score)).collect();
     let place = hit.span.as_ref().map(place).unwrap_or_default();
@@ -321,6 +345,9 @@ fn render_hit(number: usize, hit: &wire::Hit, is_full: bool) -> String {
     }
     if let Some(picture) = picture(hit) {
         drop(writeln!(text, "    {FAINT}{picture}{FAINT:#}"));
+    }
+    if let Some(shown) = shown.get(&(hit.id.clone(), hit.part)) {
+        text.push_str(shown);
     }
     text
 }

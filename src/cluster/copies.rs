@@ -1,3 +1,6 @@
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::points::row_id;
@@ -7,18 +10,36 @@ use crate::picture::Likeness;
 /// The most pictures that are compared, each with each other.
 const PICTURES_MAX: usize = 300_000;
 
-/// Returns the groups of rows that are one picture, saved again, scaled or mirrored: the first of each
-/// group, and the others in order, each of which is the same picture as the first. A row without a
-/// likeness is in no group.
+/// Returns the groups of rows that are one picture, saved again, scaled or mirrored: the one to keep,
+/// and the others in order, each of which is the same picture as that one. A row without a likeness is
+/// in no group. `cut` are pairs of rows of which one is cut out of the other, which hashes do not tell.
+/// `preference`, a number for each row, says which to keep, a lower number first; without
+/// one, or among equals, what most others are cut out of, and then the first row.
 ///
 /// # Errors
-/// [`ClusterError`]: invalid input for more than 300,000 pictures; cancelled.
+/// [`ClusterError`]: invalid input for more than 300,000 pictures, or other than one preference a row;
+/// cancelled.
 pub fn copies(
     looks: &[Option<Likeness>],
+    cut: &[(u32, u32)],
+    preference: Option<&[u64]>,
     work: &Work<'_>,
 ) -> Result<Vec<(u32, Vec<u32>)>, ClusterError> {
     let mut left: Vec<(u32, Likeness)> =
         looks.iter().enumerate().filter_map(|(row, look)| Some((row_id(row), (*look)?))).collect();
+    let (expected, actual) = (looks.len(), preference.map_or(looks.len(), <[u64]>::len));
+    if actual != expected {
+        return Err(ClusterError::Uneven { what: "preferences", expected, actual });
+    }
+    let mut beside: HashMap<u32, HashSet<u32>> = HashMap::new();
+    for &(a, b) in cut {
+        beside.entry(a).or_default().insert(b);
+        beside.entry(b).or_default().insert(a);
+    }
+    left.sort_by_key(|&(row, _)| {
+        let preferred = preference.map_or(0, |preference| preference[row as usize]);
+        (preferred, Reverse(beside.get(&row).map_or(0, HashSet::len)), row)
+    });
     let total = left.len();
     ClusterError::require("the number of pictures", total as f64, 0.0, PICTURES_MAX as f64)?;
     let mut groups = Vec::new();
@@ -27,7 +48,9 @@ pub fn copies(
     while let Some((first, look)) = left.pop() {
         work.cancel.check()?;
         (work.progress)("comparing pictures", total - left.len(), total);
-        let same = |other: &&(u32, Likeness)| look.is_same(&other.1);
+        let beside = beside.get(&first);
+        let is_cut = |other: u32| beside.is_some_and(|beside| beside.contains(&other));
+        let same = |other: &&(u32, Likeness)| look.is_same(&other.1) || is_cut(other.0);
         let mut others: Vec<u32> = left.par_iter().filter(same).map(|other| other.0).collect();
         if !others.is_empty() {
             others.sort_unstable();
@@ -68,8 +91,16 @@ mod tests {
             Some(look(1)),
         ];
         let cancel = Cancellation::new();
-        let found = copies(&looks, &unwatched(&cancel)).unwrap();
+        let found = copies(&looks, &[], None, &unwatched(&cancel)).unwrap();
         assert_eq!(found, [(0, vec![6]), (1, vec![3, 5])]);
+        let preference = [5, 4, 0, 4, 1, 2, 5];
+        let found = copies(&looks, &[], Some(&preference), &unwatched(&cancel)).unwrap();
+        assert_eq!(found, [(5, vec![1, 3]), (0, vec![6])]);
+        // What two are cut out of comes first.
+        let cut = [(6, 4), (4, 5)];
+        let found = copies(&looks, &cut, None, &unwatched(&cancel)).unwrap();
+        assert_eq!(found, [(4, vec![5, 6]), (1, vec![3])]);
+        assert!(copies(&looks, &[], Some(&preference[1..]), &unwatched(&cancel)).is_err());
     }
 
     #[test]
@@ -82,7 +113,7 @@ mod tests {
         }
         let looks: Vec<Option<Likeness>> = steps.into_iter().map(Some).collect();
         let cancel = Cancellation::new();
-        let found = copies(&looks, &unwatched(&cancel)).unwrap();
+        let found = copies(&looks, &[], None, &unwatched(&cancel)).unwrap();
         assert_eq!(found, [(0, vec![1]), (2, vec![3])]);
     }
 }

@@ -1,13 +1,16 @@
 use super::{
     Adjacency, ClusterError, CommunityOptions, DbscanOptions, DensityOptions, DuplicateOptions,
     EXACT_MAX, HIERARCHY_ITEMS_MAX, Hierarchy, KMeansOptions, Linkage, NeighbourGraph, Partition,
-    Points, Selection, Work, choose_silhouette, communities, dbscan, duplicates, hdbscan, kmeans,
+    Points, Selection, Work, choose_elbow, choose_silhouette, communities, dbscan, duplicates,
+    hdbscan, kmeans,
 };
 
 /// Neighbours that the graph has where a method does not ask for more.
 const WIDTH_DEFAULT: usize = 15;
 /// Numbers of clusters that are tried where none is given, as far as there are points for them.
 const K_CANDIDATES: [usize; 12] = [2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 40];
+/// The most clusters of each point whose shares are told.
+const MEMBERSHIPS_MAX: usize = 64;
 /// How many samples make a place dense where only the fewest points of a cluster are given: as many,
 /// but no more than this.
 const MIN_SAMPLES_DEFAULT_MAX: usize = 64;
@@ -21,8 +24,8 @@ const STARTS: usize = 10;
 pub enum Method {
     /// Around centres.
     KMeans {
-        /// How many; the number that separates best if not said.
-        k: Option<usize>,
+        /// How many.
+        k: ClusterCount,
     },
     /// By density, however dense.
     Hdbscan {
@@ -33,6 +36,8 @@ pub enum Method {
         min_samples: Option<usize>,
         /// Whether clusters that are not split further are taken, instead of those that last longest.
         takes_leaves: bool,
+        /// Of how many clusters it is told which share of each point they have; 0: of none.
+        memberships: usize,
     },
     /// By density, of one radius.
     Dbscan {
@@ -60,6 +65,17 @@ pub enum Method {
     },
 }
 
+/// How many clusters there are to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterCount {
+    /// So many.
+    Given(usize),
+    /// As many as separate best: the number with the highest mean silhouette.
+    BySilhouette,
+    /// As many as after which more help least: where the curve of inertia bends most.
+    ByElbow,
+}
+
 /// What a method found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grouped {
@@ -67,6 +83,9 @@ pub struct Grouped {
     pub partition: Partition,
     /// How firmly each point belongs to its cluster, 0 to 1, where the method says so.
     pub probabilities: Option<Vec<f64>>,
+    /// The clusters that have most of each point, the largest share first, each above 0, where shares
+    /// were asked for.
+    pub memberships: Option<Vec<Vec<(u32, f64)>>>,
     /// How much each point is an outlier, 0 to 1, where the method says so.
     pub outlier_scores: Option<Vec<f64>>,
     /// The one to keep of each cluster, for duplicates.
@@ -146,7 +165,8 @@ fn samples(min_size: usize, min_samples: Option<usize>) -> usize {
 }
 
 /// Returns what the method finds in points. `graph` has as many neighbours as
-/// [`Method::neighbours`] says; `is_unit` says that points have length one.
+/// [`Method::neighbours`] says; `is_unit` says that points have length one; `preference`, a number for
+/// each point, which of near duplicates to keep, a lower number first.
 ///
 /// # Errors
 /// [`ClusterError`]: invalid input for options out of range, or a graph that is missing or of other
@@ -156,6 +176,7 @@ pub fn group(
     graph: Option<&NeighbourGraph>,
     method: &Method,
     is_unit: bool,
+    preference: Option<&[u64]>,
     work: &Work<'_>,
 ) -> Result<Grouped, ClusterError> {
     let count = points.count();
@@ -166,31 +187,34 @@ pub fn group(
     match *method {
         Method::KMeans { k } => {
             let starts = if count <= EXACT_MAX { STARTS } else { 1 };
-            let options = KMeansOptions {
-                is_spherical: is_unit,
-                starts,
-                ..KMeansOptions::new(k.unwrap_or(1))
-            };
+            let options = KMeansOptions { is_spherical: is_unit, starts, ..KMeansOptions::new(1) };
+            let most = (count / POINTS_OF_CLUSTER_MIN).max(1);
+            let mut candidates = vec![1];
+            candidates.extend(K_CANDIDATES.into_iter().filter(|&k| k <= most));
             let found = match k {
-                Some(_) => kmeans(points, &options, work)?,
-                None => {
-                    let most = (count / POINTS_OF_CLUSTER_MIN).max(1);
-                    let mut candidates = K_CANDIDATES.to_vec();
-                    candidates.retain(|&k| k <= most);
-                    if candidates.is_empty() {
-                        candidates.push(1);
-                    }
-                    choose_silhouette(points, &candidates, &options, work)?
+                ClusterCount::Given(k) => kmeans(points, &KMeansOptions { k, ..options }, work)?,
+                // One cluster has no silhouette.
+                ClusterCount::BySilhouette => {
+                    let several = &candidates[usize::from(candidates.len() > 1)..];
+                    choose_silhouette(points, several, &options, work)?
                 }
+                ClusterCount::ByElbow => choose_elbow(points, &candidates, &options, work)?,
             };
             Ok(found.partition.into())
         }
-        Method::Hdbscan { min_size, min_samples, takes_leaves } => {
+        Method::Hdbscan { min_size, min_samples, takes_leaves, memberships } => {
+            let most = MEMBERSHIPS_MAX as f64;
+            ClusterError::require("memberships", memberships as f64, 0.0, most)?;
             let min_samples = samples(min_size, min_samples).min(count);
             let selection = if takes_leaves { Selection::Leaf } else { Selection::ExcessOfMass };
             let options = DensityOptions { min_size, min_samples, selection, allows_one: false };
             let found = hdbscan(points, graph_needed()?, &options, work)?;
+            let memberships = match memberships {
+                0 => None,
+                most => Some(found.largest_memberships(most, work)?),
+            };
             Ok(Grouped {
+                memberships,
                 probabilities: Some(found.probabilities),
                 outlier_scores: Some(found.outlier_scores),
                 ..found.partition.into()
@@ -208,7 +232,8 @@ pub fn group(
             tree_of(points, k, linkage, is_unit, work).map(Grouped::from)
         }
         Method::Duplicates { radius } => {
-            let groups = duplicates(points, graph_needed()?, None, &DuplicateOptions { radius })?;
+            let options = DuplicateOptions { radius };
+            let groups = duplicates(points, graph_needed()?, preference, &options)?;
             let mut raw = vec![None; count];
             for (number, group) in (0..).zip(&groups) {
                 raw[group.keeper as usize] = Some(number);
@@ -250,8 +275,14 @@ fn tree_of(
 
 impl From<Partition> for Grouped {
     fn from(partition: Partition) -> Self {
-        let (probabilities, outlier_scores, keepers, copies) = (None, None, None, None);
-        Self { partition, probabilities, outlier_scores, keepers, copies }
+        Self {
+            partition,
+            memberships: None,
+            probabilities: None,
+            outlier_scores: None,
+            keepers: None,
+            copies: None,
+        }
     }
 }
 
@@ -279,10 +310,13 @@ mod tests {
     use super::*;
     use crate::cancel::Cancellation;
 
-    const METHODS: [(Method, f64); 6] = [
-        (Method::KMeans { k: Some(10) }, 0.75),
-        (Method::KMeans { k: None }, 0.5),
-        (Method::Hdbscan { min_size: 8, min_samples: Some(3), takes_leaves: true }, 0.3),
+    const HDBSCAN: Method =
+        Method::Hdbscan { min_size: 8, min_samples: Some(3), takes_leaves: true, memberships: 2 };
+    const METHODS: [(Method, f64); 7] = [
+        (Method::KMeans { k: ClusterCount::Given(10) }, 0.75),
+        (Method::KMeans { k: ClusterCount::BySilhouette }, 0.5),
+        (Method::KMeans { k: ClusterCount::ByElbow }, 0.5),
+        (HDBSCAN, 0.3),
         (Method::Leiden { resolution: 1.0 }, 0.8),
         (Method::Hierarchy { k: 10, linkage: Linkage::Ward }, 0.65),
         (Method::Dbscan { radius: 3.5, min_samples: 4 }, 0.25),
@@ -293,7 +327,7 @@ mod tests {
         let work = unwatched(&cancel);
         let width = method.neighbours(points.count());
         let graph = (width > 0).then(|| NeighbourGraph::exact(points, width, &work).unwrap());
-        let found = group(points, graph.as_ref(), method, false, &work).unwrap();
+        let found = group(points, graph.as_ref(), method, false, None, &work).unwrap();
         adjusted_rand(found.partition.labels(), classes)
     }
 
@@ -317,10 +351,13 @@ mod tests {
         let work = unwatched(&cancel);
         let method = Method::Duplicates { radius: 0.2 };
         let graph = NeighbourGraph::exact(&points, 3, &work).unwrap();
-        let found = group(&points, Some(&graph), &method, false, &work).unwrap();
+        let found = group(&points, Some(&graph), &method, false, None, &work).unwrap();
         let one = [Some(1), Some(1), None, Some(0), Some(0), Some(0)];
         assert_eq!(found.partition.labels(), one);
         assert_eq!(found.keepers, Some(vec![3, 0]));
-        assert!(group(&points, None, &method, false, &work).is_err());
+        let preference = Some(&[2, 1, 9, 4, 4, 5][..]);
+        let found = group(&points, Some(&graph), &method, false, preference, &work).unwrap();
+        assert_eq!((found.partition.labels(), found.keepers), (&one[..], Some(vec![3, 1])));
+        assert!(group(&points, None, &method, false, None, &work).is_err());
     }
 }

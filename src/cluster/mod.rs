@@ -44,7 +44,7 @@ pub use hierarchy::{HIERARCHY_ITEMS_MAX, Hierarchy, Linkage, Merge};
 pub use kmeans::{KMeans, KMeansOptions, choose_elbow, choose_silhouette, kmeans, kmeans_from};
 pub use labels::{Term, distinctive_terms};
 pub use map::{Layout, MapOptions, map, trustworthiness};
-pub use method::{Grouped, Method, group};
+pub use method::{ClusterCount, Grouped, Method, group};
 pub use neighbours::{Adjacency, NeighbourGraph};
 pub use partition::Partition;
 pub use points::Points;

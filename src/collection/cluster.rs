@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 
 use super::engine::damaged;
 use super::error::Error;
+use super::keepers::Keep;
 use super::open::Collection;
 use super::records::VECTORS;
 use super::saved_clusters::{Joining, check_field};
@@ -45,6 +46,10 @@ pub struct ClusterRequest {
     pub filter: Option<Filter>,
     /// What for.
     pub looking: Looking,
+    /// Which of near duplicates to keep.
+    pub keep: Keep,
+    /// Words that clusters may be called by; by none of these, by words of their own.
+    pub names: Vec<String>,
     /// The field of the payloads that the numbers of the clusters are written into.
     pub write_to: Option<String>,
     /// Whether each item gets a place on a map.
@@ -122,6 +127,8 @@ pub struct ClusterItem {
     pub distance: f32,
     /// How firmly it belongs there, 0 to 1, if the method says so.
     pub probability: Option<f64>,
+    /// The clusters that have most of it, the largest share first, where shares were asked for.
+    pub memberships: Vec<(u32, f64)>,
     /// How much it is an outlier, 0 to 1, if the method says so.
     pub outlier_score: Option<f64>,
     /// Its place on the map.
@@ -159,6 +166,7 @@ impl Collection {
         let name = name.as_str();
         let view = self.view();
         let allowed = self.allowed(&view, request.filter.as_ref())?;
+        let namer = self.namer(name, &request.names)?;
         let vectors = self.points(&view, &allowed, number, metric, &work)?;
         let points = &vectors.points;
         let mut width = match &request.looking {
@@ -175,11 +183,20 @@ impl Collection {
         let is_unit = metric != Metric::Euclidean;
         let (found, numbers) = match &request.looking {
             Looking::New(method) => {
-                let mut found = group(points, graph.as_ref(), method, is_unit, &work)?;
-                if let Method::Duplicates { .. } = method
-                    && self.engine.has_pictures.load(Ordering::Relaxed)
-                {
-                    found = found.with_copies(&self.copies(&vectors, &work)?);
+                let is_duplicates = matches!(method, Method::Duplicates { .. });
+                let preference = match is_duplicates {
+                    true => self.preference(&vectors.starts, request.keep, &work)?,
+                    false => None,
+                };
+                let preference = preference.as_deref();
+                let mut found = group(points, graph.as_ref(), method, is_unit, preference, &work)?;
+                if is_duplicates && self.engine.has_pictures.load(Ordering::Relaxed) {
+                    found = found.with_copies(&self.copies(
+                        &vectors,
+                        graph.as_ref(),
+                        preference,
+                        &work,
+                    )?);
                 }
                 let numbers = (0..).take(found.partition.count()).collect();
                 (found, numbers)
@@ -201,7 +218,10 @@ impl Collection {
             }
             Some(_) | None => None,
         };
-        let terms = self.terms(&vectors, &summaries, &work)?;
+        let mut terms = self.terms(&vectors, &summaries, &work)?;
+        if let Some(namer) = namer {
+            self.name_clusters(&namer, &view, &summaries, &mut terms, &work)?;
+        }
         let place = |row: u32| layout.as_ref().map(|layout| layout.0[row as usize]);
         let items = self.items(&vectors, &found, &summaries, place, request.with_text, &work)?;
         let mut clusters = Vec::with_capacity(summaries.len());
@@ -230,7 +250,13 @@ impl Collection {
     }
 
     /// Returns which documents are copies of one picture: those whose first parts are.
-    fn copies(&self, vectors: &Vectors, work: &Work<'_>) -> Result<Vec<(u32, Vec<u32>)>, Error> {
+    fn copies(
+        &self,
+        vectors: &Vectors,
+        graph: Option<&NeighbourGraph>,
+        preference: Option<&[u64]>,
+        work: &Work<'_>,
+    ) -> Result<Vec<(u32, Vec<u32>)>, Error> {
         let mut looks = Vec::with_capacity(vectors.starts.len());
         for (read, &start) in vectors.starts.iter().enumerate() {
             if read.is_multiple_of(4_096) {
@@ -238,7 +264,11 @@ impl Collection {
             }
             looks.push(self.engine.likeness(Slot(start))?);
         }
-        Ok(copies(&looks, work)?)
+        let cut = match graph {
+            Some(graph) => self.cut_out(&vectors.starts, graph, work)?,
+            None => Vec::new(),
+        };
+        Ok(copies(&looks, &cut, preference, work)?)
     }
 
     fn clustered_vector(&self, asked: Option<&str>) -> Result<(String, u16, Metric), Error> {
@@ -389,6 +419,10 @@ impl Collection {
                 cluster: labels[at],
                 distance: medoid.map_or(0.0, |medoid| points.distance(at, medoid as usize)),
                 probability: found.probabilities.as_ref().map(|all| all[at]),
+                memberships: found
+                    .memberships
+                    .as_ref()
+                    .map_or_else(Vec::new, |all| all[at].clone()),
                 outlier_score: found.outlier_scores.as_ref().map(|all| all[at]),
                 place: place(row),
                 text,
@@ -423,7 +457,7 @@ impl Collection {
     }
 
     /// Returns the beginning of the text of a document's first part, if it has any.
-    fn text_at(&self, start: u32, chars_max: usize) -> Result<Option<String>, Error> {
+    pub(super) fn text_at(&self, start: u32, chars_max: usize) -> Result<Option<String>, Error> {
         let part = self.engine.part(Slot(start))?;
         let text = part.ok_or_else(|| damaged("part", start, "missing"))?.text;
         let end = text.char_indices().nth(chars_max).map_or(text.len(), |(at, _)| at);
@@ -433,7 +467,7 @@ impl Collection {
 
 /// Returns what may stand for a text: its words of three letters and more, and pairs of letters where
 /// words are not told apart.
-fn terms_of(text: &str) -> Vec<String> {
+pub(super) fn terms_of(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
     for word in words(text) {
         let folded = fold(word.text);

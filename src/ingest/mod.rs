@@ -10,6 +10,7 @@ mod result;
 mod source;
 mod video;
 
+pub use picture::SHARPNESS;
 pub use prepare::{
     PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, fitted, prepare,
 };

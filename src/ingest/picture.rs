@@ -7,10 +7,13 @@ use super::prepare::{PrepareContext, PreparedSource};
 use super::{ItemError, PartPicture};
 use crate::cancel::Cancellation;
 use crate::decode::thumbnail;
-use crate::document::{Part, Span};
+use crate::document::{Part, Payload, Span, Value, check_payload};
 use crate::embed::{EmbedError, Embedded, EmbedderHandle, Lane, Modality};
 use crate::error::ErrorKind;
-use crate::picture::{Likeness, Picture};
+use crate::picture::{Likeness, Picture, sharpness};
+
+/// The field of a picture's payload that says how sharp it is.
+pub const SHARPNESS: &str = "sharpness";
 
 /// How many bytes of pictures wait at most before they are embedded: their files took far fewer.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -28,6 +31,19 @@ pub(super) fn part_of(picture: &Picture) -> (Part, PartPicture) {
     let part = Part { span: Span::Whole, text: String::new(), vectors: BTreeMap::new() };
     let (thumbnail, likeness) = (thumbnail(picture), Likeness::of(picture));
     (part, PartPicture { thumbnail, likeness })
+}
+
+/// Puts into a payload how sharp a picture is, unless the user said so or the payload is full.
+pub(super) fn note_sharpness(payload: &mut Payload, picture: &Picture) {
+    if payload.contains_key(SHARPNESS) {
+        return;
+    }
+    // Two decimals tell copies apart and can be read.
+    let value = (sharpness(picture) * 100.0).round() / 100.0;
+    payload.insert(SHARPNESS.to_owned(), Value::Float(value));
+    if check_payload(payload).is_err() {
+        payload.remove(SHARPNESS);
+    }
 }
 
 /// Checks that something of the collection reads this.

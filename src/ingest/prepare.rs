@@ -231,8 +231,9 @@ fn cut(
                 Content::Picture(content) => {
                     picture::require(context, Modality::Image)?;
                     let PictureContent { picture, title, metadata, mut warnings, .. } = content;
-                    let payload = file_payload(source, name, (title, metadata), &mut warnings);
+                    let mut payload = file_payload(source, name, (title, metadata), &mut warnings);
                     let (part, kept) = picture::part_of(&picture);
+                    picture::note_sharpness(&mut payload, &picture);
                     waiting.push(Waiting { document: 0, part: 0, picture: Arc::new(picture) });
                     let mut prepared = base(vec![part], payload);
                     prepared.pictures.insert(0, kept);

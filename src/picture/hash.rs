@@ -17,6 +17,8 @@ const BITS: u32 = 64;
 /// How far the hashes of one picture, saved in two ways, are apart at most.
 const PHASH_MAX: u32 = 10;
 const DHASH_MAX: u32 = 12;
+/// No side is longer than this where sharpness is measured, so that a small copy has no advantage.
+const SHARP_SIDE_MAX: u32 = 512;
 /// A picture with fewer changes than half as many as there are bits has nothing to be told by.
 const PLAIN_BITS: u32 = 24;
 
@@ -68,8 +70,31 @@ impl Likeness {
     }
 }
 
+/// Returns how sharp a picture is: the standard deviation of how much the brightness of a pixel differs
+/// from its four neighbours together (the Laplacian; Pech-Pacheco et al. 2000), in steps of 1/255. To be
+/// compared between pictures of one scene only.
+pub fn sharpness(picture: &Picture) -> f64 {
+    let grey = grey(&picture.fitted(SHARP_SIDE_MAX));
+    let (width, bytes) = (grey.width, &grey.bytes);
+    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0_f64);
+    for row in 1..grey.height.saturating_sub(1) {
+        for at in row * width + 1..(row + 1) * width - 1 {
+            let of = |at: usize| f64::from(bytes[at]);
+            let beside = of(at - 1) + of(at + 1) + of(at - width) + of(at + width);
+            let differs = beside - 4.0 * of(at);
+            sum += differs;
+            squares += differs * differs;
+            count += 1.0;
+        }
+    }
+    if count == 0.0 {
+        return 0.0;
+    }
+    (squares / count - (sum / count).powi(2)).max(0.0).sqrt()
+}
+
 /// Returns the brightness of each pixel, ITU-R 601-2, as Pillow rounds it.
-fn grey(picture: &Picture) -> Samples<'static> {
+pub(super) fn grey(picture: &Picture) -> Samples<'static> {
     let brightness = |pixel: &[u8]| {
         let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
         let sum = red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000;
@@ -83,7 +108,7 @@ fn grey(picture: &Picture) -> Samples<'static> {
     }
 }
 
-fn mirrored(samples: &Samples<'static>) -> Samples<'static> {
+pub(super) fn mirrored(samples: &Samples<'static>) -> Samples<'static> {
     let rows = samples.bytes.chunks_exact(samples.width);
     Samples { bytes: rows.flat_map(|row| row.iter().rev()).copied().collect(), ..samples.clone() }
 }
@@ -164,6 +189,37 @@ mod tests {
         let mirrored = Likeness::of(&Picture::new(320, 240, mirrored).unwrap());
         assert!(!large.upright.eq(&mirrored.upright) && large.is_same(&mirrored));
         assert!(mirrored.is_same(&large));
+    }
+
+    #[test]
+    fn a_picture_with_less_detail_is_less_sharp_and_size_alone_changes_little() {
+        let large = squares(1_024);
+        let blurred = enlarged(&large.fitted(60), 1_024);
+        assert!(sharpness(&large) > 1.5 * sharpness(&blurred));
+        let twice = sharpness(&large) / sharpness(&squares(512));
+        assert!((0.7..1.3).contains(&twice), "{twice}");
+        let line = Picture::new(9, 1, vec![7; 27]).unwrap();
+        assert_eq!((sharpness(&line), sharpness(&line.fitted(1))), (0.0, 0.0));
+    }
+
+    /// Black and white squares, 16 by 16.
+    fn squares(side: u32) -> Picture {
+        let is_white = |x: u32, y: u32| (x * 16 / side + y * 16 / side).is_multiple_of(2);
+        let pixels = (0..side).flat_map(|y| (0..side).map(move |x| is_white(x, y)));
+        let samples = pixels.flat_map(|white| [if white { 250 } else { 5 }; 3]).collect();
+        Picture::new(side, side, samples).unwrap()
+    }
+
+    /// The picture made larger, without anything being added to it.
+    fn enlarged(picture: &Picture, side: usize) -> Picture {
+        let whole = Samples {
+            width: picture.width() as usize,
+            height: picture.height() as usize,
+            channels: 3,
+            bytes: picture.samples().into(),
+        };
+        let bytes = whole.resized(side, side, Filter::Bilinear).bytes.into_owned();
+        Picture::new(side as u32, side as u32, bytes).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Decoders make pictures of files and of the frames of videos; embedders read them. Neither knows
 //! the other, so what they share stands here.
 
+mod glimpse;
 mod hash;
 mod resample;
 pub(crate) mod resize;
@@ -11,7 +12,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use hash::{Likeness, PerceptualHash};
+pub use glimpse::Glimpse;
+pub use hash::{Likeness, PerceptualHash, sharpness};
 use resample::Samples;
 pub use resize::Filter;
 

@@ -2,7 +2,7 @@
 
 use super::program::Program;
 
-const TEXTS: [(&str, [&str; 6]); 3] = [
+pub(super) const TEXTS: [(&str, [&str; 6]); 3] = [
     (
         "cats",
         [
@@ -53,6 +53,7 @@ fn clusters_are_printed_written_as_a_page_and_measured() {
     values_are_separated_by_commas(&program);
     wrong_usage_is_named(&program);
     folders_are_measured(&program);
+    copies_are_deleted_by_choice(&program);
     assert_eq!(serving.stop("TERM").0, 0);
 }
 
@@ -69,6 +70,18 @@ fn clusters_are_those_of_the_folders(program: &Program) {
         assert_eq!(folders.len(), 6, "{json}");
         assert!(folders.iter().all(|folder| *folder == folders[0]), "{folders:?}");
     }
+    // Called by given words, each by the one that says what its texts are about.
+    program.write("names.txt", "cat\nbread\nstar\n\nmotorcycle\n");
+    let named = [&arguments[..], &["--names", "names.txt"]].concat();
+    let json = program.run(&named).done().json();
+    let mut called: Vec<&str> = json["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| cluster["terms"][0].as_str().unwrap())
+        .collect();
+    called.sort_unstable();
+    assert_eq!(called, ["bread", "cat", "star"]);
     let text = program.run(&["cluster", "-c", "notes", "--method", "kmeans", "--k", "3"]).done();
     assert!(text.stdout.starts_with("3 clusters of 18 documents, 0 in none"), "{}", text.stdout);
     assert!(text.stdout.contains("and 1 more"), "{}", text.stdout);
@@ -88,8 +101,30 @@ fn the_page_has_everything_in_it(program: &Program) {
 fn values_are_separated_by_commas(program: &Program) {
     let run = program.run(&["cluster", "-c", "notes", "--method", "duplicates", "--csv"]).done();
     let mut lines = run.stdout.lines();
-    assert_eq!(lines.next().unwrap(), "id,cluster,distance,probability,outlier_score,keep");
+    assert_eq!(
+        lines.next().unwrap(),
+        "id,cluster,distance,probability,outlier_score,keep,memberships"
+    );
     assert_eq!(lines.count(), 18);
+}
+
+fn copies_are_deleted_by_choice(program: &Program) {
+    program.write("texts/cats/again.txt", TEXTS[0].1[0]);
+    program.run(&["ingest", "texts", "-c", "notes"]).done();
+    let duplicates = ["cluster", "-c", "notes", "--method", "duplicates", "--radius", "0.05"];
+    let count =
+        || program.run(&["count", "-c", "notes", "--json"]).done().json()["documents"].clone();
+    let run = |more: &[&str]| program.run(&[&duplicates[..], more].concat());
+    // Texts are no pictures, of which alone copies are told.
+    let run_copies = run(&["--delete", "copies", "--yes"]).done();
+    assert!(run_copies.stderr.contains("deleted 0 documents"), "{}", run_copies.stderr);
+    let dry = run(&["--delete", "all", "--dry-run"]).done();
+    assert!(dry.stderr.contains("1 document would be deleted"), "{}", dry.stderr);
+    let asked = run(&["--delete", "all"]);
+    assert!(asked.code == 2 && asked.stderr.contains("Say --yes to do it"), "{}", asked.stderr);
+    assert_eq!(count(), 19);
+    run(&["--delete", "all", "--yes"]).done();
+    assert_eq!(count(), 18);
 }
 
 fn wrong_usage_is_named(program: &Program) {

@@ -1,6 +1,8 @@
 //! Does the program do what its help says, as a person or a script runs it?
 
+mod browser;
 mod cluster;
+mod cluster_page;
 mod demo;
 mod doctor;
 mod everyday;

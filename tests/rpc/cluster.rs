@@ -86,12 +86,14 @@ fn agreement(items: &[wire::ClusterItem]) -> f64 {
 
 fn methods() -> Vec<Method> {
     vec![
-        Method::Kmeans(wire::KMeansMethod { k: None }),
-        Method::Kmeans(wire::KMeansMethod { k: Some(3) }),
+        Method::Kmeans(wire::KMeansMethod::default()),
+        Method::Kmeans(wire::KMeansMethod { k: None, choice: wire::KChoice::Elbow.into() }),
+        Method::Kmeans(wire::KMeansMethod { k: Some(3), choice: 0 }),
         Method::Hdbscan(wire::HdbscanMethod {
             min_size: Some(8),
             min_samples: Some(4),
             takes_leaves: false,
+            memberships: Some(2),
         }),
         Method::Dbscan(wire::DbscanMethod { radius: Some(0.55), min_samples: None }),
         Method::Leiden(wire::LeidenMethod { resolution: None }),
@@ -111,6 +113,14 @@ fn every_method_finds_the_groups_and_none_finds_them_where_vectors_are_permuted(
         assert!(right > 0.95, "{method:?}: {right}");
         let ids: BTreeSet<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
         assert_eq!(ids.len(), found.items.len(), "{method:?}");
+        for item in &found.items {
+            let is_soft = matches!(method, Method::Hdbscan(_));
+            assert!(item.memberships.len() <= 2 * usize::from(is_soft), "{item:?}");
+            if let (true, Some(cluster)) = (is_soft, item.cluster) {
+                assert_eq!(item.memberships[0].cluster, cluster);
+                assert!(item.memberships.iter().all(|one| one.share > 0.0 && one.share <= 1.0));
+            }
+        }
         let sizes: u64 = found.summary.clusters.iter().map(|cluster| cluster.size).sum();
         assert_eq!(sizes + found.summary.noise, found.summary.items, "{method:?}");
         let wrong = agreement(&ask(&permuted, request(method.clone())).unwrap().items);
@@ -126,7 +136,7 @@ fn clusters_come_with_medoid_words_map_and_a_job() {
         with_map: true,
         with_text: true,
         label: Some("themes".to_owned()),
-        ..request(Method::Kmeans(wire::KMeansMethod { k: Some(3) }))
+        ..request(Method::Kmeans(wire::KMeansMethod { k: Some(3), choice: 0 }))
     };
     let found = ask(&server, asked.clone()).unwrap();
     assert_eq!((found.summary.vector.as_str(), found.summary.method.as_str()), ("v", "kmeans"));
@@ -169,7 +179,7 @@ fn near_duplicates_have_one_to_keep_and_documents_of_many_parts_count_once() {
     // Its parts are far apart, and in the mean it is between a and b.
     documents.push(parts("g", vec![at(0.31), at(-0.29)]));
     server.store("c", documents);
-    let method = Method::Duplicates(wire::DuplicatesMethod { radius: Some(0.1) });
+    let method = Method::Duplicates(wire::DuplicatesMethod { radius: Some(0.1), keep: 0 });
     let found = ask(&server, request(method.clone())).unwrap();
     let mut groups: BTreeMap<Option<u32>, Vec<&str>> = BTreeMap::new();
     for item in &found.items {
@@ -187,6 +197,42 @@ fn near_duplicates_have_one_to_keep_and_documents_of_many_parts_count_once() {
     let filter = Some(wire::Filter { kind: Some(filter) });
     let some = ask(&server, wire::ClusterRequest { filter, ..request(method) }).unwrap();
     assert_eq!((some.summary.items, some.summary.noise), (3, 1));
+}
+
+#[test]
+fn the_one_to_keep_is_the_largest_sharpest_or_oldest_as_payloads_say() {
+    let server = TestServer::without_model(|_| {});
+    server.create(collection("c", 2));
+    let document = |id: &str, text: &str, sharpness: f64, taken: &str| {
+        let value = |kind| wire::Value { kind: Some(kind) };
+        let payload = [
+            ("sharpness".to_owned(), value(wire::value::Kind::Float(sharpness))),
+            ("taken".to_owned(), value(wire::value::Kind::Text(taken.to_owned()))),
+        ];
+        wire::Document { payload: payload.into(), ..parts(id, vec![part(text, &[1.0, 0.01])]) }
+    };
+    server.store(
+        "c",
+        vec![
+            document("long", "a text that is long", 4.5, "2021-01-01T00:00:00Z"),
+            document("old", "a text", 4.0, "2019-05-04T10:00:00"),
+            document("sharp", "a text", 9.25, "2020-01-01T00:00:00Z"),
+        ],
+    );
+    for (keep, expected) in [
+        (wire::Keep::Largest, "long"),
+        (wire::Keep::Sharpest, "sharp"),
+        (wire::Keep::Oldest, "old"),
+    ] {
+        let keep = keep.into();
+        let method = Method::Duplicates(wire::DuplicatesMethod { radius: Some(0.1), keep });
+        let found = ask(&server, request(method)).unwrap();
+        assert_eq!(found.summary.clusters[0].keeper.as_deref(), Some(expected));
+        assert_eq!(found.summary.clusters[0].size, 3);
+    }
+    let count = wire::CountRequest { collection: "c".to_owned(), filter: None };
+    let counted = server.ask(server.documents().count(count)).unwrap();
+    assert_eq!(counted.documents, 3, "what is not kept is only named");
 }
 
 /// Returns the ids of the documents with a number in the field `topic`.
@@ -208,7 +254,7 @@ fn clusters_are_written_into_a_field_and_new_documents_join_them() {
     let write_to = Some("topic".to_owned());
     let kmeans = wire::ClusterRequest {
         write_to: write_to.clone(),
-        ..request(Method::Kmeans(wire::KMeansMethod { k: Some(3) }))
+        ..request(Method::Kmeans(wire::KMeansMethod { k: Some(3), choice: 0 }))
     };
     let found = ask(&server, kmeans.clone()).unwrap();
     let sequence = |server: &TestServer| {
@@ -262,7 +308,7 @@ fn clusters_are_written_into_a_field_and_new_documents_join_them() {
     assert_eq!((error.code(), error.message()), (Code::InvalidArgument, words));
     for field in ["", "a.b"] {
         let write_to = Some(field.to_owned());
-        let kmeans = request(Method::Kmeans(wire::KMeansMethod { k: Some(3) }));
+        let kmeans = request(Method::Kmeans(wire::KMeansMethod { k: Some(3), choice: 0 }));
         let Err(error) = ask(&server, wire::ClusterRequest { write_to, ..kmeans }) else {
             panic!("expected a refusal")
         };
@@ -278,7 +324,7 @@ fn what_cannot_be_clustered_is_refused_with_the_reason() {
         let Err(error) = ask(&server, request) else { panic!("expected a refusal") };
         (error.code(), error.message().to_owned())
     };
-    let kmeans = |k| request(Method::Kmeans(wire::KMeansMethod { k }));
+    let kmeans = |k| request(Method::Kmeans(wire::KMeansMethod { k, choice: 0 }));
     let (code, message) = refused(kmeans(Some(3)));
     assert_eq!(
         (code, message.as_str()),
@@ -292,6 +338,17 @@ fn what_cannot_be_clustered_is_refused_with_the_reason() {
     assert_eq!((code, message.as_str()), (Code::InvalidArgument, "there is no vector `w`, but v"));
     let nothing = wire::ClusterRequest { method: None, ..kmeans(None) };
     assert_eq!(refused(nothing), (Code::InvalidArgument, "the method is missing".to_owned()));
+    let named = wire::ClusterRequest { names: vec!["sea".to_owned()], ..kmeans(None) };
+    let words = "names need a model that reads texts, and vector `v` is made by none";
+    assert_eq!(refused(named), (Code::InvalidArgument, words.to_owned()));
+    let blank = wire::ClusterRequest { names: vec![" ".to_owned()], ..kmeans(None) };
+    assert!(refused(blank).1.starts_with("a name of a cluster has 1 to 200 bytes"));
+    let soft = wire::HdbscanMethod { memberships: Some(65), ..Default::default() };
+    assert_eq!(refused(request(Method::Hdbscan(soft))).1, "memberships is 65, expected 0 to 64");
+    let choice = Method::Kmeans(wire::KMeansMethod { k: None, choice: 7 });
+    assert_eq!(refused(request(choice)).0, Code::InvalidArgument);
+    let keep = Method::Duplicates(wire::DuplicatesMethod { radius: None, keep: 9 });
+    assert_eq!(refused(request(keep)).0, Code::InvalidArgument);
     let nowhere = wire::ClusterRequest { collection: "nowhere".to_owned(), ..kmeans(None) };
     assert_eq!(refused(nowhere).0, Code::NotFound);
     let without_radius = Method::Dbscan(wire::DbscanMethod { radius: None, min_samples: None });

@@ -184,7 +184,8 @@ fn copies_of_one_picture_are_never_mixed_with_similar_ones() {
     let mut documents: Vec<wire::Document> = (1..=6).map(shapes).collect();
     documents.push(copy);
     server.store("photos", documents);
-    let method = Method::Duplicates(wire::DuplicatesMethod { radius: Some(2.0) });
+    let keep = wire::Keep::Largest.into();
+    let method = Method::Duplicates(wire::DuplicatesMethod { radius: Some(2.0), keep });
     let request = wire::ClusterRequest {
         collection: "photos".into(),
         method: Some(method),

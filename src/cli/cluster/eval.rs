@@ -1,4 +1,4 @@
-//! `simile eval clusters`: do clusters of texts agree with the folders that people put them in?
+//! `simile eval clusters`: do clusters of texts or pictures agree with the folders that people put them in?
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,30 @@ use simile_proto::v1::{self as wire};
 
 use super::super::eval::{create, in_passing};
 use super::{CliError, Connection, MethodArguments, Outcome, Output, Session, Setting, Unit, run};
+use crate::embed::DEFAULT_IMAGE_MODEL;
 use crate::error::ErrorKind;
 use crate::evaluate::Agreement;
 
-/// The most texts that are read, and the most bytes of a file of them.
-const TEXTS_MAX: usize = 200_000;
+/// The most items that are read, and the most bytes of a file of texts.
+const ITEMS_MAX: usize = 200_000;
 const FILE_BYTES_MAX: u64 = 512 << 20;
+/// What the names of pictures end in.
+const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FOLDER has a folder for each class, with a file for each text (.txt or .md); \
-    or a file\nfor each class (.jsonl with a field \"text\", or .txt with a text on each line).\n\n\
-    The texts are embedded into a collection that is gone afterwards, and clustered without their\n\
+    after_help = "FOLDER has a folder for each class, with a file for each text (.txt or .md) or \
+    each picture\n(.jpg, .png, .webp, .gif, .bmp, .tif); or a file for each class of texts (.jsonl with a field \
+    \"text\",\nor .txt with a text on each line).\n\n\
+    They are embedded into a collection that is gone afterwards, and clustered without their\n\
     classes. NMI, ARI and the V-measure are computed as scikit-learn does, noise as one more cluster; \
-    for\nB-cubed each text without a cluster is a cluster of its own."
+    for\nB-cubed each item without a cluster is a cluster of its own."
 )]
 pub(in crate::cli) struct ClustersArguments {
     /// The folder of classes
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// The embedder [default: the server's]
+    /// The embedder [default: the server's; for pictures simile-residual-64]
     #[arg(long, value_name = "MODEL")]
     embedder: Option<String>,
     #[command(flatten)]
@@ -39,11 +43,17 @@ pub(in crate::cli) struct ClustersArguments {
     connection: Connection,
 }
 
-/// A text and the class it is of.
+/// A text or picture and the class it is of.
 #[derive(Debug, Clone, PartialEq)]
 struct Labelled {
     class: String,
-    text: String,
+    item: Item,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Item {
+    Text(String),
+    Picture(PathBuf),
 }
 
 pub(in crate::cli) fn clusters(
@@ -52,10 +62,13 @@ pub(in crate::cli) fn clusters(
     output: &Output,
 ) -> Result<Outcome, CliError> {
     let texts = read(&arguments.folder)?;
+    let has_pictures = texts.iter().any(|text| matches!(text.item, Item::Picture(_)));
+    let embedder = arguments.embedder.as_deref();
+    let embedder = embedder.or_else(|| has_pictures.then_some(DEFAULT_IMAGE_MODEL));
     let method = arguments.method.to_wire()?;
     in_passing(setting, &arguments.connection, async |session| {
         let collection = format!("eval-{}", std::process::id());
-        create(session, &collection, arguments.embedder.as_deref()).await?;
+        create(session, &collection, embedder).await?;
         let measured = measure(session, &collection, &texts, method, output).await;
         // With a server of somebody else the collection must not stay, whatever happened.
         let request = wire::DeleteCollectionRequest { name: collection.clone() };
@@ -68,7 +81,8 @@ pub(in crate::cli) fn clusters(
             || {
                 let mut json = json!(found);
                 if let Some(fields) = json.as_object_mut() {
-                    fields.insert("texts".to_owned(), json!(texts.len()));
+                    let what = if has_pictures { "pictures" } else { "texts" };
+                    fields.insert(what.to_owned(), json!(texts.len()));
                     fields.insert("classes".to_owned(), json!(classes));
                     fields.insert("clusters".to_owned(), json!(clusters));
                     fields.insert("silhouette".to_owned(), json!(silhouette));
@@ -76,8 +90,9 @@ pub(in crate::cli) fn clusters(
                 json
             },
             || {
+                let what = if has_pictures { "pictures" } else { "texts" };
                 format!(
-                    "{} texts of {classes} classes in {clusters} clusters\n\
+                    "{} {what} of {classes} classes in {clusters} clusters\n\
                      NMI {:.3}  ARI {:.3}  V {:.3} (homogeneity {:.3}, completeness {:.3})\n\
                      B-cubed F1 {:.3} (precision {:.3}, recall {:.3})  noise {:.1} %",
                     texts.len(),
@@ -134,21 +149,19 @@ async fn store(
     texts: &[Labelled],
     output: &Output,
 ) -> Result<(), CliError> {
-    let requests: Vec<wire::UpsertRequest> = texts
-        .iter()
-        .enumerate()
-        .map(|(number, text)| wire::UpsertRequest {
-            collection: collection.to_owned(),
-            document: Some(wire::Document {
-                id: id(number),
-                content: Some(Content::Parts(wire::PartList {
-                    parts: vec![wire::Part { text: text.text.clone(), ..Default::default() }],
-                })),
-                ..Default::default()
-            }),
+    let collection = collection.to_owned();
+    let given: Vec<(usize, Item)> =
+        texts.iter().map(|text| text.item.clone()).enumerate().collect();
+    // Read as they are sent, so that pictures are not all in memory.
+    let requests = given.into_iter().map(move |(number, item)| wire::UpsertRequest {
+        collection: collection.clone(),
+        document: Some(wire::Document {
+            id: id(number),
+            content: Some(content_of(&item)),
             ..Default::default()
-        })
-        .collect();
+        }),
+        ..Default::default()
+    });
     let mut progress = output.progress("storing", Unit::Items, Some(texts.len() as u64));
     let request = session.request(tokio_stream::iter(requests));
     let mut results = session.documents().upsert(request).await?.into_inner();
@@ -156,12 +169,31 @@ async fn store(
     while let Some(result) = results.message().await? {
         done += 1;
         if let Some(Stored::Error(error)) = result.outcome {
-            progress.note(&format!("not stored: {}: {}", result.id, error.message));
+            let place = result.id.parse::<usize>().ok().and_then(|place| texts.get(place));
+            let name = match place.map(|text| &text.item) {
+                Some(Item::Picture(file)) => file.display().to_string(),
+                Some(Item::Text(_)) | None => result.id.clone(),
+            };
+            progress.note(&format!("not stored: {name}: {}", error.message));
         }
         progress.set(done, "");
     }
     progress.finish();
     Ok(())
+}
+
+/// What cannot be read any more is sent as nothing, and named by the server's refusal.
+fn content_of(item: &Item) -> Content {
+    match item {
+        Item::Text(text) => Content::Parts(wire::PartList {
+            parts: vec![wire::Part { text: text.clone(), ..Default::default() }],
+        }),
+        Item::Picture(path) => Content::File(wire::File {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            bytes: fs_err::read(path).unwrap_or_default(),
+            ..Default::default()
+        }),
+    }
 }
 
 /// Reads the classes of a folder: each folder or file in it is one.
@@ -174,8 +206,12 @@ fn read(folder: &Path) -> Result<Vec<Labelled>, CliError> {
         }
         if entry.is_dir() {
             for file in sorted(&entry)? {
-                if matches!(ending(&file), "txt" | "md") {
+                let ending = ending(&file).to_lowercase();
+                if matches!(&*ending, "txt" | "md") {
                     push(&mut texts, &name, &text_of(&file)?)?;
+                } else if PICTURES.contains(&&*ending) {
+                    check_room(&texts)?;
+                    texts.push(Labelled { class: name.clone(), item: Item::Picture(file) });
                 }
             }
             continue;
@@ -202,7 +238,17 @@ fn read(folder: &Path) -> Result<Vec<Labelled>, CliError> {
     }
     if texts.is_empty() {
         let folder = folder.display();
-        return Err(CliError::usage(format!("{folder} has no classes of texts, see --help")));
+        let message = format!("{folder} has no classes of texts or pictures, see --help");
+        return Err(CliError::usage(message));
+    }
+    let is_picture = |text: &&Labelled| matches!(text.item, Item::Picture(_));
+    let pictures = texts.iter().filter(is_picture).count();
+    if pictures > 0 && pictures < texts.len() {
+        return Err(CliError::usage(format!(
+            "{} has {pictures} pictures and {} texts, expected one sort",
+            folder.display(),
+            texts.len() - pictures
+        )));
     }
     Ok(texts)
 }
@@ -236,10 +282,15 @@ fn push(texts: &mut Vec<Labelled>, class: &str, text: &str) -> Result<(), CliErr
     if text.trim().is_empty() {
         return Ok(());
     }
-    if texts.len() >= TEXTS_MAX {
-        return Err(CliError::usage(format!("more than {TEXTS_MAX} texts")));
+    check_room(texts)?;
+    texts.push(Labelled { class: class.to_owned(), item: Item::Text(text.trim().to_owned()) });
+    Ok(())
+}
+
+fn check_room(items: &[Labelled]) -> Result<(), CliError> {
+    if items.len() >= ITEMS_MAX {
+        return Err(CliError::usage(format!("more than {ITEMS_MAX} texts or pictures")));
     }
-    texts.push(Labelled { class: class.to_owned(), text: text.trim().to_owned() });
     Ok(())
 }
 
@@ -254,11 +305,17 @@ mod tests {
         fs_err::create_dir(at("sea")).unwrap();
         fs_err::write(at("sea/b.txt"), "a boat\n").unwrap();
         fs_err::write(at("sea/a.md"), "a sail").unwrap();
-        fs_err::write(at("sea/picture.png"), "no text").unwrap();
+        fs_err::write(at("sea/sound.wav"), "neither").unwrap();
         fs_err::write(at("bread.jsonl"), "{\"text\": \"an oven\"}\n").unwrap();
         fs_err::write(at("tea.txt"), "green\n\nblack\n").unwrap();
         let found = read(folder.path()).unwrap();
-        let pairs: Vec<_> = found.iter().map(|one| (&*one.class, &*one.text)).collect();
+        let of = |item: &Item| match item {
+            Item::Text(text) => text.clone(),
+            Item::Picture(path) => path.display().to_string(),
+        };
+        let texts: Vec<String> = found.iter().map(|one| of(&one.item)).collect();
+        let pairs: Vec<_> =
+            found.iter().zip(&texts).map(|(one, of)| (&*one.class, &**of)).collect();
         let expected = [
             ("bread", "an oven"),
             ("sea", "a sail"),
@@ -267,6 +324,9 @@ mod tests {
             ("tea", "black"),
         ];
         assert_eq!(pairs, expected);
+        fs_err::write(at("sea/picture.PNG"), "seen").unwrap();
+        let error = read(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("has 1 pictures and 5 texts, expected one sort"), "{error}");
         fs_err::write(at("bread.jsonl"), "{\"words\": 1}\n").unwrap();
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("bread.jsonl: line 1 has no field `text`"), "{error}");

@@ -17,6 +17,7 @@ use super::arguments::DemoArguments;
 use super::connection::{OWN_SERVER_LOG, Session};
 use super::exit::{CliError, Outcome};
 use super::output::{FAINT, Output, STRONG, TITLE, Unit};
+use super::pictures::Thumbnails;
 use super::serve::{self, Setting};
 use super::{filter, search, value};
 use crate::error::ErrorKind;
@@ -92,7 +93,7 @@ async fn run(session: &Session, output: &Output) -> Result<Outcome, CliError> {
             let mut text = sentences;
             for (question, answer) in QUESTIONS.iter().zip(&answers) {
                 text.push_str(&heading(question));
-                text.push_str(&search::render(answer, false));
+                text.push_str(&search::render(answer, false, &Thumbnails::new()));
             }
             text.push_str(&seen.render());
             text.push_str(&clip::describe(&moment));

@@ -10,6 +10,7 @@ use simile_proto::v1::{self as wire};
 use super::super::connection::Session;
 use super::super::exit::CliError;
 use super::super::output::{Output, STRONG, TITLE};
+use super::super::pictures::Thumbnails;
 use super::super::{search, value};
 use super::scenes::{Drawing, drawings, question};
 use super::{create, store};
@@ -61,7 +62,7 @@ impl Asked {
              {STRONG}? (a picture: another {}){STRONG:#}\n{}",
             drawings().len(),
             self.kind,
-            search::render(&self.answer, false)
+            search::render(&self.answer, false, &Thumbnails::new())
         )
     }
 

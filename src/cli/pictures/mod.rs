@@ -1,5 +1,6 @@
 //! Pictures on the command line: as questions and examples, and as thumbnails on a page.
 
+mod inline;
 mod page;
 
 use std::collections::HashMap;
@@ -16,12 +17,13 @@ use super::exit::CliError;
 use crate::error::ErrorKind;
 use crate::query::IMAGE_BYTES_MAX;
 
+pub(super) use inline::Terminal;
 pub(super) use page::contact_sheet;
 
 /// How many thumbnails are asked for at once.
 const THUMBNAILS_ASKED: usize = 64;
 
-/// Thumbnails by document and part, each as something that stands in a page.
+/// Thumbnails by document and part, each as something that stands in a page, or among lines.
 pub(super) type Thumbnails = HashMap<(String, u32), String>;
 
 #[derive(Debug, Args)]
@@ -46,6 +48,10 @@ pub(super) struct PictureArguments {
     /// Write the hits with their pictures to a page to look at
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+    /// Show pictures among the hits, where the terminal can: kitty, Ghostty, Konsole, iTerm2, WezTerm,
+    /// mintty
+    #[arg(long)]
+    pub(super) inline: bool,
 }
 
 impl PictureArguments {
@@ -111,22 +117,44 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// Asks for the thumbnails of parts; those that are no pictures have none.
-pub(super) async fn thumbnails(
+async fn thumbnail_files(
     session: &Session,
     collection: &str,
     parts: impl IntoIterator<Item = (String, u32)>,
-) -> Result<Thumbnails, CliError> {
+) -> Result<HashMap<(String, u32), Vec<u8>>, CliError> {
     let names = parts.into_iter().map(|(id, part)| wire::PartName { id, part });
     let names: Vec<wire::PartName> = names.collect();
-    let mut found = Thumbnails::new();
+    let mut found = HashMap::new();
     for parts in names.chunks(THUMBNAILS_ASKED) {
         let (collection, parts) = (collection.to_owned(), parts.to_vec());
         let request = session.request(wire::ThumbnailsRequest { collection, parts });
         let answer = session.documents().thumbnails(request).await?.into_inner();
         let shown = answer.thumbnails.into_iter();
-        found.extend(shown.map(|one| ((one.id, one.part), in_page(&one.jpeg))));
+        found.extend(shown.map(|one| ((one.id, one.part), one.jpeg)));
     }
     Ok(found)
+}
+
+/// Asks for the thumbnails of parts, each as something that stands in a page.
+pub(super) async fn thumbnails(
+    session: &Session,
+    collection: &str,
+    parts: impl IntoIterator<Item = (String, u32)>,
+) -> Result<Thumbnails, CliError> {
+    let found = thumbnail_files(session, collection, parts).await?;
+    Ok(found.into_iter().map(|(part, jpeg)| (part, in_page(&jpeg))).collect())
+}
+
+/// Asks for the thumbnails of parts, each as what shows it in a terminal.
+pub(super) async fn inline_thumbnails(
+    session: &Session,
+    collection: &str,
+    parts: impl IntoIterator<Item = (String, u32)>,
+    terminal: Terminal,
+) -> Result<Thumbnails, CliError> {
+    let found = thumbnail_files(session, collection, parts).await?;
+    let shown = |(part, jpeg): (_, Vec<u8>)| Some((part, terminal.shown(&jpeg)?));
+    Ok(found.into_iter().filter_map(shown).collect())
 }
 
 /// Returns a JPEG as the source of an image in a page (RFC 2397).
@@ -146,6 +174,7 @@ mod tests {
             text_weight: 1.0,
             image_weight: 1.0,
             html: None,
+            inline: false,
         }
     }
 

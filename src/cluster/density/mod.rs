@@ -1,3 +1,5 @@
+use rayon::prelude::*;
+
 use super::condensed::CondensedTree;
 use super::points::row_id;
 use super::spanning::{self, Reachability};
@@ -5,6 +7,8 @@ use super::{ClusterError, EXACT_MAX, NeighbourGraph, Partition, Points, Work};
 
 /// The most points a smallest cluster may be asked to have.
 const SIZE_MAX: f64 = 1e9;
+/// How many rows are compared with all clusters between two looks at whether to go on.
+const ROWS_AT_ONCE: usize = 1_024;
 
 /// What counts as a cluster of [`hdbscan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +159,35 @@ impl Density {
                 met.into_iter().map(|met| met / sum * most).collect()
             })
             .collect()
+    }
+
+    /// Returns for each row the clusters that have most of it, at most `most` and the largest share
+    /// first, as [`Self::memberships`] shares it; clusters that have nothing of it are left out.
+    ///
+    /// # Errors
+    /// [`ClusterError::Interrupted`].
+    pub fn largest_memberships(
+        &self,
+        most: usize,
+        work: &Work<'_>,
+    ) -> Result<Vec<Vec<(u32, f64)>>, ClusterError> {
+        let count = self.tree.exits.len();
+        let rows: Vec<u32> = (0..row_id(count)).collect();
+        let found: Vec<Vec<Vec<(u32, f64)>>> = rows
+            .par_chunks(ROWS_AT_ONCE)
+            .map(|rows| {
+                work.step("sharing", rows[0] as usize, count)?;
+                let largest = |shares: Vec<f64>| {
+                    let mut shares: Vec<(u32, f64)> = (0..).zip(shares).collect();
+                    shares.retain(|share| share.1 > 0.0);
+                    shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                    shares.truncate(most);
+                    shares
+                };
+                Ok(self.memberships(rows).into_iter().map(largest).collect())
+            })
+            .collect::<Result<_, ClusterError>>()?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     fn line(&self, cluster: u32) -> Vec<u32> {

@@ -94,7 +94,10 @@ fn a_point_belongs_most_to_its_own_cluster_and_a_little_to_the_next() {
     let graph = NeighbourGraph::exact(&points, 16, &work).unwrap();
     let found = hdbscan(&points, &graph, &options(10, 3), &work).unwrap();
     let rows: Vec<u32> = (0..row_id(points.count())).collect();
+    let largest = found.largest_memberships(1, &work).unwrap();
     for (row, shares) in found.memberships(&rows).into_iter().enumerate() {
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        assert_eq!(largest[row].first().map_or(0.0, |first| first.1), most, "row {row}");
         let sum: f64 = shares.iter().sum();
         assert!((0.0..=1.0 + 1e-9).contains(&sum), "{shares:?}");
         if let Some(label) = found.partition.labels()[row] {

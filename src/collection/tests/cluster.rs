@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use super::super::{ClusterRequest, Looking};
+use super::super::{ClusterRequest, Keep, Looking};
 use super::*;
 use crate::cancel::Interrupted;
 use crate::cluster::Method;
@@ -8,7 +8,16 @@ use crate::cluster::Method;
 fn request(method: Method) -> ClusterRequest {
     let looking = Looking::New(method);
     let (vector, filter, write_to) = (None, None, None);
-    ClusterRequest { vector, filter, looking, write_to, with_map: true, with_text: false }
+    ClusterRequest {
+        vector,
+        filter,
+        looking,
+        keep: Keep::Central,
+        names: Vec::new(),
+        write_to,
+        with_map: true,
+        with_text: false,
+    }
 }
 
 #[test]
@@ -18,7 +27,8 @@ fn clustering_stops_at_whatever_step_it_is_cancelled() {
     let collection = collections.create("c", &given(2)).unwrap();
     let sources = (0..200).map(|number| source(number, &[(number % 2 * 50 + number) as f32], 0));
     collection.store(sources.collect(), &Cancellation::new()).unwrap();
-    let method = Method::Hdbscan { min_size: 5, min_samples: None, takes_leaves: false };
+    let (min_size, min_samples, takes_leaves) = (5, None, false);
+    let method = Method::Hdbscan { min_size, min_samples, takes_leaves, memberships: 2 };
     let steps = Mutex::new(Vec::new());
     let note = |what: &'static str, _, _| {
         let mut steps = steps.lock().unwrap();

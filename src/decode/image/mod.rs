@@ -1,8 +1,10 @@
 //! Still pictures, as users' photographs are: turned, in any colours, and sometimes broken.
 //!
 //! What comes out stands upright, is in sRGB and has no transparency. Sizes are known and checked
-//! before pixels are unpacked. AVIF and HEIC are named and refused: no decoder of them is both written
-//! in Rust alone and kept up.
+//! before pixels are unpacked. AVIF and HEIC are named and refused. Of AVIF, the decoders in Rust
+//! that are kept up are rav1d, a port of dav1d whose pixels still go through unsafe code and assembly,
+//! and its safe offspring (rav1d-safe, zenavif), under the AGPL; the others bind libraries in C. Of HEIC
+//! there is none.
 
 mod colour;
 mod exif;

@@ -107,26 +107,24 @@ impl Preprocessor {
 
 impl Preprocess for Preprocessor {
     fn covered(&self, whole: Area) -> Area {
-        let ImageSettings { resize: Resize::ShortEdge, edge: Some(edge), .. } = self.settings
-        else {
-            return whole;
+        let [columns, rows] = self.settings.fitted(whole.width.max(1), whole.height.max(1));
+        // What is kept of the resized picture, in pixels of the picture itself.
+        let seen = |placed: &Placed, length: u32| {
+            let times = f64::from(length) / placed.scaled.max(1) as f64;
+            let at = |place: u64| ((place as f64 * times).round() as u32).min(length);
+            let start = at(placed.wanted.start).min(length.saturating_sub(1));
+            (start, (at(placed.wanted.end) - start).max(1))
         };
-        // The canvas in pixels of the picture, around its middle.
-        let scale = f64::from(whole.width.min(whole.height)) / f64::from(edge.max(1));
-        let seen = |canvas: u32, length: u32| {
-            ((f64::from(canvas) * scale).round() as u32).clamp(1, length.max(1))
-        };
-        let width = seen(self.settings.width, whole.width);
-        let height = seen(self.settings.height, whole.height);
-        let left = whole.left + (whole.width - width) / 2;
-        Area { left, top: whole.top + (whole.height - height) / 2, width, height }
+        let (left, width) = seen(&columns, whole.width);
+        let (top, height) = seen(&rows, whole.height);
+        Area { left: whole.left + left, top: whole.top + top, width, height }
     }
 
     fn preprocess(&self, picture: &Picture) -> Result<Pixels, EmbedError> {
         let settings = &self.settings;
         let grey = (settings.channels == Channels::Grey).then(|| grey(picture));
         let picture = grey.as_ref().unwrap_or(picture);
-        let [columns, rows] = settings.fitted(picture);
+        let [columns, rows] = settings.fitted(picture.width(), picture.height());
         let axis = |from: u32, placed: &Placed| Axis {
             from,
             to: placed.scaled,
@@ -181,8 +179,8 @@ impl ImageSettings {
     }
 
     /// Returns how columns and rows of a picture get onto the canvas.
-    fn fitted(&self, picture: &Picture) -> [Placed; 2] {
-        let [width, height] = [picture.width(), picture.height()].map(u64::from);
+    fn fitted(&self, width: u32, height: u32) -> [Placed; 2] {
+        let [width, height] = [width, height].map(u64::from);
         let canvas = [self.width, self.height];
         let scaled = match (self.resize, self.edge) {
             (Resize::ShortEdge, Some(edge)) => {

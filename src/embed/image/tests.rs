@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::picture::{Filter, Picture};
+use crate::picture::{Area, Filter, Picture};
 
 const REFERENCE: &str = include_str!("../../../tests/reference/preprocessing.json");
 const TOLERANCE: f32 = 1e-5;
@@ -245,4 +245,32 @@ fn a_picture_of_one_row_is_resized_in_bounded_memory() {
     let long = Picture::new(60_000, 1, vec![9; 180_000]).unwrap();
     let pixels = Preprocessor::of(ImageSettings::default()).preprocess(&long).unwrap();
     assert_eq!((pixels.height, pixels.width, pixels.cost()), (224, 224, 196));
+}
+
+#[test]
+fn what_a_model_sees_of_a_picture_is_what_is_left_after_resizing_and_cutting() {
+    let whole = Area { left: 0, top: 0, width: 200, height: 100 };
+    let area = |left, top, width, height| Area { left, top, width, height };
+    for (resize, edge, expected) in [
+        (Resize::Stretch, None, whole),
+        // Scaled to 80 x 40, of which 30 x 30 are left.
+        (Resize::ShortEdge, Some(40), area(63, 13, 75, 75)),
+        // Scaled to 40 x 40: columns and rows differ in scale.
+        (Resize::Square, Some(40), area(25, 13, 150, 75)),
+        (Resize::Crop, None, area(85, 35, 30, 30)),
+        // Less than the canvas: nothing is cut off.
+        (Resize::Square, Some(20), whole),
+    ] {
+        let settings = ImageSettings { resize, edge, ..plain([30, 30], Filter::Bilinear) };
+        let seen = Preprocessor::of(settings).covered(whole);
+        let near = |a: u32, b: u32| a.abs_diff(b) <= 1;
+        assert!(
+            near(seen.left, expected.left)
+                && near(seen.top, expected.top)
+                && near(seen.width, expected.width)
+                && near(seen.height, expected.height),
+            "{resize:?}: {seen:?}, expected {expected:?}"
+        );
+        assert!(seen.left + seen.width <= 200 && seen.top + seen.height <= 100);
+    }
 }

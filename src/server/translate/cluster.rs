@@ -3,8 +3,8 @@ use simile_proto::v1::{self as wire};
 
 use super::WireError;
 use super::filter::optional_filter;
-use crate::cluster::{Linkage, Method};
-use crate::collection::{Cluster, ClusterItem, ClusterRequest, Clustering, Joining, Looking};
+use crate::cluster::{ClusterCount, Linkage, Method};
+use crate::collection::{Cluster, ClusterItem, ClusterRequest, Clustering, Joining, Keep, Looking};
 
 /// Sizes and numbers of samples where a request does not say.
 const MIN_SIZE_DEFAULT: u32 = 5;
@@ -17,7 +17,13 @@ const SLACK_DEFAULT: f32 = 1.1;
 pub(in crate::server) fn cluster_request(
     given: wire::ClusterRequest,
 ) -> Result<ClusterRequest, WireError> {
+    let keep = match &given.method {
+        Some(WireMethod::Duplicates(duplicates)) => keep(duplicates.keep)?,
+        _ => Keep::Central,
+    };
     Ok(ClusterRequest {
+        keep,
+        names: given.names,
         vector: given.vector.filter(|name| !name.is_empty()),
         filter: optional_filter(given.filter)?,
         looking: looking(given.method.ok_or(WireError::Missing("the method"))?)?,
@@ -34,11 +40,17 @@ fn looking(given: WireMethod) -> Result<Looking, WireError> {
             let slack = slack.unwrap_or(SLACK_DEFAULT);
             return Ok(Looking::Joining(Joining { field, slack }));
         }
-        WireMethod::Kmeans(given) => Method::KMeans { k: given.k.map(|k| k as usize) },
+        WireMethod::Kmeans(given) => Method::KMeans {
+            k: match given.k {
+                Some(k) => ClusterCount::Given(k as usize),
+                None => count_by(given.choice)?,
+            },
+        },
         WireMethod::Hdbscan(given) => Method::Hdbscan {
             min_size: or_default(given.min_size),
             min_samples: given.min_samples.map(|least| least as usize),
             takes_leaves: given.takes_leaves,
+            memberships: given.memberships.unwrap_or_default() as usize,
         },
         WireMethod::Dbscan(given) => Method::Dbscan {
             radius: given.radius.ok_or(WireError::Missing("the radius"))?,
@@ -62,6 +74,24 @@ fn linkage(given: i32) -> Result<Linkage, WireError> {
         wire::Linkage::Complete => Linkage::Complete,
         wire::Linkage::Ward => Linkage::Ward,
         wire::Linkage::Single => Linkage::Single,
+    })
+}
+
+fn count_by(given: i32) -> Result<ClusterCount, WireError> {
+    let unknown = |_| WireError::UnknownChoice { what: "choice of k", actual: given };
+    Ok(match wire::KChoice::try_from(given).map_err(unknown)? {
+        wire::KChoice::Unspecified | wire::KChoice::Silhouette => ClusterCount::BySilhouette,
+        wire::KChoice::Elbow => ClusterCount::ByElbow,
+    })
+}
+
+fn keep(given: i32) -> Result<Keep, WireError> {
+    let unknown = |_| WireError::UnknownChoice { what: "one to keep", actual: given };
+    Ok(match wire::Keep::try_from(given).map_err(unknown)? {
+        wire::Keep::Unspecified | wire::Keep::Central => Keep::Central,
+        wire::Keep::Largest => Keep::Largest,
+        wire::Keep::Sharpest => Keep::Sharpest,
+        wire::Keep::Oldest => Keep::Oldest,
     })
 }
 
@@ -98,7 +128,11 @@ fn cluster_to_wire(cluster: Cluster) -> wire::ClusterInfo {
 }
 
 fn item_to_wire(item: ClusterItem) -> wire::ClusterItem {
+    let memberships = item.memberships.into_iter();
     wire::ClusterItem {
+        memberships: memberships
+            .map(|(cluster, share)| wire::ClusterMembership { cluster, share })
+            .collect(),
         id: item.id.to_string(),
         cluster: item.cluster,
         distance: item.distance,
