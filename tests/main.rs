@@ -22,4 +22,5 @@ mod rpc;
 mod small;
 mod sparse;
 mod support;
+mod tokens;
 mod video;

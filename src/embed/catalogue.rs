@@ -11,7 +11,8 @@ use super::obtain::{
     wheel_member,
 };
 use super::onnx::{
-    CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes,
+    Colbert, CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Splade, Transformer,
+    graph_bytes,
 };
 use super::remote::{Keys, Remote};
 use super::sparse::Counter;
@@ -307,6 +308,16 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
                 Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
+            }
+            Method::Splade { text, splade, onnx } => {
+                self.options.runtime.load(progress)?;
+                let (onnx, threads) = (onnx.as_ref(), self.options.threads);
+                Box::new(Splade::load(manifest, text, *splade, onnx, &entry.files(), threads)?)
+            }
+            Method::Colbert { text, colbert, onnx } => {
+                self.options.runtime.load(progress)?;
+                let (onnx, threads) = (onnx.as_ref(), self.options.threads);
+                Box::new(Colbert::load(manifest, text, colbert, onnx, &entry.files(), threads)?)
             }
             Method::Remote { remote } => {
                 if self.options.is_offline {
