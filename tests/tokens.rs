@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use simile::cancel::Cancellation;
-use simile::embed::{AddOptions, Catalogue, EmbedderHandle, Kind, Lane, Method, Role};
+use simile::embed::{AddOptions, Cache, Catalogue, EmbedderHandle, Kind, Lane, Method, Role};
 use simile::vector::{Form, SparseVector, Vector};
 
 use crate::support;
@@ -15,27 +15,29 @@ use crate::support;
 const EXPECTED: &str = include_str!("fixtures/tokens/expected.json");
 
 #[derive(Deserialize)]
-struct Expected {
-    texts: Vec<String>,
+pub(crate) struct Expected {
+    pub(crate) texts: Vec<String>,
     question: String,
-    sparse: BTreeMap<String, Vec<Vec<(u32, f32)>>>,
-    multi: BTreeMap<String, Multi>,
+    pub(crate) sparse: BTreeMap<String, Vec<Vec<(u32, f32)>>>,
+    pub(crate) multi: BTreeMap<String, Multi>,
     dense: BTreeMap<String, Vec<Vec<f32>>>,
     scores: BTreeMap<String, Vec<f32>>,
 }
 
 #[derive(Deserialize)]
-struct Multi {
-    passages: Vec<Vec<Vec<f32>>>,
-    queries: Vec<Vec<Vec<f32>>>,
+pub(crate) struct Multi {
+    pub(crate) passages: Vec<Vec<Vec<f32>>>,
+    pub(crate) queries: Vec<Vec<Vec<f32>>>,
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokens").join(name)
 }
 
-fn expected() -> Expected {
-    serde_json::from_str(EXPECTED).unwrap()
+impl Expected {
+    pub(crate) fn read() -> Self {
+        serde_json::from_str(EXPECTED).unwrap()
+    }
 }
 
 fn add(catalogue: &Catalogue, name: &str, kind: Kind) -> EmbedderHandle {
@@ -76,7 +78,7 @@ fn assert_same_words(ours: &SparseVector, theirs: &[(u32, f32)], what: &str) {
 fn weights_of_words_are_those_of_the_reference_alone_and_in_padded_batches() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = support::catalogue_with(folder.path());
-    let Expected { texts, sparse, .. } = expected();
+    let Expected { texts, sparse, .. } = Expected::read();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     assert_eq!(sparse.len(), 6);
     for (name, theirs) in &sparse {
@@ -97,12 +99,15 @@ fn weights_of_words_are_those_of_the_reference_alone_and_in_padded_batches() {
 fn vectors_of_tokens_are_those_of_the_reference_for_questions_and_for_passages() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = support::catalogue_with(folder.path());
-    let Expected { texts, multi, .. } = expected();
+    let Expected { texts, multi, .. } = Expected::read();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     assert_eq!(multi.len(), 5);
     for (name, theirs) in &multi {
         let model = add(&catalogue, name, Kind::Colbert);
-        assert_eq!((model.specification().form, model.specification().dimension), (Form::Multi, 12));
+        assert_eq!(
+            (model.specification().form, model.specification().dimension),
+            (Form::Multi, 12)
+        );
         for (role, theirs) in [(Role::Passage, &theirs.passages), (Role::Query, &theirs.queries)] {
             let batched = embed(&model, &texts, role);
             for (place, text) in texts.iter().enumerate() {
@@ -126,7 +131,7 @@ fn vectors_of_tokens_are_those_of_the_reference_for_questions_and_for_passages()
 fn vectors_go_through_layers_and_weights_may_be_in_several_files() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = support::catalogue_with(folder.path());
-    let Expected { texts, dense, .. } = expected();
+    let Expected { texts, dense, .. } = Expected::read();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     assert_eq!(dense.len(), 2);
     for (name, theirs) in &dense {
@@ -156,7 +161,7 @@ fn vectors_go_through_layers_and_weights_may_be_in_several_files() {
 fn every_family_of_judges_scores_as_the_reference_does() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = support::catalogue_with(folder.path());
-    let Expected { texts, question, scores, .. } = expected();
+    let Expected { texts, question, scores, .. } = Expected::read();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     assert_eq!(scores.len(), 5);
     for (name, theirs) in &scores {
@@ -164,6 +169,46 @@ fn every_family_of_judges_scores_as_the_reference_does() {
         let ours = model.score(&question, &texts, Lane::Query, &Cancellation::new()).unwrap();
         assert_same(&ours, theirs, name);
     }
+}
+
+#[test]
+fn what_was_embedded_before_is_looked_up_and_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = ["The cat chases the mouse.", "a", "I like ham sandwiches."];
+    let catalogue = || {
+        let cache = Cache::open(&folder.path().join("cache"), 1 << 20).unwrap().unwrap();
+        support::catalogue_with(folder.path()).with_cache(cache)
+    };
+    let counted = |catalogue: &Catalogue| {
+        let counted = catalogue.cache().unwrap().statistics();
+        (counted.hits, counted.misses, counted.entries)
+    };
+    let mut first = BTreeMap::new();
+    {
+        let catalogue = catalogue();
+        for (name, kind) in [
+            ("dense", Kind::BertText),
+            ("splade-bert", Kind::Splade),
+            ("colbert-bert", Kind::Colbert),
+        ] {
+            let model = add(&catalogue, name, kind);
+            first.insert(name, embed(&model, &texts, Role::Passage));
+        }
+        assert_eq!(counted(&catalogue), (0, 9, 9));
+        let model = catalogue.load("dense", &|_, _, _| {}).unwrap();
+        assert_eq!(embed(&model, &texts[1..], Role::Passage), first["dense"][1..]);
+        assert_eq!(counted(&catalogue), (2, 9, 9));
+        // As a question it is another text.
+        embed(&model, &texts[..1], Role::Query);
+        assert_eq!(counted(&catalogue), (2, 10, 10));
+    }
+    // After a restart too.
+    let catalogue = catalogue();
+    for (name, vectors) in &first {
+        let model = catalogue.load(name, &|_, _, _| {}).unwrap();
+        assert_eq!(&embed(&model, &texts, Role::Passage), vectors, "{name}");
+    }
+    assert_eq!(counted(&catalogue), (9, 0, 10));
 }
 
 #[test]
@@ -179,7 +224,7 @@ fn a_masked_language_model_gives_weights_of_words_only_where_that_is_asked() {
     assert_eq!(catalogue.manifest("mean").unwrap().method.kind(), Kind::BertText);
     let options = AddOptions { is_splade: true, ..AddOptions::default() };
     catalogue.add("words", &plain, &options, &|_, _, _| {}).unwrap();
-    let Expected { texts, sparse, .. } = expected();
+    let Expected { texts, sparse, .. } = Expected::read();
     let model = catalogue.load("words", &|_, _, _| {}).unwrap();
     let ours = embed(&model, &[&texts[0]], Role::Passage).remove(0);
     assert_same_words(ours.as_sparse().unwrap(), &sparse["splade-bert"][0], "asked");

@@ -34,6 +34,7 @@ mod question_tests;
 mod rank;
 mod recall;
 mod records;
+mod replace;
 mod rows;
 mod saved_clusters;
 mod search;

@@ -8,6 +8,7 @@
 //! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
 //! manifest like any other model's.
 
+mod cache;
 mod canary;
 mod catalogue;
 mod error;
@@ -45,6 +46,7 @@ use self::image::{Pixels, Preprocess};
 use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
+pub use cache::{Cache, CacheStatistics};
 pub use catalogue::{
     Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
     STAND_IN_TEXT_MODEL,

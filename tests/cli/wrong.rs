@@ -115,6 +115,8 @@ const ROWS: &[Row] = &[
     ("collection add-vector given v=3", 4, &["there is a vector `v` already"]),
     ("collection change nowhere --tokens-max 9", 3, &["there is no collection `nowhere`"]),
     ("collection drop-vector given w --yes", 2, &["has no vector `w`; it has v"]),
+    ("collection reembed nowhere --model small-static", 3, &["there is no collection `nowhere`"]),
+    ("collection reembed given --model small-static", 2, &["no model makes a vector of `given`"]),
     ("collection recall nowhere", 3, &["there is no collection `nowhere`"]),
     ("collection recall given --vector w", 2, &["has no vector `w`; it has v"]),
     ("export nowhere out.jsonl", 3, &["there is no collection `nowhere`"]),

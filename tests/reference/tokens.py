@@ -203,7 +203,8 @@ def beside_pylate():
         __path__ = []
 
         def __getattr__(self, name):
-            return Whatever(name, (), {"__init__": lambda self, *_, **__: None})
+            does_nothing = lambda self, *_, **__: None  # noqa: E731
+            return Whatever(name, (), {"__init__": does_nothing, "__getattr__": lambda self, _: (lambda *_, **__: None)})
 
     found = importlib.util.find_spec("pylate").submodule_search_locations
     package = types.ModuleType("pylate")

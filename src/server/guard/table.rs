@@ -29,7 +29,7 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 75] = [
+pub const METHODS: [(&str, Need); 76] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
@@ -42,6 +42,7 @@ pub const METHODS: [(&str, Need); 75] = [
     // It may write what it finds into payloads.
     ("simile.v1.Cluster/Cluster", Key(Write, FIRST)),
     ("simile.v1.Collections/AddVector", Key(Admin, FIRST)),
+    ("simile.v1.Collections/ReplaceVector", Key(Admin, FIRST)),
     ("simile.v1.Collections/Change", Key(Admin, FIRST)),
     ("simile.v1.Collections/ChangeAliases", Key(Admin, Place::All)),
     ("simile.v1.Collections/Create", Key(Admin, FIRST)),
