@@ -161,7 +161,7 @@ fn folders_that_cannot_be_right_are_refused_by_what_is_wrong() {
         (edit("config.json", "\"intermediate_size\": 48", "\"intermediate_size\": 49"), "[49, 32]"),
         (edit("config.json", "{", ""), "config.json"),
         (edit("modules.json", "1_Pooling", "../1_Pooling"), "leads out of the folder"),
-        (edit("modules.json", ".Normalize", ".Dense"), "`Dense` is not built"),
+        (edit("modules.json", ".Normalize", ".LayerNorm"), "`LayerNorm` is not built"),
         (edit("1_Pooling/config.json", "\"cls\"", "\"best\""), "`best` is not known"),
         (remove("tokenizer.json"), "AutoTokenizer"),
         (remove("config.json"), "has this file"),

@@ -24,4 +24,5 @@ mod rpc;
 mod small;
 mod sparse;
 mod support;
+mod tokens;
 mod video;

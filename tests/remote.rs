@@ -11,6 +11,7 @@ use simile::cancel::Cancellation;
 use simile::embed::{
     Catalogue, CatalogueOptions, EmbedError, EmbedderHandle, Keys, Lane, RemoteSettings, Role,
 };
+use simile::error::{Classified as _, ErrorKind};
 
 use crate::support;
 
@@ -202,13 +203,15 @@ fn what_passes_is_tried_again_and_what_lasts_is_said_at_once() {
         let before = endpoint.seen().len();
         let result = embed(&model, &["a cat"], Role::Passage);
         trouble.lock().unwrap().clear();
-        (result.map_err(|error| error.to_string()), endpoint.seen().len() - before)
+        let said = |error: EmbedError| (error.kind(), error.to_string());
+        (result.map_err(said), endpoint.seen().len() - before)
     };
     let (vectors, tries) =
         case(vec![said(500, ""), said(503, ""), said(429, "retry-after: 0\r\n")]);
     assert_eq!((vectors.unwrap().len(), tries), (1, 4));
     let (error, tries) = case(vec![said(503, ""); 9]);
-    let error = error.unwrap_err();
+    let (kind, error) = error.unwrap_err();
+    assert_eq!(kind, ErrorKind::Unavailable, "{error}");
     assert!(error.contains("503") && error.contains("the last of 5 tries"), "{error}");
     assert_eq!(tries, 5);
     let lasting = [
@@ -227,9 +230,9 @@ fn what_passes_is_tried_again_and_what_lasts_is_said_at_once() {
     ];
     for (reply, words) in lasting {
         let (error, tries) = case(vec![reply]);
-        let error = error.unwrap_err();
+        let (kind, error) = error.unwrap_err();
         assert!(error.contains(words), "expected {words:?} in {error:?}");
-        assert_eq!(tries, 1, "{error}");
+        assert_eq!((kind, tries), (ErrorKind::Conflict, 1), "{error}");
     }
     let (vectors, _) = case(Vec::new());
     assert_eq!(vectors.unwrap().len(), 1, "afterwards all is well again");

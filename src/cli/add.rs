@@ -25,8 +25,9 @@ use crate::error::ErrorKind;
     simile model add ./dinov2-small                         one with its preprocessor_config.json\n\n\
     FOLDER holds config.json, tokenizer.json and model.safetensors (BERT, RoBERTa, XLM-R, DistilBERT,\n\
     MPNet, ModernBERT) or model.onnx (any), as sentence-transformers saves them; modules.json,\n\
-    1_Pooling, sentence_bert_config.json and config_sentence_transformers.json are read where they\n\
-    are. A file of its own, or a folder with preprocessor_config.json, is an image network.\n\
+    1_Pooling, 2_Dense, sentence_bert_config.json and config_sentence_transformers.json are read where\n\
+    they are. SPLADE models (1_SpladePooling, or --splade) give sparse vectors, ColBERT models (1_Dense\n\
+    without a pooling, or HF_ColBERT) a vector for each token. A file of its own, or a folder with preprocessor_config.json, is an image network.\n\
     The files are copied into the data directory.")]
 pub(super) struct AddArguments {
     /// The folder with the model, its repository on the hub as owner/name[@revision], or the graph of an
@@ -53,6 +54,10 @@ pub(super) struct AddArguments {
     /// What a passage is prefixed with [default: as the folder says]
     #[arg(long, value_name = "TEXT")]
     passage_prefix: Option<String>,
+    /// Take the weights that a masked language model gives to words as a sparse vector (SPLADE), though
+    /// its folder does not say that it is for that
+    #[arg(long)]
+    splade: bool,
     /// The licence of the weights, as an SPDX expression
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
@@ -95,6 +100,7 @@ pub(super) fn add(
         query_prefix: arguments.query_prefix.clone(),
         passage_prefix: arguments.passage_prefix.clone(),
         licence: arguments.licence.clone(),
+        is_splade: arguments.splade,
     };
     let added = if is_fetched {
         catalogue.add_from_hub(&name, repository, revision, &options, &progress)

@@ -98,7 +98,7 @@ fn batch(
                 match result.outcome {
                     Some(BatchOutcome::Answer(answer)) => {
                         answers.push(json!({ "query": question, "answer": to_json(&answer) }));
-                        shown.push_str(&render(&answer, arguments.full));
+                        shown.push_str(&render(&answer, arguments.full, &Thumbnails::new()));
                     }
                     failed => {
                         let message = match failed {

@@ -270,6 +270,7 @@ pub(super) async fn start(
         waiting_max: config.waiting_max,
         request_time_max: config.request_time_max,
         shutdown_time_max: config.shutdown_time_max,
+        embed_cache_bytes_max: config.embed_cache_bytes_max,
         cache_bytes_max: config.cache_bytes_max,
         memory_bytes_max: config.memory_bytes_max,
         build_threads: config.build_threads,

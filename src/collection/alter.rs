@@ -91,6 +91,7 @@ impl Collection {
             left.multi.remove(name);
             engine.keep(left);
             engine.samples.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            engine.forget_asked(name);
             if let Some(dropped) = kept.settings.vectors.get(name) {
                 let folder = engine.folder.join(files::DENSE).join(dropped.folder_name(name));
                 files::remove_folder(&folder)?;
@@ -115,9 +116,11 @@ impl Collection {
         cancel: &Cancellation,
     ) -> Result<u64, Error> {
         let engine = &self.engine;
+        let number = engine.kept().settings.number(name);
         let embedder = self.embedder(name)?.ok_or_else(|| {
             Error::Settings(format!("vector `{name}` has no embedder: its vectors are given"))
         })?;
+        let number = number.ok_or_else(|| Error::Replaced(name.to_owned()))?;
         let (mut tried, mut made) = (SlotSet::new(), 0);
         loop {
             let missing = &engine.lacking(name)? - &tried;
@@ -128,7 +131,7 @@ impl Collection {
             let slots: Vec<u32> = missing.iter().collect();
             for (done, slots) in slots.chunks(FILLED_PARTS).enumerate() {
                 progress(before + (done * FILLED_PARTS) as u64, total);
-                made += self.fill(name, &embedder, slots, cancel)?;
+                made += self.fill((name, number), &embedder, slots, cancel)?;
             }
             tried |= missing;
         }
@@ -145,7 +148,7 @@ impl Collection {
 
     fn fill(
         &self,
-        name: &str,
+        (name, number): (&str, u16),
         embedder: &EmbedderHandle,
         slots: &[u32],
         cancel: &Cancellation,
@@ -175,12 +178,12 @@ impl Collection {
             bytes += vector.bytes();
             vectors.push((*slot, vector));
             if bytes >= FILLED_BYTES {
-                let full = Write::Fill(name.to_owned(), std::mem::take(&mut vectors));
+                let full = Write::Fill(name.to_owned(), number, std::mem::take(&mut vectors));
                 waiting.push(self.committer.send(full)?);
                 bytes = 0;
             }
         }
-        waiting.push(self.committer.send(Write::Fill(name.to_owned(), vectors))?);
+        waiting.push(self.committer.send(Write::Fill(name.to_owned(), number, vectors))?);
         for done in waiting {
             self.committer.wait(&done)?;
         }
@@ -282,6 +285,18 @@ impl Kept {
             index.insert(rows.filter_map(|(slot, vector)| Some((*slot, vector.as_multi()?))));
         }
         Ok(())
+    }
+
+    /// Gives the index of one name another one.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let to = to.to_owned();
+        if let Some(index) = self.dense.remove(from) {
+            self.dense.insert(to, index);
+        } else if let Some(index) = self.sparse.remove(from) {
+            self.sparse.insert(to, index);
+        } else if let Some(index) = self.multi.remove(from) {
+            self.multi.insert(to, index);
+        }
     }
 
     /// Returns the same indexes with other settings.

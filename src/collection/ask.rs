@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::engine::damaged;
 use super::error::{Error, described};
 use super::open::Collection;
+use super::replace::Numbers;
 use crate::cancel::Cancellation;
 use crate::decode::decode_picture;
 use crate::document::{DocumentId, Slot, SlotSet};
@@ -29,6 +30,8 @@ pub(super) struct Asked<'r> {
     /// The slots of stored examples, which are no answers.
     pub(super) excluded: SlotSet,
     pub(super) prefetch: Vec<Asked<'r>>,
+    /// Which vectors the names of the legs stood for.
+    pub(super) numbers: Numbers,
 }
 
 /// Examples that each stored vector is compared with.
@@ -81,7 +84,9 @@ impl Collection {
             }
         }
         // Checked before the prefetches, whose depth it bounds.
-        let mut plan = plan(&asked, &self.engine.kept().settings.shape())?;
+        let settings = &self.engine.kept().settings;
+        let numbers = settings.numbers();
+        let mut plan = plan(&asked, &settings.shape())?;
         let mut prefetch = Vec::with_capacity(request.prefetch.len());
         for inner in &request.prefetch {
             let inner = self.ask(inner, cancel)?;
@@ -94,7 +99,7 @@ impl Collection {
                 self.engine.note_asked(&leg.name, question.as_slice());
             }
         }
-        Ok(Asked { request: asked, plan, questions, examples, excluded, prefetch })
+        Ok(Asked { request: asked, plan, questions, examples, excluded, prefetch, numbers })
     }
 
     /// Embeds what has to be embedded. A leg whose embedder fails is left out with a warning, if

@@ -19,6 +19,7 @@ use super::records::{
     HeaderRecord, KeyRecord, LIKENESSES, LOG, LogRecord, MULTI, PARTS, Run, SPARSE, THUMBNAILS,
     VECTORS, field_bit,
 };
+use super::replace::Numbers;
 use super::rows::put_document;
 use super::snapshot::Heads;
 use super::terms::Terms;
@@ -41,8 +42,9 @@ const RELEASED_SLOTS_MAX: u64 = 16_384;
 /// A mutation.
 #[derive(Debug)]
 pub(super) enum Write {
-    /// Stores a document, in place of the one with its id.
-    Put(Box<Prepared>, Terms),
+    /// Stores a document, in place of the one with its id; its vectors were made for those that had
+    /// these numbers.
+    Put(Box<Prepared>, Terms, Numbers),
     /// Removes the document, if it is there.
     Remove(DocumentId, Terms),
     /// Changes the payload of a document.
@@ -57,7 +59,7 @@ pub(super) enum Write {
     Rescan,
     /// Stores vectors that parts lack under a name that was added; those of parts that are gone are
     /// passed over.
-    Fill(String, Vec<(Slot, Vector)>),
+    Fill(String, u16, Vec<(Slot, Vector)>),
     /// Reads what a snapshot begins with, while nobody writes.
     Heads(Sender<Heads>),
 }
@@ -189,8 +191,8 @@ fn serve(engine: &Engine, mut ends: Ends, queue: &Receiver<Request>) {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Self::Put(prepared, _) => prepared.bytes(),
-            Self::Fill(_, vectors) => vectors.iter().map(|(_, vector)| vector.bytes()).sum(),
+            Self::Put(prepared, ..) => prepared.bytes(),
+            Self::Fill(_, _, vectors) => vectors.iter().map(|(_, vector)| vector.bytes()).sum(),
             // It is stored anew, with parts that are read while it is written.
             Self::Change(_) => 16 * 1024,
             Self::Remove(..)
@@ -253,7 +255,10 @@ fn commit(
     if matches!(requests, [Request { write: Write::Rescan, .. }, ..]) {
         return rescan(engine, *ends).map(|done| vec![Ok(done)]);
     }
-    if let [Request { write: Write::Fill(name, vectors), .. }, ..] = requests {
+    if let [Request { write: Write::Fill(name, number, vectors), .. }, ..] = requests {
+        if engine.kept().settings.number(name) != Some(*number) {
+            return Ok(vec![Err(Error::Replaced(name.clone()))]);
+        }
         return fill(engine, *ends, name, vectors).map(|done| vec![Ok(done)]);
     }
     let kept = engine.kept();
@@ -330,10 +335,15 @@ impl<'a> Group<'a> {
             return Ok(Added::Next);
         }
         match write {
-            Write::Put(prepared, terms) => self.on_terms(&prepared.id, terms, |group, _| {
-                let expires = terms.expires_unix_ms.unwrap_or(0);
-                group.put(Cow::Borrowed(prepared), expires)
-            }),
+            Write::Put(prepared, terms, numbers) => {
+                self.on_terms(&prepared.id, terms, |group, _| {
+                    if let Err(error) = group.kept.settings.check_numbers(numbers) {
+                        return Ok(Added::Refused(error));
+                    }
+                    let expires = terms.expires_unix_ms.unwrap_or(0);
+                    group.put(Cow::Borrowed(prepared), expires)
+                })
+            }
             Write::Remove(id, terms) => {
                 self.on_terms(id, terms, |group, _| group.remove(id).map(Added::Done))
             }

@@ -24,6 +24,9 @@ pub enum Error {
     /// A collection that is there already.
     #[error("there is a collection `{0}` already")]
     CollectionExists(String),
+    /// A vector that took the name of another one while something was made for that.
+    #[error("vector `{0}` was replaced by another one meanwhile; try again")]
+    Replaced(String),
     /// An alias that is not there.
     #[error("there is no alias `{0}`")]
     UnknownAlias(String),
@@ -267,6 +270,7 @@ impl Classified for Error {
             }
             Self::Quarantined { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::ReadOnly { .. }
+            | Self::Replaced(_)
             | Self::Closed(_)
             | Self::InUse { .. }
             | Self::StoredNotShown(_)

@@ -38,6 +38,7 @@ mod question_tests;
 mod rank;
 mod recall;
 mod records;
+mod replace;
 mod rows;
 mod saved_clusters;
 mod search;

@@ -138,9 +138,9 @@ impl Collection {
             for (leg, question) in plan.vectors.iter().zip(&asked.questions) {
                 let hits = match &asked.examples {
                     Some(examples) if examples.name == leg.name => {
-                        self.best_score_hits(examples, request, allowed, reach, cancel)?
+                        self.best_score_hits(examples, asked, allowed, reach, cancel)?
                     }
-                    _ => self.vector_hits(&leg.name, question, request, allowed, reach, cancel)?,
+                    _ => self.vector_hits(&leg.name, question, asked, allowed, reach, cancel)?,
                 };
                 let is_joined = plan.lexical.is_some() || plan.vectors.len() > 1;
                 let chance = self.chance(leg, question, asked, view, is_joined)?;
@@ -168,16 +168,18 @@ impl Collection {
         &self,
         name: &str,
         question: &Vector,
-        request: &SearchRequest,
+        asked: &Asked<'_>,
         allowed: &SlotSet,
         reach: Reach,
         cancel: &Cancellation,
     ) -> Result<Vec<(Slot, Score)>, Error> {
         let (limit, kept) = (reach.limit, self.engine.kept());
+        kept.settings.check_numbers(&asked.numbers)?;
         match question {
             Vector::Dense(question) => {
                 let Some(index) = kept.dense.get(name) else { return Ok(Vec::new()) };
-                let options = self.dense_options(name, request, limit, reach.is_exact, cancel)?;
+                let options =
+                    self.dense_options(name, &asked.request, limit, reach.is_exact, cancel)?;
                 Ok(index.search(question.as_slice(), allowed, &options, cancel)?)
             }
             Vector::Sparse(question) => {
@@ -200,18 +202,18 @@ impl Collection {
     fn best_score_hits(
         &self,
         examples: &Examples,
-        request: &SearchRequest,
+        asked: &Asked<'_>,
         allowed: &SlotSet,
         reach: Reach,
         cancel: &Cancellation,
     ) -> Result<Vec<(Slot, Score)>, Error> {
         let mut near = SlotSet::new();
-        if request.exact || reach.is_exact {
+        if asked.request.exact || reach.is_exact {
             near.clone_from(allowed);
         } else {
             for (example, _) in &examples.positive {
                 let name = &examples.name;
-                let hits = self.vector_hits(name, example, request, allowed, reach, cancel)?;
+                let hits = self.vector_hits(name, example, asked, allowed, reach, cancel)?;
                 near.extend(hits.into_iter().map(|(slot, _)| slot.0));
             }
         }

@@ -229,6 +229,13 @@ impl Engine {
         asked.push_back(question.to_vec());
     }
 
+    /// Forgets what was asked of a vector and what was measured with that: the name stands for another one.
+    pub(super) fn forget_asked(&self, name: &str) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let mut curves = self.curves.lock().unwrap_or_else(PoisonError::into_inner);
+        curves.retain(|(of, _, _), _| of != name);
+    }
+
     /// Draws questions: the last ones that were asked, up to half, and stored vectors.
     fn draw(
         &self,
@@ -239,10 +246,14 @@ impl Engine {
         seed: u64,
     ) -> Result<Vec<Drawn>, Error> {
         let mut drawn = Vec::with_capacity(count);
+        let kept = self.kept();
+        let dimension = kept.settings.vectors.get(name).map(|settings| settings.dimension);
         {
             let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(asked) = asked.get(name).filter(|asked| asked.len() >= ASKED_MIN) {
-                let last = asked.iter().rev().take(count / 2);
+                // A question to a vector that had the name before may have come late.
+                let fitting = asked.iter().rev().filter(|asked| Some(asked.len()) == dimension);
+                let last = fitting.take(count / 2);
                 drawn.extend(last.map(|question| Drawn { question: question.clone(), own: None }));
             }
         }

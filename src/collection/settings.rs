@@ -124,6 +124,9 @@ pub struct VectorSettings {
     /// and number, since a dropped vector may have had the same name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_added: bool,
+    /// The folder of its index, where it took the name of another vector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) folder: Option<String>,
 }
 
 /// What a named sparse vector is like; two are compared by inner product. Persisted.
@@ -295,6 +298,15 @@ impl Settings {
         }
         for (name, settings) in &self.vectors {
             check_dimension(name, settings.dimension)?;
+            if let Some(folder) = &settings.folder {
+                let vector = folder.split('.').next().unwrap_or_default();
+                check_name("vector", vector)?;
+                let number = folder.strip_prefix(vector).unwrap_or_default();
+                if !number.chars().all(|sign| sign == '.' || sign.is_ascii_digit()) {
+                    let reason = format!("vector `{name}` has its index in `{folder}`");
+                    return Err(Error::Settings(reason));
+                }
+            }
             let options = settings.dense_options(None);
             options
                 .check()
@@ -414,6 +426,7 @@ impl VectorSettings {
             quantisation: asked.quantisation.unwrap_or(usual.quantisation),
             ef: None,
             is_added: false,
+            folder: None,
         };
         settings
             .dense_options(None)
@@ -424,6 +437,9 @@ impl VectorSettings {
 
     /// Returns the name of the folder of its index.
     pub(super) fn folder_name(&self, name: &str) -> String {
+        if let Some(folder) = &self.folder {
+            return folder.clone();
+        }
         // No name of a vector has a dot.
         if self.is_added { format!("{name}.{}", self.number) } else { name.to_owned() }
     }

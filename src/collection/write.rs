@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Receiver;
@@ -7,6 +8,7 @@ use super::commit::{Done, Write};
 use super::error::Error;
 use super::open::Collection;
 use super::records::{DOCUMENTS, FILES, FileRecord, KEYS};
+use super::replace::Numbers;
 use super::terms::{Terms, Upsert};
 use crate::cancel::Cancellation;
 use crate::document::{DocumentId, Filter, Sequence};
@@ -116,6 +118,8 @@ impl Collection {
             }
         }
         if !changed.is_empty() {
+            // Before the embedders are asked for, so that what one of them makes is for the right vector.
+            let numbers = self.engine.kept().settings.numbers();
             let context = self.prepare_context(given)?;
             let prepared = prepare(&changed, &context, cancel);
             let sent: Vec<Result<Sent, ItemError>> = changed
@@ -124,7 +128,7 @@ impl Collection {
                 .zip(prepared)
                 .map(|((source, terms), prepared)| {
                     let send = |prepared| {
-                        let sent = self.send(source, prepared, terms);
+                        let sent = self.send(source, prepared, terms, &numbers);
                         sent.map_err(|error| ItemError::from_error(&error))
                     };
                     prepared.and_then(send)
@@ -292,6 +296,7 @@ impl Collection {
         source: &Source,
         mut prepared: PreparedSource,
         terms: &Terms,
+        numbers: &Numbers,
     ) -> Result<Sent, Error> {
         let is_file = prepared.documents.iter().any(|document| document.file.is_some());
         let documents = std::mem::take(&mut prepared.documents);
@@ -309,7 +314,7 @@ impl Collection {
             let id = document.id.clone();
             self.engine.kept().settings.about.check_payload(&id, &document.payload)?;
             document.version = terms.version(document.version);
-            let write = Write::Put(Box::new(document), terms.clone());
+            let write = Write::Put(Box::new(document), terms.clone(), Arc::clone(numbers));
             waiting.push((id, self.committer.send(write)?));
         }
         let mut removed = 0;

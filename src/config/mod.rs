@@ -95,6 +95,8 @@ pub struct Config {
     pub shutdown_time_max: Duration,
     /// Threads of one embedder.
     pub embed_threads: usize,
+    /// Disk space for vectors of texts that were embedded before.
+    pub embed_cache_bytes_max: u64,
     /// Memory for cached table pages, of each collection.
     pub cache_bytes_max: u64,
     /// Memory of all collections together beside mapped files; none: as much as there is.
@@ -212,6 +214,9 @@ impl Config {
             embed_threads: choose
                 .pick("embed_threads", |s| s.server.embed_threads)
                 .unwrap_or(surroundings.cpus),
+            embed_cache_bytes_max: choose
+                .pick("embed_cache_bytes_max", |s| s.server.embed_cache_bytes_max)
+                .map_or(256 << 20, |bytes| bytes.0),
             cache_bytes_max: choose
                 .pick("cache_bytes_max", |s| s.server.cache_bytes_max)
                 .map_or(64 << 20, |bytes| bytes.0),
@@ -249,7 +254,7 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 31] = [
+        let lines: [(&str, Option<String>); 32] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
@@ -275,6 +280,7 @@ impl Config {
             ("slow_ms", Some(self.slow_time.as_millis().to_string())),
             ("shutdown_seconds_max", Some(self.shutdown_time_max.as_secs().to_string())),
             ("embed_threads", Some(self.embed_threads.to_string())),
+            ("embed_cache_bytes_max", Some(format!("\"{}\"", Bytes(self.embed_cache_bytes_max)))),
             ("cache_bytes_max", Some(format!("\"{}\"", Bytes(self.cache_bytes_max)))),
             (
                 "memory_bytes_max",
@@ -341,6 +347,7 @@ impl Config {
         bound("request_seconds_max", self.request_time_max.as_secs(), 1, 86_400);
         bound("shutdown_seconds_max", self.shutdown_time_max.as_secs(), 0, 3_600);
         bound("embed_threads", self.embed_threads as u64, 1, 1_024);
+        bound("embed_cache_bytes_max", self.embed_cache_bytes_max, 0, 1 << 40);
         bound("cache_bytes_max", self.cache_bytes_max, 1 << 20, 1 << 40);
         bound("memory_bytes_max", self.memory_bytes_max.unwrap_or(1 << 30), 1 << 24, 1 << 50);
         let most = self.requests_per_second_max.unwrap_or(1);

@@ -93,6 +93,9 @@ pub struct ServerSettings {
     /// Threads that one embedder computes with [default: one for each CPU]
     #[arg(long, value_name = "N", env = "SIMILE_EMBED_THREADS")]
     pub embed_threads: Option<usize>,
+    /// Disk space for vectors of texts that were embedded before [default: 256MiB; 0: none are kept]
+    #[arg(long, value_name = "BYTES", env = "SIMILE_EMBED_CACHE_BYTES_MAX")]
+    pub embed_cache_bytes_max: Option<Bytes>,
     /// Memory for cached table pages, of each collection [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "SIMILE_CACHE_BYTES_MAX")]
     pub cache_bytes_max: Option<Bytes>,

@@ -1,5 +1,7 @@
 //! Does a model still give the vectors that are written down?
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::image::Preprocess;
 use super::manifest::{Canary, CanaryPicture};
 use super::{EmbedError, Embedder, Kind, Modality, Role};
@@ -149,17 +151,23 @@ fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    if lengths > 0.0 { dot(a, b) / lengths } else { 0.0 }
 }
 
-/// Two vectors without entries are the same.
+/// The cosine of the entries up to where both lists reach: a word whose weight is hardly any may be there
+/// on one machine and not on another. Two vectors without entries are the same.
 fn sparse_cosine(a: &[(u32, f32)], b: &[(u32, f32)]) -> f32 {
-    if a.is_empty() && b.is_empty() {
-        return 1.0;
-    }
-    if a.iter().map(|entry| entry.0).ne(b.iter().map(|entry| entry.0)) {
-        return 0.0;
-    }
-    let values = |entries: &[(u32, f32)]| entries.iter().map(|entry| entry.1).collect::<Vec<_>>();
-    cosine(&values(a), &values(b))
+    let (Some(&(a_end, _)), Some(&(b_end, _))) = (a.last(), b.last()) else {
+        return if a.is_empty() && b.is_empty() { 1.0 } else { 0.0 };
+    };
+    let end = if a.len().min(b.len()) < LENGTH { a_end.max(b_end) } else { a_end.min(b_end) };
+    let [a, b] = [a, b].map(|entries| -> BTreeMap<u32, f32> {
+        entries.iter().copied().filter(|(index, _)| *index <= end).collect()
+    });
+    let indices: BTreeSet<u32> = a.keys().chain(b.keys()).copied().collect();
+    let values = |entries: &BTreeMap<u32, f32>| -> Vec<f32> {
+        indices.iter().map(|index| entries.get(index).copied().unwrap_or(0.0)).collect()
+    };
+    cosine(&values(&a), &values(&b))
 }

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::cache::Cache;
 use super::canary;
 use super::files::Files;
 use super::manifest::Source;
@@ -11,7 +12,8 @@ use super::obtain::{
     wheel_member,
 };
 use super::onnx::{
-    CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Transformer, graph_bytes,
+    Colbert, CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Splade, Transformer,
+    graph_bytes,
 };
 use super::remote::{Keys, Remote};
 use super::sparse::Counter;
@@ -85,6 +87,7 @@ pub struct Catalogue {
     loaded: Mutex<HashMap<String, EmbedderHandle>>,
     loading: Mutex<()>,
     keys: Keys,
+    cache: Option<Arc<Cache>>,
 }
 
 /// What manifests there are.
@@ -118,6 +121,7 @@ impl Catalogue {
             loaded: Mutex::default(),
             loading: Mutex::default(),
             keys: Keys::default(),
+            cache: None,
         };
         catalogue.refresh();
         Ok(catalogue)
@@ -127,6 +131,18 @@ impl Catalogue {
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
+    }
+
+    /// Returns the catalogue with a cache for what its models make of texts, if that costs more than to
+    /// look it up.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { cache: Some(Arc::new(cache)), ..self }
+    }
+
+    /// Returns the cache of what models made of texts.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_deref()
     }
 
     /// Reads the manifests anew: models may have come since.
@@ -262,7 +278,10 @@ impl Catalogue {
             // Its tokens are letters here, and a request is worth the more the more texts it carries.
             worker.batch_tokens_max *= REMOTE_BATCH_FACTOR;
         }
-        let handle = EmbedderHandle::start(model, worker)?;
+        let is_dear = self.entry(name)?.manifest.method.needs_runtime()
+            || model.specification().kind == Kind::Remote;
+        let cache = self.cache.clone().filter(|_| is_dear);
+        let handle = EmbedderHandle::start(model, worker)?.with_cache(cache);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.insert(name.to_owned(), handle.clone());
         Ok(handle)
@@ -307,6 +326,16 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
                 Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
+            }
+            Method::Splade { text, splade, onnx } => {
+                self.options.runtime.load(progress)?;
+                let (onnx, threads) = (onnx.as_ref(), self.options.threads);
+                Box::new(Splade::load(manifest, text, *splade, onnx, &entry.files(), threads)?)
+            }
+            Method::Colbert { text, colbert, onnx } => {
+                self.options.runtime.load(progress)?;
+                let (onnx, threads) = (onnx.as_ref(), self.options.threads);
+                Box::new(Colbert::load(manifest, text, colbert, onnx, &entry.files(), threads)?)
             }
             Method::Remote { remote } => {
                 if self.options.is_offline {

@@ -161,6 +161,16 @@ pub enum EmbedError {
         /// What it said.
         reason: String,
     },
+    /// A model that another server runs, and what is to be said of that server's answer.
+    #[error("the endpoint of model {name} gives no vectors: {reason}")]
+    Endpoint {
+        /// The model.
+        name: String,
+        /// What the endpoint answers, or that it does not.
+        reason: String,
+        /// Whether the same request may succeed later.
+        is_passing: bool,
+    },
     /// The thread that owned the model is gone.
     #[error("the worker of model {name} has ended")]
     WorkerEnded {
@@ -200,7 +210,10 @@ impl Classified for EmbedError {
                 ErrorKind::InvalidInput
             }
             Self::ModelExists { .. } => ErrorKind::AlreadyExists,
-            Self::NotInstalled { .. }
+            // What the endpoint refuses has to be put right there, or in what is known of it here.
+            Self::Endpoint { is_passing: false, .. } => ErrorKind::Conflict,
+            Self::Endpoint { is_passing: true, .. }
+            | Self::NotInstalled { .. }
             | Self::NotLoaded { .. }
             | Self::NoSource { .. }
             | Self::NoKey { .. }

@@ -4,12 +4,19 @@
 use std::path::{Component, Path};
 
 use super::EmbedError;
-use super::import::{self, GRAPHS, WEIGHTS};
+use super::import::{GRAPHS, WEIGHTS, bytes, refused};
+use super::modules::module_paths;
 use super::obtain::{Hub, ObtainError, Progress, Unpinned};
+use super::onnx::{INDEX, shards};
 
 /// The files of settings beside the weights; those a model can do without are not missed.
-const SETTINGS: [&str; 4] =
-    ["config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"];
+const SETTINGS: [&str; 5] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "sentence_bert_config.json",
+    "artifact.metadata",
+];
 
 /// Fetches what makes a model into a folder and returns the commit that it is of, if all of it is of one.
 pub(super) fn fetch(
@@ -29,11 +36,17 @@ pub(super) fn fetch(
     get("modules.json")?;
     get("config_sentence_transformers.json")?;
     let mut transformer = String::new();
-    for (kind, path) in import::module_paths(folder)? {
+    for (kind, path) in module_paths(folder)? {
         match kind.as_str() {
-            "Transformer" if !path.is_empty() => transformer = format!("{path}/"),
-            "Pooling" => {
+            "Transformer" | "MLMTransformer" if !path.is_empty() => {
+                transformer = format!("{path}/");
+            }
+            "Pooling" | "SpladePooling" => {
                 get(&format!("{path}/config.json"))?;
+            }
+            "Dense" => {
+                get(&format!("{path}/config.json"))?;
+                get(&format!("{path}/{WEIGHTS}"))?;
             }
             _ => {}
         }
@@ -41,7 +54,15 @@ pub(super) fn fetch(
     for name in SETTINGS {
         get(&format!("{transformer}{name}"))?;
     }
-    if !get(&format!("{transformer}{WEIGHTS}"))? {
+    if get(&format!("{transformer}{WEIGHTS}"))? {
+        // All of them are in one file.
+    } else if get(&format!("{transformer}{INDEX}"))? {
+        let index = folder.join(format!("{transformer}{INDEX}"));
+        let named = shards(&bytes(&index)?.unwrap_or_default());
+        for shard in named.map_err(|error| refused(&index, error.to_string()))? {
+            get(&format!("{transformer}{shard}"))?;
+        }
+    } else {
         for graph in GRAPHS {
             if get(&format!("{transformer}{graph}"))? {
                 // Large graphs keep their weights beside them.

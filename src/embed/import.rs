@@ -1,15 +1,18 @@
 //! What is in a folder of the model hub's layout? A text transformer as sentence-transformers or
 //! transformers saves it, with everything that shapes its vectors.
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::modules::{ColbertFile, DenseModule, Head, Modules, Similarity};
 use super::obtain::Progress;
-use super::onnx::{OutputShape, RuntimeSearch, Transformer, describe};
-use super::{EmbedError, Method, OnnxSettings, Pooling, TextSettings, static_text};
+use super::onnx::{INDEX, OutputShape, RuntimeSearch, SCORES_MAX, Transformer, describe, shards};
+use super::{
+    ColbertSettings, EmbedError, Method, OnnxSettings, Pooling, SpladeSettings, TextSettings,
+    static_text,
+};
 use crate::vector::Metric;
 
 /// The most bytes of one of the small files of settings.
@@ -18,8 +21,8 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 /// Where graphs are looked for, if there are no weights.
 pub(super) const GRAPHS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 /// The outputs of graphs that are taken, the first that is there: whole vectors before tokens'.
-const OUTPUTS: [&str; 4] =
-    ["sentence_embedding", "last_hidden_state", "token_embeddings", "hidden_states"];
+const OUTPUTS: [&str; 5] =
+    ["sentence_embedding", "last_hidden_state", "token_embeddings", "hidden_states", "logits"];
 /// The names under which prompts of questions and of passages are kept.
 const QUERY_PROMPTS: [&str; 3] = ["query", "Query", "search_query"];
 const PASSAGE_PROMPTS: [&str; 4] = ["passage", "document", "corpus", "search_document"];
@@ -39,6 +42,9 @@ pub struct AddOptions {
     pub passage_prefix: Option<String>,
     /// The licence of the weights, as an SPDX expression.
     pub licence: Option<String>,
+    /// Whether the scores of words that a masked language model gives become a sparse vector, though its
+    /// folder does not say so (SPLADE).
+    pub is_splade: bool,
 }
 
 /// A model as its folder describes it.
@@ -52,27 +58,31 @@ pub(super) struct Found {
     pub(super) files: Vec<(PathBuf, String)>,
 }
 
-#[derive(Deserialize)]
-struct Module {
-    path: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
 /// What `config.json` says of a table of token vectors.
 #[derive(Deserialize, Default)]
 struct StaticSettings {
     model_type: Option<String>,
 }
 
-/// What `config.json` says of the head.
+/// What `config.json` says of the words.
+#[derive(Deserialize)]
+struct Vocabulary {
+    vocab_size: Option<usize>,
+}
+
+/// What `config.json` says of what follows the encoder.
 #[derive(Deserialize, Default)]
-struct Head {
+struct Architecture {
     #[serde(default)]
     architectures: Vec<String>,
 }
 
-impl Head {
+impl Architecture {
+    /// Whether the model gives a vector for each token, as the first implementation of it saves it.
+    fn is_colbert(&self) -> bool {
+        self.architectures.iter().any(|name| name == "HF_ColBERT")
+    }
+
     /// Whether the model scores a text or a pair of texts, and gives no vectors.
     fn is_classifier(&self) -> bool {
         self.architectures.iter().any(|name| name.ends_with("ForSequenceClassification"))
@@ -92,36 +102,19 @@ struct TokenizerSettings {
     model_max_length: Option<f64>,
 }
 
-#[derive(Deserialize, Default)]
-struct Similarity {
-    #[serde(default)]
-    prompts: BTreeMap<String, String>,
-    #[serde(default)]
-    default_prompt_name: Option<String>,
-    #[serde(default)]
-    similarity_fn_name: Option<String>,
+/// What a folder of a transformer holds beside its settings.
+struct Layout<'a> {
+    folder: &'a Path,
+    options: &'a AddOptions,
+    modules: Modules,
+    similarity: Similarity,
+    /// The files of weights, each with the name it gets; none if there is a graph only.
+    weights: Vec<(PathBuf, String)>,
+    graph: Option<PathBuf>,
 }
 
-/// The settings of pooling; releases differ in how they write them down.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PoolingSettings {
-    pooling_mode: Option<String>,
-    pooling_mode_cls_token: bool,
-    pooling_mode_mean_tokens: bool,
-    pooling_mode_max_tokens: bool,
-    pooling_mode_mean_sqrt_len_tokens: bool,
-    pooling_mode_weightedmean_tokens: bool,
-    pooling_mode_lasttoken: bool,
-    include_prompt: Option<bool>,
-}
-
-/// What the modules behind the transformer do.
-struct Modules {
-    transformer: PathBuf,
-    pooling: Pooling,
-    normalizes: bool,
-}
+/// What a configuration says: family, width, and places for tokens.
+type Described = Result<(String, usize, usize), EmbedError>;
 
 /// Reads what a folder holds; of a graph its outputs are looked at, for which the runtime is loaded.
 pub(super) fn read(
@@ -133,29 +126,12 @@ pub(super) fn read(
     if let Some(found) = table_of_tokens(folder, options)? {
         return Ok(found);
     }
-    let modules = modules(folder)?;
-    let similarity: Similarity =
-        settings(&folder.join("config_sentence_transformers.json"))?.unwrap_or_default();
-    let (metric, normalize) = match similarity.similarity_fn_name.as_deref() {
-        None | Some("cosine") => (Metric::Cosine, true),
-        Some("dot") => (Metric::Dot, modules.normalizes),
-        Some("euclidean") => (Metric::Euclidean, modules.normalizes),
-        Some(other) => {
-            return Err(refused(
-                folder,
-                format!(
-                    "vectors are compared by `{other}`, expected \
-                cosine, dot or euclidean"
-                ),
-            ));
-        }
-    };
-    let prompt = |names: &[&str]| {
-        let named = names.iter().find_map(|name| similarity.prompts.get(*name));
-        let usual = similarity.default_prompt_name.as_ref();
-        named.or_else(|| usual.and_then(|name| similarity.prompts.get(name))).cloned()
-    };
-    let inner = &modules.transformer;
+    let mut modules = Modules::read(folder)?;
+    if options.is_splade && !matches!(modules.head, Head::Words(_)) {
+        modules.head = Head::Words(SpladeSettings::default());
+    }
+    let similarity = Similarity::read(folder)?;
+    let inner = modules.transformer.clone();
     let config_file = inner.join("config.json");
     let Some(config) = bytes(&config_file)? else {
         return Err(refused(&config_file, "a model of the hub's layout has this file".into()));
@@ -169,9 +145,68 @@ pub(super) fn read(
                 .into(),
         ));
     }
-    let weights = inner.join(WEIGHTS);
+    let weights = weights(&inner)?;
     let graph = GRAPHS.iter().map(|graph| inner.join(graph)).find(|graph| graph.is_file());
-    let text = |room: usize| -> Result<TextSettings, EmbedError> {
+    if weights.is_empty() && graph.is_none() {
+        let there = inner.join("pytorch_model.bin").is_file();
+        let there = if there { ", and pytorch_model.bin is not read" } else { "" };
+        return Err(refused(&inner, format!("there is neither {WEIGHTS} nor model.onnx{there}")));
+    }
+    if weights.is_empty() {
+        runtime.load(progress)?;
+    }
+    let described = describe(&config)
+        .map_err(|source| EmbedError::Import { name: folder.display().to_string(), source });
+    let head = settings::<Architecture>(&config_file)?.unwrap_or_default();
+    if head.is_colbert() && matches!(modules.head, Head::Text) {
+        modules.head = Head::Tokens(ColbertFile::stanford(&inner, options)?);
+        modules.dense = vec![DenseModule::inside(inner.join(WEIGHTS))];
+    }
+    let is_judge = head.is_classifier() && matches!(modules.head, Head::Text);
+    let layout = Layout { folder, options, modules, similarity, weights, graph };
+    match layout.modules.head {
+        _ if is_judge => layout.cross_encoder(described),
+        Head::Text => layout.text(described),
+        Head::Words(splade) => layout.splade(splade, described),
+        Head::Tokens(ref colbert) => layout.colbert(colbert, described),
+    }
+}
+
+impl Layout<'_> {
+    /// The files that every transformer has, with those of its weights if there are any, else of its
+    /// graph.
+    fn files(&self) -> Result<Vec<(PathBuf, String)>, EmbedError> {
+        let inner = &self.modules.transformer;
+        let small =
+            ["config.json", "tokenizer.json"].map(|name| (inner.join(name), name.to_owned()));
+        let mut files = Vec::from(small);
+        match &self.graph {
+            _ if !self.weights.is_empty() => files.extend(self.weights.iter().cloned()),
+            Some(graph) => files.extend(parts(graph)?),
+            None => {}
+        }
+        for module in &self.modules.dense {
+            let file = (module.weights.clone(), module.settings.file.clone());
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Returns the output of the graph that is taken and how wide it is if it says so, unless there are
+    /// weights.
+    fn onnx(&self) -> Result<Option<(OnnxSettings, OutputShape)>, EmbedError> {
+        let Some(graph) = self.graph.as_ref().filter(|_| self.weights.is_empty()) else {
+            return Ok(None);
+        };
+        let (output, shape) = output(graph)?;
+        Ok(Some((OnnxSettings { file: file_name(graph), output }, shape)))
+    }
+
+    /// How texts are read, where there are places for so many tokens.
+    fn settings(&self, room: usize) -> Result<TextSettings, EmbedError> {
+        let (options, inner) = (self.options, &self.modules.transformer);
         let file = inner.join("sentence_bert_config.json");
         let trained = settings::<SentenceSettings>(&file)?;
         if trained.as_ref().is_some_and(|settings| settings.do_lower_case) {
@@ -189,73 +224,182 @@ pub(super) fn read(
             reason = "the number is positive and small"
         )]
         let usual = usual.map(|length| length as usize);
-        let query = prompt(&QUERY_PROMPTS).unwrap_or_default();
-        let passage = prompt(&PASSAGE_PROMPTS).unwrap_or_default();
+        let query = self.similarity.prompt(&QUERY_PROMPTS).unwrap_or_default();
+        let passage = self.similarity.prompt(&PASSAGE_PROMPTS).unwrap_or_default();
         Ok(TextSettings {
             tokens_max: options.tokens_max.or(trained).or(usual).unwrap_or(room).min(room),
-            pooling: options.pooling.unwrap_or(modules.pooling),
+            pooling: options.pooling.unwrap_or(self.modules.pooling),
             query_prefix: options.query_prefix.clone().unwrap_or(query),
             passage_prefix: options.passage_prefix.clone().unwrap_or(passage),
-            normalize,
+            normalize: true,
+            dense: self.modules.dense.iter().map(|module| module.settings.clone()).collect(),
         })
-    };
-    let described = describe(&config)
-        .map_err(|source| EmbedError::Import { name: folder.display().to_string(), source });
-    let small = ["config.json", "tokenizer.json"].map(|name| (inner.join(name), name.to_owned()));
-    let mut files = Vec::from(small);
-    let head = settings::<Head>(&config_file)?.unwrap_or_default();
-    if head.is_classifier() && (weights.is_file() || graph.is_some()) {
-        let (family, _, room) = described?;
-        let onnx = if weights.is_file() {
-            files.push((weights, WEIGHTS.to_owned()));
-            None
-        } else if let Some(graph) = graph {
-            runtime.load(progress)?;
-            let (output, width) = output(&graph)?;
-            if width.is_some_and(|width| width != 1) {
-                let reason = format!("its output `{output}` is {width:?} wide, expected 1");
-                return Err(refused(&graph, reason));
+    }
+
+    /// Returns how many components are kept of those there are.
+    fn dimension(&self, width: usize) -> Result<usize, EmbedError> {
+        let dimension = self.options.dimension.unwrap_or(width);
+        if dimension == 0 || dimension > width {
+            let reason = format!("dimension is {dimension}, expected 1 to {width}");
+            return Err(refused(self.folder, reason));
+        }
+        Ok(dimension)
+    }
+
+    /// Returns how wide a vector is behind the layers, if one so wide goes in.
+    fn behind_layers(&self, width: usize) -> Result<usize, EmbedError> {
+        let mut width = width;
+        for module in &self.modules.dense {
+            let [to, from] = module.widths()?;
+            if from != width {
+                let reason = format!("it reads {from} components, and is given {width}");
+                return Err(refused(&module.weights, reason));
             }
-            files.extend(parts(&graph)?);
-            Some(OnnxSettings { file: file_name(&graph), output })
-        } else {
-            None
-        };
-        let text = TextSettings { normalize: false, ..text(room)? };
+            width = to;
+        }
+        Ok(width)
+    }
+
+    fn cross_encoder(&self, described: Described) -> Result<Found, EmbedError> {
+        let onnx = self.onnx()?;
+        if let (Some((onnx, OutputShape::Tokens(width) | OutputShape::Text(width))), Some(graph)) =
+            (&onnx, &self.graph)
+            && width.is_some_and(|width| width != 1)
+        {
+            let output = &onnx.output;
+            let reason = format!("its output `{output}` is {width:?} wide, expected 1");
+            return Err(refused(graph, reason));
+        }
+        let files = self.files()?;
+        let (family, _, room) = described?;
+        let text = TextSettings { normalize: false, ..self.settings(room)? };
         let description = format!("{family} over pairs, {} tokens", text.tokens_max);
-        let (method, dimension, metric) = (Method::CrossEncoder { text, onnx }, 1, Metric::Dot);
-        return Ok(Found { method, dimension, metric, description, files });
+        let method = Method::CrossEncoder { text, onnx: onnx.map(|(onnx, _)| onnx) };
+        Ok(Found { method, dimension: 1, metric: Metric::Dot, description, files })
     }
-    let (method, width, description) = if weights.is_file() {
-        let (family, width, room) = described?;
-        files.push((weights, WEIGHTS.to_owned()));
-        let text = text(room)?;
-        let description = format!("{family}, {width} wide, {} tokens", text.tokens_max);
-        (Method::BertText { text }, width, description)
-    } else if let Some(graph) = graph {
-        runtime.load(progress)?;
-        let (output, width) = output(&graph)?;
+
+    fn text(&self, described: Described) -> Result<Found, EmbedError> {
+        let (metric, normalize) = match self.similarity.similarity_fn_name.as_deref() {
+            None | Some("cosine") => (Metric::Cosine, true),
+            Some("dot") => (Metric::Dot, self.modules.normalizes),
+            Some("euclidean") => (Metric::Euclidean, self.modules.normalizes),
+            Some(other) => {
+                let reason =
+                    format!("vectors are compared by `{other}`, expected cosine, dot or euclidean");
+                return Err(refused(self.folder, reason));
+            }
+        };
+        let files = self.files()?;
+        let Some((onnx, shape)) = self.onnx()? else {
+            let (family, width, room) = described?;
+            let width = self.behind_layers(width)?;
+            let text = TextSettings { normalize, ..self.settings(room)? };
+            let description = format!("{family}, {width} wide, {} tokens", text.tokens_max);
+            let dimension = self.dimension(width)?;
+            let method = Method::BertText { text };
+            return Ok(Found { method, dimension, metric, description, files });
+        };
         // A family that is not built here may still be run.
-        let (family, hidden, room) = described.unwrap_or_else(|_| ("transformer".into(), 0, 512));
+        let (family, hidden, room) = described.unwrap_or_else(|_| unknown());
+        let (OutputShape::Tokens(width) | OutputShape::Text(width)) = shape;
         let width = width.or((hidden > 0).then_some(hidden)).ok_or_else(|| {
-            refused(&graph, format!("its output `{output}` does not say how wide it is"))
+            let output = &onnx.output;
+            refused(self.folder, format!("output `{output}` does not say how wide it is"))
         })?;
-        files.extend(parts(&graph)?);
-        let file = file_name(&graph);
-        let text = text(room)?;
+        let width = self.behind_layers(width)?;
+        let text = TextSettings { normalize, ..self.settings(room)? };
         let description = format!("{family} as a graph, {width} wide, {} tokens", text.tokens_max);
-        (Method::OnnxText { text, onnx: OnnxSettings { file, output } }, width, description)
-    } else {
-        let other = ["pytorch_model.bin", "model.safetensors.index.json"];
-        let there = other.iter().find(|name| inner.join(name).is_file());
-        let there = there.map_or(String::new(), |name| format!(", and {name} is not read"));
-        return Err(refused(inner, format!("there is neither {WEIGHTS} nor model.onnx{there}")));
-    };
-    let dimension = options.dimension.unwrap_or(width);
-    if dimension == 0 || dimension > width {
-        return Err(refused(folder, format!("dimension is {dimension}, expected 1 to {width}")));
+        let dimension = self.dimension(width)?;
+        Ok(Found { method: Method::OnnxText { text, onnx }, dimension, metric, description, files })
     }
-    Ok(Found { method, dimension, metric, description, files })
+
+    fn splade(&self, splade: SpladeSettings, described: Described) -> Result<Found, EmbedError> {
+        let files = self.files()?;
+        let onnx = self.onnx()?;
+        let words = settings::<Vocabulary>(&self.modules.transformer.join("config.json"))?;
+        let words = words.and_then(|vocabulary| vocabulary.vocab_size);
+        let given = onnx.as_ref().and_then(|(_, shape)| match shape {
+            OutputShape::Tokens(width) | OutputShape::Text(width) => *width,
+        });
+        let Some(words) = given.or(words).filter(|words| *words > 0) else {
+            let reason = "config.json does not say how many words there are: vocab_size";
+            return Err(refused(self.folder, reason.into()));
+        };
+        let (family, _, room) = match described {
+            Err(_) if onnx.is_some() => unknown(),
+            described => described?,
+        };
+        // The scores of all words at all tokens of a text are held at once.
+        let room = room.min(SCORES_MAX * 4 / words);
+        let text = TextSettings { normalize: false, ..self.settings(room)? };
+        let description = format!("{family}, weights of {words} words, {} tokens", text.tokens_max);
+        let method = Method::Splade { text, splade, onnx: onnx.map(|(onnx, _)| onnx) };
+        Ok(Found { method, dimension: words, metric: Metric::Dot, description, files })
+    }
+
+    fn colbert(&self, colbert: &ColbertFile, described: Described) -> Result<Found, EmbedError> {
+        let files = self.files()?;
+        let onnx = self.onnx()?;
+        let (family, hidden, room) = match described {
+            Err(_) if onnx.is_some() => unknown(),
+            described => described?,
+        };
+        let given = match onnx.as_ref().map(|(_, shape)| shape) {
+            Some(OutputShape::Text(_)) => {
+                let reason = "its output is one vector of a text, expected one of each token";
+                return Err(refused(self.folder, reason.into()));
+            }
+            Some(OutputShape::Tokens(width)) => *width,
+            None => None,
+        };
+        let mut text = self.settings(room)?;
+        let last = self.modules.dense.last().map(DenseModule::widths).transpose()?;
+        let width = match (given, last) {
+            // The layers are in the graph already.
+            (Some(given), Some([to, _])) if given == to && to != hidden => {
+                text.dense.clear();
+                given
+            }
+            (given, _) => self.behind_layers(given.unwrap_or(hidden))?,
+        };
+        let dimension = self.dimension(width)?;
+        let most = ColbertSettings::tokens_max(dimension).min(room);
+        text.tokens_max = self.options.tokens_max.unwrap_or(colbert.document_length).min(most);
+        let settings = colbert.settings(&self.modules.transformer, most)?;
+        let description =
+            format!("{family}, {dimension} wide for each of {} tokens", text.tokens_max);
+        let onnx = onnx.map(|(onnx, _)| onnx);
+        let method = Method::Colbert { text, colbert: settings, onnx };
+        Ok(Found { method, dimension, metric: Metric::Cosine, description, files })
+    }
+}
+
+/// What is said of a family that is not built here and may still be run.
+fn unknown() -> (String, usize, usize) {
+    ("transformer".to_owned(), 0, 512)
+}
+
+/// Returns the files of weights in a folder, each with the name it gets.
+fn weights(folder: &Path) -> Result<Vec<(PathBuf, String)>, EmbedError> {
+    let single = folder.join(WEIGHTS);
+    if single.is_file() {
+        return Ok(vec![(single, WEIGHTS.to_owned())]);
+    }
+    let index = folder.join(INDEX);
+    if !index.is_file() {
+        return Ok(Vec::new());
+    }
+    let shards =
+        shards(&fs_err::read(&index)?).map_err(|error| refused(&index, error.to_string()))?;
+    let mut files = vec![(index.clone(), INDEX.to_owned())];
+    for shard in shards {
+        let path = folder.join(&shard);
+        if !path.is_file() {
+            return Err(refused(&path, format!("there is no such file, and {INDEX} names it")));
+        }
+        files.push((path, shard));
+    }
+    Ok(files)
 }
 
 /// Returns the table of token vectors in a folder as the model2vec package saves it, if it is one.
@@ -286,91 +430,15 @@ fn table_of_tokens(folder: &Path, options: &AddOptions) -> Result<Option<Found>,
     }))
 }
 
-/// Returns the modules that `modules.json` names, if it is there: kind and folder.
-pub(super) fn module_paths(folder: &Path) -> Result<Vec<(String, String)>, EmbedError> {
-    let file = folder.join("modules.json");
-    let mut paths = Vec::new();
-    for module in settings::<Vec<Module>>(&file)?.unwrap_or_default() {
-        let path = Path::new(&module.path);
-        if path.components().any(|part| !matches!(part, Component::Normal(_))) {
-            return Err(refused(&file, format!("`{}` leads out of the folder", module.path)));
-        }
-        let kind = module.kind.rsplit('.').next().unwrap_or_default().to_owned();
-        paths.push((kind, module.path));
-    }
-    Ok(paths)
-}
-
-/// Reads what follows the transformer; without `modules.json` the mean is taken.
-fn modules(folder: &Path) -> Result<Modules, EmbedError> {
-    let file = folder.join("modules.json");
-    let mut found =
-        Modules { transformer: folder.to_owned(), pooling: Pooling::Mean, normalizes: true };
-    let modules = module_paths(folder)?;
-    found.normalizes = modules.is_empty();
-    for (kind, path) in modules {
-        match kind.as_str() {
-            "Transformer" => found.transformer = folder.join(path),
-            "Pooling" => found.pooling = pooling(&folder.join(path).join("config.json"))?,
-            "Normalize" => found.normalizes = true,
-            other => {
-                let reason = format!(
-                    "module `{other}` is not built here, expected Transformer, Pooling or Normalize"
-                );
-                return Err(refused(&file, reason));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn pooling(file: &Path) -> Result<Pooling, EmbedError> {
-    let Some(settings) = settings::<PoolingSettings>(file)? else {
-        return Err(refused(file, "there is no such file".into()));
-    };
-    if settings.include_prompt == Some(false) {
-        return Err(refused(
-            file,
-            "prompts are left out of the pooling, which is not built".into(),
-        ));
-    }
-    let by_name = settings.pooling_mode.as_deref().map(|name| match name {
-        "cls" => Ok(Pooling::Cls),
-        "mean" => Ok(Pooling::Mean),
-        "max" => Ok(Pooling::Max),
-        "mean_sqrt_len_tokens" => Ok(Pooling::MeanSqrt),
-        "weightedmean" => Ok(Pooling::WeightedMean),
-        "lasttoken" => Ok(Pooling::Last),
-        other => Err(format!("pooling `{other}` is not known")),
-    });
-    if let Some(pooling) = by_name {
-        return pooling.map_err(|reason| refused(file, reason));
-    }
-    let modes = [
-        (settings.pooling_mode_cls_token, Pooling::Cls),
-        (settings.pooling_mode_mean_tokens, Pooling::Mean),
-        (settings.pooling_mode_max_tokens, Pooling::Max),
-        (settings.pooling_mode_mean_sqrt_len_tokens, Pooling::MeanSqrt),
-        (settings.pooling_mode_weightedmean_tokens, Pooling::WeightedMean),
-        (settings.pooling_mode_lasttoken, Pooling::Last),
-    ];
-    let chosen: Vec<Pooling> =
-        modes.into_iter().filter_map(|(is_on, pooling)| is_on.then_some(pooling)).collect();
-    match chosen[..] {
-        [pooling] => Ok(pooling),
-        _ => Err(refused(file, format!("{} poolings are joined, expected one", chosen.len()))),
-    }
-}
-
-/// Returns the output of a graph that is taken, and how wide it is if it says so.
-fn output(graph: &Path) -> Result<(String, Option<usize>), EmbedError> {
+/// Returns the output of a graph that is taken, and what it is.
+fn output(graph: &Path) -> Result<(String, OutputShape), EmbedError> {
     let outputs = Transformer::outputs(graph).map_err(|reason| refused(graph, reason))?;
     let taken = OUTPUTS.iter().find_map(|name| outputs.iter().find(|(output, _)| output == name));
     let Some((name, shape)) = taken.or_else(|| outputs.first()) else {
         return Err(refused(graph, "it has no outputs".into()));
     };
     match shape {
-        Ok(OutputShape::Tokens(width) | OutputShape::Text(width)) => Ok((name.clone(), *width)),
+        Ok(shape) => Ok((name.clone(), *shape)),
         Err(reason) => Err(refused(graph, reason.clone())),
     }
 }
@@ -396,7 +464,7 @@ pub(super) fn file_name(path: &Path) -> String {
 }
 
 /// Reads a small file of settings, if it is there.
-fn settings<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, EmbedError> {
+pub(super) fn settings<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, EmbedError> {
     let Some(bytes) = bytes(file)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| refused(file, error.to_string()))
 }

@@ -153,7 +153,7 @@ impl Manifest {
         if self.dimension == 0 || self.dimension > most {
             return Err(format!("dimension is {}, expected 1 to {most}", self.dimension));
         }
-        self.method.check()?;
+        self.method.check(self.dimension)?;
         if let Method::HashedNGram { hashed, .. } = &self.method
             && hashed.features as usize != self.dimension
         {

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::heads::{ColbertSettings, DenseSettings, SpladeSettings, check_dense, check_words};
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
@@ -17,6 +18,10 @@ pub enum Kind {
     OnnxText,
     /// The mean of the vectors of the tokens, which stand in a table.
     StaticText,
+    /// A transformer that gives a weight to each word of its vocabulary: learned sparse vectors.
+    Splade,
+    /// A transformer whose vectors of tokens stay apart: late interaction.
+    Colbert,
     /// A transformer that reads a question and a passage together and scores the passage.
     CrossEncoder,
     /// A model that another server runs.
@@ -54,6 +59,8 @@ impl Kind {
             Self::BertText => "bert-text",
             Self::OnnxText => "onnx-text",
             Self::StaticText => "static-text",
+            Self::Splade => "splade",
+            Self::Colbert => "colbert",
             Self::CrossEncoder => "cross-encoder",
             Self::Remote => "remote",
             Self::OneHot => "one-hot",
@@ -92,6 +99,27 @@ pub enum Method {
     StaticText {
         /// How the tokens are read; their vectors are always joined by their mean.
         text: TextSettings,
+    },
+    /// See [`Kind::Splade`].
+    Splade {
+        /// How the tokens are read; their vectors are not joined.
+        text: TextSettings,
+        /// How scores become weights.
+        #[serde(default)]
+        splade: SpladeSettings,
+        /// Which graph is run; none: the weights become one here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onnx: Option<OnnxSettings>,
+    },
+    /// See [`Kind::Colbert`].
+    Colbert {
+        /// How the tokens are read; their vectors are not joined, and each goes through the layers.
+        text: TextSettings,
+        /// How questions and passages are told apart, and which tokens count.
+        colbert: ColbertSettings,
+        /// Which graph is run; none: the weights become one here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onnx: Option<OnnxSettings>,
     },
     /// See [`Kind::CrossEncoder`].
     CrossEncoder {
@@ -218,6 +246,9 @@ pub struct TextSettings {
     /// Whether the vector is scaled to length one, after it was cut to the model's dimension.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub normalize: bool,
+    /// Layers that the vector goes through before it is cut, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dense: Vec<DenseSettings>,
 }
 
 /// Which graph is run, and what of it is taken.
@@ -248,6 +279,7 @@ impl TextSettings {
             query_prefix: String::new(),
             passage_prefix: String::new(),
             normalize: true,
+            dense: Vec::new(),
         }
     }
 
@@ -255,7 +287,7 @@ impl TextSettings {
         if !(8..=8192).contains(&self.tokens_max) {
             return Err(format!("tokens_max is {}, expected 8 to 8192", self.tokens_max));
         }
-        Ok(())
+        check_dense(&self.dense)
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -268,6 +300,9 @@ impl TextSettings {
         if !self.normalize {
             facts.push(("normalize", "false".to_owned()));
         }
+        if !self.dense.is_empty() {
+            facts.push(("dense", format!("{:?}", self.dense)));
+        }
         facts
     }
 }
@@ -279,6 +314,8 @@ impl Method {
             Self::BertText { .. } => Kind::BertText,
             Self::OnnxText { .. } => Kind::OnnxText,
             Self::StaticText { .. } => Kind::StaticText,
+            Self::Splade { .. } => Kind::Splade,
+            Self::Colbert { .. } => Kind::Colbert,
             Self::CrossEncoder { .. } => Kind::CrossEncoder,
             Self::Remote { .. } => Kind::Remote,
             Self::OneHot { .. } => Kind::OneHot,
@@ -304,6 +341,8 @@ impl Method {
             Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::Splade { .. }
+            | Self::Colbert { .. }
             | Self::StaticText { .. }
             | Self::Remote { .. }
             | Self::OneHot { .. }
@@ -317,9 +356,10 @@ impl Method {
         }
     }
 
-    /// Returns whether its vectors are dense or sparse.
+    /// Returns whether its vectors are dense or sparse, or several to a text.
     pub fn form(&self) -> Form {
         match self {
+            Self::Colbert { .. } => Form::Multi,
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
@@ -332,7 +372,8 @@ impl Method {
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => Form::Dense,
-            Self::OneHot { .. }
+            Self::Splade { .. }
+            | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
             | Self::HashedNGram { .. } => Form::Sparse,
@@ -344,6 +385,8 @@ impl Method {
         match self {
             Self::BertText { .. }
             | Self::OnnxText { .. }
+            | Self::Splade { .. }
+            | Self::Colbert { .. }
             | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
@@ -367,6 +410,8 @@ impl Method {
             Self::BertText { text }
             | Self::OnnxText { text, .. }
             | Self::StaticText { text }
+            | Self::Splade { text, .. }
+            | Self::Colbert { text, .. }
             | Self::CrossEncoder { text, .. } => text.tokens_max,
             Self::Remote { remote } => remote.tokens_max,
             Self::OneHot { .. }
@@ -383,11 +428,19 @@ impl Method {
     }
 
     /// Returns what is wrong with the settings, if something is.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, dimension: usize) -> Result<(), String> {
         match self {
             Self::BertText { text }
             | Self::OnnxText { text, .. }
             | Self::CrossEncoder { text, .. } => text.check(),
+            Self::Splade { text, .. } => {
+                check_words(dimension)?;
+                text.check()
+            }
+            Self::Colbert { text, colbert, .. } => {
+                colbert.check(text.tokens_max, dimension)?;
+                text.check()
+            }
             Self::Remote { remote } => remote.check(),
             Self::StaticText { text } => {
                 if text.pooling != Pooling::Mean {
@@ -422,6 +475,8 @@ impl Method {
             Self::Remote { remote } => remote.facts(),
             Self::OnnxText { .. }
             | Self::StaticText { .. }
+            | Self::Splade { .. }
+            | Self::Colbert { .. }
             | Self::CrossEncoder { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }

@@ -8,17 +8,20 @@
 //! A [`Recipe`] fits a model of a trainable [`Method`] on a [`Corpus`]; what comes out is a folder with a
 //! manifest like any other model's.
 
+mod cache;
 mod canary;
 mod catalogue;
 mod error;
 mod fetched;
 mod files;
 mod fingerprint;
+mod heads;
 pub mod image;
 mod import;
 mod joint;
 mod manifest;
 mod method;
+mod modules;
 mod networks;
 pub mod obtain;
 pub mod onnx;
@@ -43,6 +46,7 @@ use self::image::{Pixels, Preprocess};
 use self::video::SpacetimeSettings;
 use crate::vector::{Form, Metric, Vector};
 
+pub use cache::{Cache, CacheStatistics};
 pub use catalogue::{
     Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
     STAND_IN_TEXT_MODEL,
@@ -50,6 +54,7 @@ pub use catalogue::{
 pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use heads::{Bend, ColbertSettings, DenseSettings, Joined, Saturation, SpladeSettings};
 pub use import::AddOptions;
 pub use manifest::{CanaryPicture, Manifest, ManifestError};
 pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};

@@ -124,7 +124,7 @@ impl Catalogue {
     /// model that changes behind its name is noticed.
     ///
     /// # Errors
-    /// [`EmbedError::Failed`] (internal) saying what the endpoint answers; [`EmbedError::NoKey`];
+    /// [`EmbedError::Endpoint`] (unavailable or conflict) saying what the endpoint answers; [`EmbedError::NoKey`];
     /// [`EmbedError::ModelExists`] (already exists); [`EmbedError::Manifest`] for settings out of bounds.
     pub fn add_remote(
         &self,

@@ -15,6 +15,7 @@ use tonic::Code;
 use super::core::Shared;
 use super::status::status_name;
 use crate::collection::JobState;
+use crate::embed::CacheStatistics;
 
 /// Half a millisecond, and from there on twice as long each, up to about half a minute.
 const BUCKETS: (f64, f64, u16) = (0.0005, 2.0, 16);
@@ -97,10 +98,34 @@ impl Meter {
         jobs.set(i64::try_from(running).unwrap_or(i64::MAX));
         registry.register("jobs_running", "Long work that is going on", jobs);
         Self::collections(shared, &mut registry);
+        if let Some(cache) = shared.models.catalogue().cache() {
+            Self::cache(cache.statistics(), &mut registry);
+        }
         let mut text = String::new();
         // Writing to a String cannot fail.
         drop(encode(&mut text, &registry));
         text
+    }
+
+    fn cache(counted: CacheStatistics, registry: &mut Registry) {
+        let counter = |count: u64| {
+            let counter = Counter::<u64>::default();
+            counter.inc_by(count);
+            counter
+        };
+        let gauge = |value: u64| {
+            let gauge = Gauge::<u64, AtomicU64>::default();
+            gauge.set(value);
+            gauge
+        };
+        let hits = "Texts whose vector was made before";
+        registry.register("embed_cache_hits", hits, counter(counted.hits));
+        let misses = "Texts whose vector was not";
+        registry.register("embed_cache_misses", misses, counter(counted.misses));
+        let entries = "Vectors that are kept for later";
+        registry.register("embed_cache_entries", entries, gauge(counted.entries));
+        let bytes = "Disk space of vectors that are kept for later";
+        registry.register_with_unit("embed_cache", bytes, Unit::Bytes, gauge(counted.bytes));
     }
 
     fn collections(shared: &Shared, registry: &mut Registry) {

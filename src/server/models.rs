@@ -17,6 +17,9 @@ use crate::error::{Classified as _, ErrorKind};
 /// How long after a failure a model is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// How long after a failure the default is tried again while another model stands in for it.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// Told what is done to get a model ready: what, how many bytes are done, and of how many if known.
 pub type Report = Arc<dyn Fn(&str, u64, Option<u64>) + Send + Sync>;
 
@@ -55,7 +58,7 @@ pub(super) enum Readiness {
 impl Models {
     /// Returns the models of a catalogue. `default` is what an empty name means; its files are
     /// obtained if they are missing and `obtains_default` says so, those of others never. Where that
-    /// fails, `stand_in` is the default until the server ends.
+    /// fails, `stand_in` is the default until the next try succeeds.
     pub(super) fn new(
         catalogue: Catalogue,
         default: String,
@@ -81,10 +84,14 @@ impl Models {
         &self.catalogue
     }
 
-    /// Returns the name of the default text embedder, or of what stands in for it.
+    /// Returns the name of the default text embedder, or of what stands in for it. While another stands
+    /// in, the default is tried again now and then.
     pub(super) fn default_name(&self) -> &str {
         match &self.stand_in {
-            Some(stand_in) if self.is_stood_in.load(Ordering::Acquire) => stand_in,
+            Some(stand_in) if self.is_stood_in.load(Ordering::Acquire) => {
+                self.try_default_again();
+                stand_in
+            }
             Some(_) | None => &self.default,
         }
     }
@@ -156,6 +163,9 @@ impl Models {
             Ok(_) => {
                 let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(model = name, took_ms, "model loaded");
+                if name == self.default && self.is_stood_in.swap(false, Ordering::AcqRel) {
+                    tracing::info!(model = name, "the default model is there, nothing stands in");
+                }
                 loads.remove(name);
             }
             Err(error) => {
@@ -188,6 +198,16 @@ impl Models {
                 let reason = super::status::chain(&error);
                 tracing::error!(model = stand_in, reason, "model not loaded");
             }
+        }
+    }
+
+    fn try_default_again(&self) {
+        let is_due = match self.lock().get(&self.default) {
+            Some(Load::Failed { at, .. }) => at.elapsed() >= DEFAULT_RETRY_AFTER,
+            Some(Load::Running) | None => false,
+        };
+        if is_due {
+            self.begin(&self.default);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct ServerOptions {
     pub request_time_max: Duration,
     /// The time that running requests get when the server stops.
     pub shutdown_time_max: Duration,
+    /// Disk space for vectors of texts that were embedded before; 0: none are kept.
+    pub embed_cache_bytes_max: u64,
     /// Memory for cached table pages, of each collection.
     pub cache_bytes_max: u64,
     /// Memory of all collections together beside mapped files; none: as much as there is.

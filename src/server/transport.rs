@@ -39,7 +39,7 @@ use super::services::{
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::decode::video::VideoOptions;
 use crate::decode::{Apart, Limits};
-use crate::embed::{Catalogue, EmbedError, ManifestError};
+use crate::embed::{Cache, Catalogue, EmbedError, ManifestError};
 use crate::error::{Classified, ErrorKind};
 
 /// How often an idle connection is asked whether somebody is there, and how long that may take.
@@ -190,7 +190,16 @@ fn limits(options: &ServerOptions) -> Limits {
 }
 
 fn open(options: ServerOptions) -> Result<Core, ServerError> {
-    let catalogue = Catalogue::open(options.catalogue.clone())?.with_keys(options.keys.clone());
+    let mut catalogue = Catalogue::open(options.catalogue.clone())?.with_keys(options.keys.clone());
+    if options.embed_cache_bytes_max > 0 {
+        let folder = options.data.join("cache").join("embeddings");
+        match Cache::open(&folder, options.embed_cache_bytes_max) {
+            Ok(Some(cache)) => catalogue = catalogue.with_cache(cache),
+            Ok(None) => tracing::warn!("another process has the cache of vectors, none is used"),
+            // It can be done without.
+            Err(error) => tracing::warn!(reason = %error, "there is no cache of vectors"),
+        }
+    }
     catalogue.manifest(&options.embedder)?;
     let obtains = !options.catalogue.is_offline;
     let report = Arc::clone(&options.report);

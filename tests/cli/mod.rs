@@ -12,5 +12,6 @@ mod keys;
 mod networks;
 mod pages;
 pub(crate) mod program;
+mod reembed;
 mod serving;
 mod wrong;

@@ -126,6 +126,8 @@ const ROWS: &[Row] = &[
     ("collection set given --quantisation tiny", 2, &["'tiny'", "none, int8, binary"]),
     ("collection create c --vector v=3 --tenant a..b", 2, &["`a..b` is no field that names"]),
     ("collection drop-vector given w --yes", 2, &["has no vector `w`; it has v"]),
+    ("collection reembed nowhere --model small-static", 3, &["there is no collection `nowhere`"]),
+    ("collection reembed given --model small-static", 2, &["no model makes a vector of `given`"]),
     ("collection recall nowhere", 3, &["there is no collection `nowhere`"]),
     ("collection recall given --vector w", 2, &["has no vector `w`; it has v"]),
     ("export nowhere out.jsonl", 3, &["there is no collection `nowhere`"]),

@@ -87,6 +87,7 @@ impl TestServer {
             shutdown_time_max: Duration::from_secs(60),
             cache_bytes_max: 16 << 20,
             memory_bytes_max: None,
+            embed_cache_bytes_max: 1 << 20,
             build_threads: 1,
             clock: Arc::new(|| 1_700_000_000_000),
             slow_time: Duration::from_secs(60),

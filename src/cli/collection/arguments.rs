@@ -1,5 +1,7 @@
 //! The arguments of `simile collection`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use simile_proto::v1::{self as wire};
 
@@ -19,6 +21,8 @@ pub(in crate::cli) enum CollectionCommand {
     AddVector(AddVectorArguments),
     /// Drop a vector from every passage
     DropVector(DropVectorArguments),
+    /// Go over to another model: make its vectors beside the old ones, compare, and switch at one moment
+    Reembed(ReembedArguments),
     /// Measure what share of the best passages a graph search finds
     Recall(RecallArguments),
     /// Set what a collection in use is like: graphs, passages, description
@@ -194,6 +198,42 @@ pub(in crate::cli) struct RecallArguments {
     /// As a search that asks for this recall
     #[arg(long, value_name = "SHARE", conflicts_with = "ef")]
     pub(in crate::cli) target_recall: Option<f32>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    simile collection reembed notes --model bge-small                 asks before it switches\n  \
+    simile collection reembed notes --model bge-small --compare-only  leaves both vectors there\n  \
+    simile collection reembed notes --model bge-small --judged scifact --yes\n\n\
+    The new vectors stand beside the old ones, under the vector's name with `-next`, while the\n\
+    collection is in use. If it ends early, the same command goes on where it stopped; until it\n\
+    switches, `simile collection drop-vector` takes all of it back.")]
+pub(in crate::cli) struct ReembedArguments {
+    /// The name of the collection
+    pub(in crate::cli) collection: String,
+    /// The model to go over to
+    #[arg(long, value_name = "MODEL", visible_alias = "embedder")]
+    pub(in crate::cli) model: String,
+    /// The vector [default: the only one that a model makes]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) vector: Option<String>,
+    /// Questions to compare by, one a line [default: beginnings of stored passages, drawn at random]
+    #[arg(long, value_name = "FILE", conflicts_with = "judged")]
+    pub(in crate::cli) questions: Option<PathBuf>,
+    /// A folder with judged questions in the layout of BEIR: nDCG@10 of both models too
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) judged: Option<PathBuf>,
+    /// How many questions are drawn
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) sample: u32,
+    /// Make and compare, and leave both vectors there
+    #[arg(long, conflicts_with = "yes")]
+    pub(in crate::cli) compare_only: bool,
+    /// Do not ask before the switch
+    #[arg(long, short)]
+    pub(in crate::cli) yes: bool,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
 }

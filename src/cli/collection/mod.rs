@@ -1,6 +1,7 @@
 //! `simile collection`: create, list, show and delete collections.
 
 mod arguments;
+mod reembed;
 mod set;
 
 use std::collections::HashMap;
@@ -60,6 +61,7 @@ pub(super) fn run(
                 Ok(Outcome::Done)
             })
         }
+        CollectionCommand::Reembed(arguments) => reembed::reembed(setting, arguments, output),
         CollectionCommand::DropVector(arguments) => {
             with_session(setting, &arguments.connection, async |session| {
                 let (collection, name) = (arguments.collection.clone(), arguments.vector.clone());

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use ort::session::Session;
 
-use super::encoder;
-use super::family::{ATTENTION_MASK, Family, INPUT_IDS, Layers, Plan};
+use super::family::{self, ATTENTION_MASK, Family, INPUT_IDS, Layers, Plan};
 use super::graph::{Attribute, Graph, Value};
 use super::padded::Padded;
 use super::transformer::{TOKEN_TYPE_IDS, builder};
-use super::weights::{ImportError, Weights};
+use super::weights::{ImportError, WeightFiles};
+use super::{modern, pooling};
 use crate::embed::tokenizer::FileTokenizer;
 use crate::embed::{
-    EmbedError, Embedder, Encoded, Manifest, OnnxSettings, Specification, TextSettings, Tokenize,
+    EmbedError, Embedder, Encoded, Manifest, OnnxSettings, Pooling, Specification, TextSettings,
+    Tokenize,
 };
 use crate::vector::{DenseVector, Vector};
 
@@ -120,8 +121,8 @@ impl Embedder for CrossEncoder {
 fn import(folder: &Path, text: &TextSettings) -> Result<Vec<u8>, ImportError> {
     let config = fs_err::read(folder.join("config.json"))?;
     let plan = Plan::read(&config, text, 1)?;
-    let bytes = fs_err::read(folder.join("model.safetensors"))?;
-    let weights = Weights::read(&bytes)?;
+    let files = WeightFiles::read(folder)?;
+    let weights = files.weights()?;
     let mut graph = Graph::default();
     let ids = graph.input(INPUT_IDS, &["batch", "tokens"]);
     let mask = graph.input(ATTENTION_MASK, &["batch", "tokens"]);
@@ -130,19 +131,36 @@ fn import(folder: &Path, text: &TextSettings) -> Result<Vec<u8>, ImportError> {
     let types = tells_apart.then(|| graph.input(TOKEN_TYPE_IDS, &["batch", "tokens"]));
     let epsilon = plan.config.epsilon();
     let mut layers = Layers { weights: &weights, graph: &mut graph, epsilon };
-    let hidden = encoder::build(&plan, &mut layers, &ids, &mask, types.as_ref())?;
-    let score = head(&plan, &mut layers, &hidden)?;
-    graph.output(&score, SCORE, 1);
+    let hidden = family::hidden(&plan, &mut layers, &ids, &mask, types.as_ref())?;
+    let score = head(&plan, &mut layers, &hidden, &mask)?;
+    graph.output(&score, SCORE, &["batch"], 1);
     Ok(graph.encode())
 }
 
-/// What a family makes of the vector of the first token.
+/// What a family makes of the vector of the first token; the newest can look at all of them.
 fn head(
     plan: &Plan<'_>,
     layers: &mut Layers<'_, '_>,
     hidden: &Value,
+    mask: &Value,
 ) -> Result<Value, ImportError> {
     let width = plan.config.hidden_size;
+    if let (Family::ModernBert, Some(settings)) = (plan.family, &plan.config.modern) {
+        let pooling = match settings.classifier_pooling.as_deref() {
+            None | Some("cls") => Pooling::Cls,
+            Some("mean") => Pooling::Mean,
+            Some(other) => {
+                return Err(ImportError::Setting {
+                    name: "classifier_pooling",
+                    actual: other.to_owned(),
+                    expected: "cls or mean",
+                });
+            }
+        };
+        let vector = pooling::pool(layers.graph, hidden, mask, pooling);
+        let inner = modern::head(plan, layers, &vector)?;
+        return layers.linear("classifier", &inner, width, 1, 1.0);
+    }
     let first = layers.graph.integer(0);
     let first = layers.graph.node("Gather", &[hidden, &first], &[("axis", Attribute::Integer(1))]);
     let (inner, bend, outer) = match plan.family {
@@ -150,12 +168,7 @@ fn head(
         Family::Roberta | Family::Mpnet => ("classifier.dense", "Tanh", "classifier.out_proj"),
         Family::DistilBert => ("pre_classifier", "Relu", "classifier"),
         Family::ModernBert => {
-            return Err(ImportError::Setting {
-                name: "model_type",
-                actual: "modernbert".to_owned(),
-                expected: "a family whose cross-encoders are built: bert, roberta, xlm-roberta, \
-                           camembert, distilbert or mpnet",
-            });
+            return Err(ImportError::Config("the settings of a modernbert are missing".into()));
         }
     };
     let inner = layers.linear(inner, &first, width, width, 1.0)?;

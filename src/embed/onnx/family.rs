@@ -3,9 +3,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::graph::{Attribute, Graph, Value};
-use super::weights::{ImportError, Weights};
-use super::{encoder, modern, pooling};
-use crate::embed::{Pooling, TextSettings};
+use super::weights::{ImportError, WeightFiles, Weights};
+use super::{encoder, modern, pooling, words};
+use crate::embed::{Pooling, SpladeSettings, TextSettings};
 
 /// The input of token ids, batch x tokens.
 pub(super) const INPUT_IDS: &str = "input_ids";
@@ -93,6 +93,34 @@ pub(super) enum Activation {
     Relu,
 }
 
+impl Activation {
+    pub(super) fn parse(name: &str) -> Result<Self, ImportError> {
+        match name {
+            "gelu" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
+            "relu" => Ok(Self::Relu),
+            other => Err(ImportError::Setting {
+                name: "activation",
+                actual: other.to_owned(),
+                expected: "gelu, gelu_new, gelu_pytorch_tanh, gelu_fast or relu",
+            }),
+        }
+    }
+}
+
+/// What is taken of a network that is built from its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The vector of each text, cut to so many components and scaled as the settings say.
+    Text(usize),
+    /// The vector of each text as wide as the network is, for what follows it.
+    Pooled,
+    /// The vector of each token.
+    Tokens,
+    /// The weight of each word of the vocabulary.
+    Words(SpladeSettings),
+}
+
 /// What a configuration and the settings of the text ask to be built.
 pub(super) struct Plan<'a> {
     pub(super) family: Family,
@@ -116,18 +144,7 @@ impl<'a> Plan<'a> {
             let known = FAMILIES.map(|(name, _)| name).join(", ");
             return Err(ImportError::Family { family: config.model_type, known });
         };
-        let activation = match config.hidden_act.as_str() {
-            "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
-            "relu" => Activation::Relu,
-            other => {
-                return Err(ImportError::Setting {
-                    name: "activation",
-                    actual: other.to_owned(),
-                    expected: "gelu, gelu_new, gelu_pytorch_tanh, gelu_fast or relu",
-                });
-            }
-        };
+        let activation = Activation::parse(&config.hidden_act)?;
         if let Some(other) = config.position_embedding_type.as_deref().filter(|p| *p != "absolute")
         {
             return Err(ImportError::Setting {
@@ -172,44 +189,70 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Returns the model in a folder with `config.json` and `model.safetensors` as an ONNX graph whose
-/// output has `dimension` components, the first ones.
+/// Returns the model in a folder with `config.json` and its safetensors as an ONNX graph whose output is
+/// what is taken of it.
 ///
 /// # Errors
 /// [`ImportError`]: unsupported for another family, corrupt for files that do not fit one another.
 pub(super) fn import(
     folder: &Path,
     text: &TextSettings,
-    dimension: usize,
+    taken: Taken,
 ) -> Result<Vec<u8>, ImportError> {
     let config = fs_err::read(folder.join("config.json"))?;
+    let dimension = if let Taken::Text(dimension) = taken { dimension } else { 1 };
     let plan = Plan::read(&config, text, dimension)?;
-    let bytes = fs_err::read(folder.join("model.safetensors"))?;
-    let weights = Weights::read(&bytes)?;
+    let files = WeightFiles::read(folder)?;
+    let weights = files.weights()?;
     let mut graph = Graph::default();
     let ids = graph.input(INPUT_IDS, &["batch", "tokens"]);
     let mask = graph.input(ATTENTION_MASK, &["batch", "tokens"]);
     let mask = graph.node("Cast", &[&mask], &[("to", Attribute::Integer(1))]);
     let mut layers =
         Layers { weights: &weights, graph: &mut graph, epsilon: plan.config.epsilon() };
-    let hidden = match plan.family {
-        Family::Bert | Family::Roberta | Family::DistilBert | Family::Mpnet => {
-            encoder::build(&plan, &mut layers, &ids, &mask, None)?
+    let hidden = hidden(&plan, &mut layers, &ids, &mask, None)?;
+    let width = plan.config.hidden_size;
+    match taken {
+        Taken::Tokens => graph.output(&hidden, EMBEDDING, &["batch", "tokens"], width),
+        Taken::Pooled => {
+            let vector = pooling::pool(&mut graph, &hidden, &mask, text.pooling);
+            graph.output(&vector, EMBEDDING, &["batch"], width);
         }
-        Family::ModernBert => modern::build(&plan, &mut layers, &ids, &mask)?,
-    };
-    let mut vector = pooling::pool(&mut graph, &hidden, &mask, text.pooling);
-    if dimension < plan.config.hidden_size {
-        let (from, to) = (graph.integers(&[0]), graph.integers(&[integer(dimension)]));
-        let axis = graph.integers(&[1]);
-        vector = graph.node("Slice", &[&vector, &from, &to, &axis], &[]);
+        Taken::Words(settings) => {
+            let (weights, words) = words::build(&plan, &mut layers, &hidden, &mask, settings)?;
+            graph.output(&weights, EMBEDDING, &["batch"], words);
+        }
+        Taken::Text(dimension) => {
+            let mut vector = pooling::pool(&mut graph, &hidden, &mask, text.pooling);
+            if dimension < width {
+                let (from, to) = (graph.integers(&[0]), graph.integers(&[integer(dimension)]));
+                let axis = graph.integers(&[1]);
+                vector = graph.node("Slice", &[&vector, &from, &to, &axis], &[]);
+            }
+            if text.normalize {
+                let unit = [("axis", Attribute::Integer(-1)), ("p", Attribute::Integer(2))];
+                vector = graph.node("LpNormalization", &[&vector], &unit);
+            }
+            graph.output(&vector, EMBEDDING, &["batch"], dimension);
+        }
     }
-    if text.normalize {
-        let unit = [("axis", Attribute::Integer(-1)), ("p", Attribute::Integer(2))];
-        vector = graph.node("LpNormalization", &[&vector], &unit);
-    }
-    graph.output(&vector, EMBEDDING, dimension);
     Ok(graph.encode())
+}
+
+/// Builds the encoder of a family and returns the vector of each token: batch x tokens x width.
+pub(super) fn hidden(
+    plan: &Plan<'_>,
+    layers: &mut Layers<'_, '_>,
+    ids: &Value,
+    mask: &Value,
+    types: Option<&Value>,
+) -> Result<Value, ImportError> {
+    match plan.family {
+        Family::Bert | Family::Roberta | Family::DistilBert | Family::Mpnet => {
+            encoder::build(plan, layers, ids, mask, types)
+        }
+        Family::ModernBert => modern::build(plan, layers, ids, mask),
+    }
 }
 
 /// The layers that every family has, made of its weights.

@@ -181,8 +181,8 @@ impl Graph {
         output
     }
 
-    /// Makes a value of floats an output of the graph under a name.
-    pub(super) fn output(&mut self, value: &Value, name: &str, columns: usize) {
+    /// Makes a value of floats an output of the graph under a name: its axes, the last one so long.
+    pub(super) fn output(&mut self, value: &Value, name: &str, axes: &[&str], columns: usize) {
         self.message.node.push(Node {
             input: vec![value.clone()],
             output: vec![name.to_owned()],
@@ -190,10 +190,10 @@ impl Graph {
             op_type: "Identity".into(),
             attribute: Vec::new(),
         });
-        let dim = vec![
-            Dimension { dim_value: None, dim_param: Some("batch".into()) },
-            Dimension { dim_value: i64::try_from(columns).ok(), dim_param: None },
-        ];
+        let named =
+            |axis: &&str| Dimension { dim_value: None, dim_param: Some((*axis).to_owned()) };
+        let mut dim: Vec<Dimension> = axes.iter().map(named).collect();
+        dim.push(Dimension { dim_value: i64::try_from(columns).ok(), dim_param: None });
         self.message.output.push(value_info(name, FLOAT, dim));
     }
 

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::family::{Layers, MASKED, Plan};
+use super::family::{Activation, Layers, MASKED, Plan};
 use super::graph::{Attribute, Value};
 use super::weights::ImportError;
 
@@ -14,6 +14,17 @@ pub(super) struct Settings {
     local_attention: usize,
     global_rope_theta: f64,
     local_rope_theta: Option<f64>,
+    #[serde(default = "Settings::usual_activation")]
+    classifier_activation: String,
+    /// What a classifier looks at: `cls` or `mean`.
+    #[serde(default)]
+    pub(super) classifier_pooling: Option<String>,
+}
+
+impl Settings {
+    fn usual_activation() -> String {
+        "gelu".to_owned()
+    }
 }
 
 /// The cosines and sines that turn queries and keys by their place, as long as the batch is.
@@ -98,6 +109,26 @@ fn layer(
     let outer = layers.weights.get(&at("mlp.Wo.weight"), &[width, wide])?;
     let outer = layers.product(&gated, &outer, wide, 1.0);
     Ok(layers.graph.node("Add", &[&hidden, &outer], &[]))
+}
+
+/// What stands between the encoder and what scores words or texts.
+pub(super) fn head(
+    plan: &Plan<'_>,
+    layers: &mut Layers<'_, '_>,
+    input: &Value,
+) -> Result<Value, ImportError> {
+    let Some(settings) = &plan.config.modern else {
+        return Err(ImportError::Config("the settings of a modernbert are missing".into()));
+    };
+    let width = plan.config.hidden_size;
+    let stored = layers.weights.get("head.dense.weight", &[width, width])?;
+    let mut inner = layers.product(input, &stored, width, 1.0);
+    if let Some(bias) = layers.weights.find("head.dense.bias", &[width])? {
+        let bias = layers.graph.floats(&[width], &bias);
+        inner = layers.graph.node("Add", &[&inner, &bias], &[]);
+    }
+    let inner = layers.activated(&inner, Activation::parse(&settings.classifier_activation)?);
+    norm(layers, "head.norm", &inner, width)
 }
 
 /// Layer normalisation without a shift.

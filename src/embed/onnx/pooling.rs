@@ -63,7 +63,7 @@ fn mean(graph: &mut Graph, hidden: &Value, weights: &Value, counted: &Value) -> 
 }
 
 /// The sum over the tokens, each times its weight: batch x width.
-fn sum(graph: &mut Graph, hidden: &Value, weights: &Value) -> Value {
+pub(super) fn sum(graph: &mut Graph, hidden: &Value, weights: &Value) -> Value {
     let weights = column(graph, weights);
     let kept = graph.node("Mul", &[hidden, &weights], &[]);
     let tokens = graph.integers(&[1]);

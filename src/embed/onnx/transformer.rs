@@ -5,8 +5,10 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::ValueType;
 
-use super::family::{self, ATTENTION_MASK, EMBEDDING, INPUT_IDS};
+use super::dense::Dense;
+use super::family::Taken;
 use super::padded::Padded;
+use super::reader::Reader;
 use crate::embed::files::Files;
 use crate::embed::tokenizer::FileTokenizer;
 use crate::embed::{
@@ -23,18 +25,17 @@ pub(super) const TOKEN_TYPE_IDS: &str = "token_type_ids";
 pub(in crate::embed) struct Transformer {
     specification: Specification,
     tokenizer: Arc<FileTokenizer>,
-    session: Session,
-    has_types: bool,
+    reader: Reader,
     finish: Finish,
 }
 
 /// What is to be done with the output of the graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 enum Finish {
     /// Nothing: it is the vector.
     Nothing,
-    /// It comes from a graph of others, under this name.
-    Theirs { output: String, pooling: Option<Pooling>, normalizes: bool },
+    /// It is joined, if it is of tokens, goes through layers, and is cut.
+    All { pooling: Option<Pooling>, dense: Vec<Dense>, normalizes: bool },
 }
 
 /// The shape of an output of a graph.
@@ -56,19 +57,17 @@ impl Transformer {
     ) -> Result<Self, EmbedError> {
         let name = &manifest.name;
         let tokenizer = FileTokenizer::open(&folder.join("tokenizer.json"), text.clone())?;
-        let graph = family::import(folder, text, manifest.dimension)
-            .map_err(|source| EmbedError::Import { name: name.clone(), source })?;
-        let session = builder(threads)
-            .and_then(|mut builder| {
-                builder.commit_from_memory(&graph).map_err(|error| error.to_string())
-            })
-            .map_err(|reason| EmbedError::Failed { name: name.clone(), reason })?;
+        let dense = Dense::read_all(&text.dense, &Files::Folder(folder.to_owned()), name)?;
+        let (taken, finish) = if dense.is_empty() {
+            (Taken::Text(manifest.dimension), Finish::Nothing)
+        } else {
+            (Taken::Pooled, Finish::All { pooling: None, dense, normalizes: text.normalize })
+        };
         Ok(Self {
             specification: manifest.specification(),
             tokenizer: Arc::new(tokenizer),
-            session,
-            has_types: false,
-            finish: Finish::Nothing,
+            reader: Reader::of_weights(name, text, taken, folder, threads)?,
+            finish,
         })
     }
 
@@ -80,40 +79,18 @@ impl Transformer {
         files: &Files,
         threads: usize,
     ) -> Result<Self, EmbedError> {
-        let failed = |reason| EmbedError::Failed { name: manifest.name.clone(), reason };
         let tokenizer = FileTokenizer::read(&files.read("tokenizer.json")?, text.clone())?;
-        let mut builder = builder(threads).map_err(failed)?;
-        let session = match files {
-            // Weights may lie in files beside the graph.
-            Files::Folder(folder) => builder.commit_from_file(folder.join(&onnx.file)),
-            Files::Program(_) => builder.commit_from_memory(&files.read(&onnx.file)?),
-        };
-        let session = session.map_err(|error| failed(error.to_string()))?;
-        let mut has_types = false;
-        for input in session.inputs() {
-            match input.name() {
-                INPUT_IDS | ATTENTION_MASK => {}
-                TOKEN_TYPE_IDS => has_types = true,
-                other => {
-                    return Err(failed(format!(
-                        "its graph asks for `{other}`, expected {INPUT_IDS}, {ATTENTION_MASK} and \
-                         perhaps {TOKEN_TYPE_IDS}"
-                    )));
-                }
-            }
-        }
-        let shape = output_shape(&session, &onnx.output).map_err(failed)?;
-        let pooling = match shape {
+        let dense = Dense::read_all(&text.dense, files, &manifest.name)?;
+        let reader = Reader::of_graph(&manifest.name, onnx, files, threads)?;
+        let pooling = match reader.shape {
             OutputShape::Tokens(_) => Some(text.pooling),
             OutputShape::Text(_) => None,
         };
-        let (output, normalizes) = (onnx.output.clone(), text.normalize);
         Ok(Self {
             specification: manifest.specification(),
             tokenizer: Arc::new(tokenizer),
-            session,
-            has_types,
-            finish: Finish::Theirs { output, pooling, normalizes },
+            reader,
+            finish: Finish::All { pooling, dense, normalizes: text.normalize },
         })
     }
 
@@ -125,14 +102,9 @@ impl Transformer {
         let names = session.outputs().iter().map(|output| output.name().to_owned());
         Ok(names.map(|name| (name.clone(), output_shape(&session, &name))).collect())
     }
-
-    fn failed(&self, reason: &impl ToString) -> EmbedError {
-        let name = self.specification.name.clone();
-        EmbedError::Failed { name, reason: reason.to_string() }
-    }
 }
 
-fn output_shape(session: &Session, name: &str) -> Result<OutputShape, String> {
+pub(super) fn output_shape(session: &Session, name: &str) -> Result<OutputShape, String> {
     let outputs = session.outputs();
     let Some(output) = outputs.iter().find(|output| output.name() == name) else {
         let known: Vec<&str> = outputs.iter().map(|output| output.name()).collect();
@@ -178,62 +150,44 @@ impl Embedder for Transformer {
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let texts = Padded::of(batch);
         let [_, longest] = texts.shape;
-        let types = self.has_types.then(|| vec![0_i64; texts.ids.len()]);
-        let output = match &self.finish {
-            Finish::Nothing => EMBEDDING,
-            Finish::Theirs { output, .. } => output,
-        };
-        let values = {
-            let run = |session: &mut Session| -> ort::Result<Vec<f32>> {
-                let mut inputs = vec![
-                    texts.input(INPUT_IDS, &texts.ids)?,
-                    texts.input(ATTENTION_MASK, &texts.mask)?,
-                ];
-                if let Some(types) = &types {
-                    inputs.push(texts.input(TOKEN_TYPE_IDS, types)?);
-                }
-                let outputs = session.run(inputs)?;
-                let (_, values) = outputs[output].try_extract_tensor::<f32>()?;
-                Ok(values.to_vec())
-            };
-            run(&mut self.session)
-        };
-        let values = values.map_err(|error| self.failed(&error))?;
+        let values = self.reader.run(&texts)?;
+        let rows = self.reader.width(&values, batch.len())?;
         let dimension = self.specification.dimension;
-        match &self.finish {
-            Finish::Nothing if values.len() == batch.len() * dimension => values
-                .chunks_exact(dimension)
-                .map(|row| Ok(Some(DenseVector::new(row.to_vec())?.into())))
-                .collect(),
-            Finish::Theirs { pooling, normalizes, .. } if !batch.is_empty() => {
-                let rows = values.len() / batch.len();
-                let width = if pooling.is_some() { rows / longest.max(1) } else { rows };
-                if width < dimension || width == 0 {
-                    let reason = format!("expected {dimension} components, got {width}");
-                    return Err(self.failed(&reason));
-                }
-                let texts = values.chunks_exact(rows).zip(batch);
-                let finish = |(values, text): (&[f32], &&Encoded)| {
-                    let mut vector = match pooling {
-                        Some(pooling) => pooled(values, width, text.ids.len(), *pooling),
-                        None => values.to_vec(),
-                    };
-                    vector.truncate(dimension);
-                    let vector = DenseVector::new(vector)?;
-                    let vector = if *normalizes { vector.normalized()? } else { vector };
-                    Ok(Some(vector.into()))
-                };
-                texts.map(finish).collect()
+        let (pooling, dense, normalizes) = match &self.finish {
+            Finish::Nothing if rows == dimension => {
+                let rows = values.chunks_exact(rows);
+                return rows.map(|row| Ok(Some(DenseVector::new(row.to_vec())?.into()))).collect();
             }
-            Finish::Nothing | Finish::Theirs { .. } => {
-                let expected = batch.len();
-                let reason =
-                    format!("expected {expected} x {dimension} components, got {}", values.len());
-                Err(self.failed(&reason))
-            }
+            Finish::Nothing => (None, &[][..], false),
+            Finish::All { pooling, dense, normalizes } => (*pooling, &dense[..], *normalizes),
+        };
+        let width = if pooling.is_some() { rows / longest.max(1) } else { rows };
+        let read = dense.first().map_or(width, Dense::from);
+        let given = dense.last().map_or(width, Dense::to);
+        if given < dimension || read != width || width == 0 {
+            let reason = format!("expected {dimension} components, got {width}");
+            return Err(self.reader.failed(&reason));
         }
+        let texts = values.chunks_exact(rows).zip(batch);
+        let finish = |(values, text): (&[f32], &&Encoded)| {
+            let mut vector = match pooling {
+                Some(pooling) => pooled(values, width, text.ids.len(), pooling),
+                None => values.to_vec(),
+            };
+            for layer in dense {
+                vector = layer.apply(&vector);
+            }
+            vector.truncate(dimension);
+            let vector = DenseVector::new(vector)?;
+            let vector = if normalizes { vector.normalized()? } else { vector };
+            Ok(Some(vector.into()))
+        };
+        texts.map(finish).collect()
     }
 }
 

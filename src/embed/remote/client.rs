@@ -76,6 +76,13 @@ enum Trouble {
     Passing { reason: String, wait: Option<Duration> },
 }
 
+/// Why there are no vectors, and whether there may be some later.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) is_passing: bool,
+}
+
 impl Client {
     pub(super) fn new(settings: &RemoteSettings, dimension: usize, key: Option<String>) -> Self {
         let agent = Agent::config_builder()
@@ -99,21 +106,25 @@ impl Client {
     }
 
     /// Returns the vector of each text, in order.
-    pub(super) fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
+    pub(super) fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Refusal> {
         let request = Request {
             model: &self.model,
             input: texts,
             encoding_format: "base64",
             dimensions: self.sends_dimension.then_some(self.dimension),
         };
-        let body = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
+        let body = serde_json::to_vec(&request)
+            .map_err(|error| Refusal { reason: error.to_string(), is_passing: false })?;
         let mut wait = self.retry_after;
         let mut last = String::new();
         for tried in 1..=TRIES_MAX {
             thread::sleep(self.pace.delay(Instant::now()));
             match self.request(&body, texts.len()) {
                 Ok(vectors) => return Ok(vectors),
-                Err(Trouble::Lasting(reason)) => return Err(format!("{}: {reason}", self.url)),
+                Err(Trouble::Lasting(reason)) => {
+                    let reason = format!("{}: {reason}", self.url);
+                    return Err(Refusal { reason, is_passing: false });
+                }
                 Err(Trouble::Passing { reason, wait: asked }) => {
                     tracing::warn!(url = self.url, tried, reason, "embedding request failed");
                     last = reason;
@@ -124,7 +135,8 @@ impl Client {
                 }
             }
         }
-        Err(format!("{}: {last}, the last of {TRIES_MAX} tries", self.url))
+        let reason = format!("{}: {last}, the last of {TRIES_MAX} tries", self.url);
+        Err(Refusal { reason, is_passing: true })
     }
 
     fn request(&self, body: &[u8], count: usize) -> Result<Vec<Vec<f32>>, Trouble> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::client::Client;
+use self::client::{Client, Refusal};
 use self::pieces::Pieces;
 use super::{EmbedError, Embedder, Encoded, Manifest, Specification, Tokenize};
 use crate::vector::{DenseVector, Vector};
@@ -190,12 +190,18 @@ impl Embedder for Remote {
             texts.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
         let mut found = Vec::with_capacity(asked.len());
         for texts in asked.chunks(self.batch_texts) {
-            let vectors = self.client.embed(texts).map_err(|reason| EmbedError::Failed {
-                name: self.specification.name.clone(),
-                reason,
+            let asked = self.client.embed(texts);
+            let vectors = asked.map_err(|Refusal { reason, is_passing }| {
+                let name = self.specification.name.clone();
+                EmbedError::Endpoint { name, reason, is_passing }
             })?;
             for vector in vectors {
-                found.push(DenseVector::new(vector)?.normalized()?);
+                let unit = DenseVector::new(vector).and_then(DenseVector::normalized);
+                found.push(unit.map_err(|error| EmbedError::Endpoint {
+                    name: self.specification.name.clone(),
+                    reason: error.to_string(),
+                    is_passing: false,
+                })?);
             }
         }
         let mut found = found.into_iter();

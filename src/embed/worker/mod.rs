@@ -1,5 +1,7 @@
 //! How do many callers share the one thread that owns a model?
 
+mod failure;
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::failure::Failure;
+use super::cache::Cache;
 use super::image::{Pixels, Preprocess};
 use super::{
     EmbedError, Embedder, Embedding, Encoded, Grid, Modality, Role, Specification, Tokenize,
@@ -80,6 +84,7 @@ pub struct EmbedderHandle {
     grid: Option<Grid>,
     spacetime: Option<Arc<SpacetimeSettings>>,
     queue: Arc<Queue>,
+    cache: Option<Arc<Cache>>,
     #[expect(dead_code, reason = "ends the thread when it is dropped")]
     owner: Arc<Owner>,
 }
@@ -149,7 +154,7 @@ struct Request {
 struct Answer {
     vectors: Vec<Option<Embedding>>,
     missing: usize,
-    failure: Option<String>,
+    failure: Option<Failure>,
     started: Option<Instant>,
     ended: Option<Instant>,
 }
@@ -179,7 +184,8 @@ impl EmbedderHandle {
             .name(format!("embed-{}", specification.name))
             .spawn(move || serve(embedder, &served))?;
         let owner = Arc::new(Owner(Arc::clone(&queue)));
-        Ok(Self { specification, tokenizer, preprocessor, grid, spacetime, queue, owner })
+        let cache = None;
+        Ok(Self { specification, tokenizer, preprocessor, grid, spacetime, queue, cache, owner })
     }
 
     /// Returns what the model is.
@@ -208,19 +214,13 @@ impl EmbedderHandle {
         self.preprocessor.as_ref()
     }
 
-    /// Returns the vector of each text, in order; waits for them.
-    ///
-    /// # Errors
-    /// [`EmbedError`]: invalid input if the model reads no texts; overloaded if the query lane is full;
-    /// cancelled or timed out as the token says; internal if the model fails.
-    pub fn embed(
+    fn run_texts(
         &self,
         texts: &[&str],
         role: Role,
         lane: Lane,
         cancel: &Cancellation,
     ) -> Result<Embedded, EmbedError> {
-        self.specification.require(Modality::Text)?;
         let began = Instant::now();
         let mut encoded = Vec::with_capacity(texts.len());
         for text in texts {
@@ -379,9 +379,8 @@ impl EmbedderHandle {
     fn wait(&self, request: &Request) -> Result<Answer, EmbedError> {
         let mut answer = request.lock();
         loop {
-            if let Some(reason) = answer.failure.clone() {
-                let name = self.specification.name.clone();
-                return Err(EmbedError::Failed { name, reason });
+            if let Some(failure) = answer.failure.clone() {
+                return Err(failure.error(self.specification.name.clone()));
             }
             if answer.missing == 0 {
                 let empty = Answer {
@@ -549,9 +548,9 @@ fn run(embedder: &mut impl Embedder, batch: Vec<Item>) {
             }
         }
         Err(error) => {
-            let reason = error.to_string();
+            let failure = Failure::of(error);
             for item in batch {
-                item.request.lock().failure = Some(reason.clone());
+                item.request.lock().failure = Some(failure.clone());
                 item.request.changed.notify_all();
             }
         }

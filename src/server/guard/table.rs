@@ -44,6 +44,7 @@ pub const METHODS: [(&str, Need); 76] = [
     // It may write what it finds into payloads.
     ("simile.v1.Cluster/Cluster", Key(Write, FIRST)),
     ("simile.v1.Collections/AddVector", Key(Admin, FIRST)),
+    ("simile.v1.Collections/ReplaceVector", Key(Admin, FIRST)),
     ("simile.v1.Collections/Change", Key(Admin, FIRST)),
     ("simile.v1.Collections/ChangeAliases", Key(Admin, Place::All)),
     ("simile.v1.Collections/Create", Key(Admin, FIRST)),

@@ -172,6 +172,23 @@ impl Collections for CollectionsService {
         Ok(Response::new(self.0.answer(&metadata, drop_vector).await?))
     }
 
+    async fn replace_vector(
+        &self,
+        request: Request<wire::ReplaceVectorRequest>,
+    ) -> Result<Response<wire::Collection>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let replace = move |shared: &Shared, _: &_| {
+            let collection = shared.collection(&message.collection)?;
+            let replaced = collection.replace_vector(&message.name, &message.by);
+            replaced.map_err(|error| status::of(&error))?;
+            let (collection, vector) = (&message.collection, &message.name);
+            tracing::info!(collection, vector, by = message.by, "replaced");
+            let info = shared.collections.info(&message.collection);
+            info.map(collection_to_wire).map_err(|error| status::of(&error))
+        };
+        Ok(Response::new(self.0.answer(&metadata, replace).await?))
+    }
+
     async fn change(
         &self,
         request: Request<wire::ChangeCollectionRequest>,

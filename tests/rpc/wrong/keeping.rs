@@ -114,6 +114,11 @@ fn alterations() -> Vec<Row> {
         let request = wire::DropVectorRequest { collection, name };
         row("Collections/DropVector", &request, code, says)
     };
+    let replace = |collection: &str, name: &str, by: &str, code, says| {
+        let (collection, name) = (collection.to_owned(), name.to_owned());
+        let request = wire::ReplaceVectorRequest { collection, name, by: by.to_owned() };
+        row("Collections/ReplaceVector", &request, code, says)
+    };
     let change = |name: &str, tokens: u32, code, says| {
         let chunk = wire::ChunkConfig { tokens_max: Some(tokens), tokens_overlap: None };
         let request = wire::ChangeCollectionRequest {
@@ -130,6 +135,9 @@ fn alterations() -> Vec<Row> {
         add("c", "v", usual(), Code::AlreadyExists, "there is a vector `v` already"),
         add("c", "a b", usual(), WRONG, "the name of a vector has 1 to 64 .. got `a b`"),
         add("c", "x", Some(given(0, wire::Metric::Dot)), WRONG, "vector `x` has dimension 0"),
+        replace("none", "v", "w", MISSING, "there is no collection `none`"),
+        replace("c", "v", "x", WRONG, "vector `v` has no embedder"),
+        replace("c", "x", "v", WRONG, "the collection has no vector `x`; it has v"),
         drop_vector("none", "v", MISSING, "there is no collection `none`"),
         drop_vector("c", "x", WRONG, "the collection has no vector `x`; it has v"),
         change("none", 10, MISSING, "there is no collection `none`"),
