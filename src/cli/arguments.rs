@@ -86,7 +86,7 @@ pub(super) enum Command {
     /// Read files, folders or standard input into a collection
     Ingest(IngestArguments),
     /// Ask a collection a question
-    Search(SearchArguments),
+    Search(Box<SearchArguments>),
     /// Find where in the videos of a collection an excerpt is taken from
     Locate(LocateArguments),
     /// Print documents by id
