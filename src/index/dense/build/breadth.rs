@@ -24,6 +24,9 @@ const RECALL: f64 = 0.95;
 const NEAREST: usize = 10;
 /// The breadths that are tried, in this order.
 const BREADTHS: [f32; 11] = [1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0, BREADTH_MAX];
+/// A walk that is wider than usual, and so many times as wide would be no better than comparing all,
+/// gives way to that: it finds also what is near to questions that no node is like.
+const NEARLY_A_SCAN: f32 = 2.0;
 /// How many nodes are looked for, as if they were not in the graph.
 const SAMPLE: usize = 160;
 /// How many rows are compared with the sample between two looks at the cancellation.
@@ -116,7 +119,10 @@ fn breadth_in<S: Space>(
             });
         });
         if found.into_inner() as f64 >= RECALL * (NEAREST * sample.len()) as f64 {
-            return Ok(breadth);
+            let wider = (breadth * NEARLY_A_SCAN).min(BREADTH_MAX);
+            let plan = search_plan(count, count, NEAREST, widened(usual, wider));
+            let is_worth_a_scan = breadth > least && plan == SearchPlan::Scan;
+            return Ok(if is_worth_a_scan { wider } else { breadth });
         }
     }
     Ok(BREADTH_MAX)
