@@ -306,8 +306,15 @@ impl Layout<'_> {
             let output = &onnx.output;
             refused(self.folder, format!("output `{output}` does not say how wide it is"))
         })?;
-        let width = self.behind_layers(width)?;
-        let text = TextSettings { normalize, ..self.settings(room)? };
+        let mut text = TextSettings { normalize, ..self.settings(room)? };
+        let width = match shape {
+            OutputShape::Tokens(_) => self.behind_layers(width)?,
+            // A graph that joins the tokens has the layers behind that too.
+            OutputShape::Text(_) => {
+                text.dense.clear();
+                width
+            }
+        };
         let description = format!("{family} as a graph, {width} wide, {} tokens", text.tokens_max);
         let dimension = self.dimension(width)?;
         Ok(Found { method: Method::OnnxText { text, onnx }, dimension, metric, description, files })

@@ -163,7 +163,10 @@ impl Embedder for Transformer {
                 let rows = values.chunks_exact(rows);
                 return rows.map(|row| Ok(Some(DenseVector::new(row.to_vec())?.into()))).collect();
             }
-            Finish::Nothing => (None, &[][..], false),
+            Finish::Nothing => {
+                let reason = format!("expected {dimension} components, got {rows}");
+                return Err(self.reader.failed(&reason));
+            }
             Finish::All { pooling, dense, normalizes } => (*pooling, &dense[..], *normalizes),
         };
         let width = if pooling.is_some() { rows / longest.max(1) } else { rows };
