@@ -2,7 +2,7 @@
 
     python3 benches/load_test.py [--binary target/release/simile] [--seconds 300] [--waiting-max 128] [--json]
 
-A collection of vectors is searched exactly, with 16 questions a request, so that a request is work for the
+A collection of vectors is searched exactly, with 64 questions a request, so that a request is work for the
 processor. First it is measured what
 the server can do (many requests in flight, each after the other) and how long a request takes while nothing else
 runs. Then there are 1,000 connections that do nothing and 256 that send three times as many requests a second as
@@ -41,7 +41,7 @@ import numpy
 DIMENSION = 384
 IDLE, BUSY, TIMES = 1_000, 256, 3
 #: Of a request, so that it is work.
-QUESTIONS = 16
+QUESTIONS = 64
 #: More requests than this under way, and the client is what is overloaded.
 UNDER_WAY_MAX = 20_000
 
@@ -172,8 +172,10 @@ async def measure(stubs, server, options):
     recovered = await load.recovery(probe, 2 * usual)
     over.set()
     await watcher
-    counts = [stubs.CollectionsStub(channel).Get(stubs.GetCollectionRequest(name="load")) for channel in idle]
-    works = sum([(await call).documents == options.parts for call in counts])
+    works = 0
+    for channel in idle:
+        collection = await stubs.CollectionsStub(channel).Get(stubs.GetCollectionRequest(name="load"))
+        works += collection.documents == options.parts
 
     statuses = Counter(status for _, status, _ in results)
     # While the queue fills, requests are not refused yet: that belongs to it.

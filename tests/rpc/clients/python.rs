@@ -12,9 +12,9 @@ use super::{environment_of, pip, python, run, with_loaded_model};
 
 /// What builds the package and checks its types, the packages that its adapters are for, and what it
 /// needs itself.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 10] = [
     "grpcio==1.85.3",
-    "protobuf==7.36.2",
+    "protobuf==6.33.6",
     "numpy==2.4.6",
     "hatchling==1.33.0",
     "grpcio-tools==1.76.0",
@@ -23,7 +23,6 @@ const PACKAGES: [&str; 11] = [
     "types-protobuf==7.35.1.20260906",
     "tqdm==4.70.1",
     "pytrec-eval-terrier==0.5.11",
-    "setuptools",
 ];
 /// Packages without what they need: both would bring torch along, and are used without it.
 const ALONE: [&str; 2] = ["beir==2.2.0", "mteb==2.26.24"];
