@@ -138,9 +138,12 @@ impl Collection {
             (None, None) => request.limit + request.offset,
         };
         let mut reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
-        if request.target_recall.is_some() && asked.has_one_leg() {
+        let is_breadth_given = request.target_recall.is_some() || request.ef.is_some();
+        if is_breadth_given && asked.has_one_leg() {
             // Nothing is joined, so that the leg need not look further than for what is wanted.
-            reach.limit = request.grouping.passages(wanted);
+            let is_one_passage_each = view.live.len() == view.starts.len();
+            reach.limit =
+                if is_one_passage_each { wanted } else { request.grouping.passages(wanted) };
         }
         loop {
             let found = self.rankings(asked, view, allowed, reach, cancel)?;

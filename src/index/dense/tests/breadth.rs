@@ -14,7 +14,7 @@ fn shapeless(seed: u64, count: usize, dimension: usize) -> Vec<Vec<f32>> {
 
 #[test]
 fn far_points_among_vectors_without_structure_are_found() {
-    // A walk of the usual breadth finds six in ten here.
+    // A walk of the usual breadth misses more than one in twenty here.
     let mut vectors = shapeless(1, 6_000, 80);
     let mut queries = shapeless(2, 60, 80);
     let far = vectors.iter_mut().step_by(200).chain(queries.iter_mut().step_by(5));
@@ -25,7 +25,7 @@ fn far_points_among_vectors_without_structure_are_found() {
 }
 
 #[test]
-fn a_walk_is_wider_where_vectors_have_no_structure_and_only_there() {
+fn a_narrow_walk_is_widened_where_vectors_have_no_structure() {
     for quantisation in [Quantisation::None, Quantisation::Int8] {
         let narrow = SearchOptions { ef: 10, ..SearchOptions::default() };
         let found = |vectors: &[Vec<f32>], queries: &[Vec<f32>]| {
@@ -39,7 +39,6 @@ fn a_walk_is_wider_where_vectors_have_no_structure_and_only_there() {
             }
             hits as f64 / (10 * queries.len()) as f64
         };
-        // Ten candidates would hold a quarter of the nearest.
         let without = found(&shapeless(3, 6_000, 64), &shapeless(4, 50, 64));
         assert!(without > 0.5, "{quantisation:?}: {without}");
     }
