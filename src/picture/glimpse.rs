@@ -166,8 +166,11 @@ mod tests {
     fn scene(seed: u32) -> Picture {
         let blot = |number: u32| {
             let chance = |salt: u32| {
-                let mixed = (seed * 131 + number * 17 + salt).wrapping_mul(0x9E37_79B9);
-                f64::from(mixed >> 16 & 0xFF) / 255.0
+                // Mixed well (as SplitMix64 does it), or scenes would be each other, shifted.
+                let mut mixed = u64::from(seed * 1_000_000 + number * 1_000 + salt);
+                mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+                f64::from((mixed >> 40 & 0xFF) as u8) / 255.0
             };
             (chance(1), chance(2), 0.05 + 0.15 * chance(3), 200.0 * chance(4) - 100.0)
         };
