@@ -120,7 +120,7 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::collection::settings::{ChunkSettings, EmbedderFacts, NewCollection, NewVector};
-    use crate::collection::{NewVectorSource, Settings};
+    use crate::collection::{About, NewVectorSource, Settings};
     use crate::query::Reads;
     use crate::vector::{Form, Metric};
 
@@ -141,6 +141,7 @@ mod tests {
             vectors: vectors.into(),
             has_words: true,
             chunk: ChunkSettings::default(),
+            about: About::default(),
         };
         Settings::decide(&asked, &facts).unwrap()
     }
