@@ -149,9 +149,14 @@ fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {
     entries.take(LENGTH).collect()
 }
 
+/// Two vectors of nothing but zeros are the same.
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    let (a_length, b_length) = (dot(a, a).sqrt(), dot(b, b).sqrt());
+    if a_length == 0.0 && b_length == 0.0 {
+        return 1.0;
+    }
+    let lengths = a_length * b_length;
     if lengths > 0.0 { dot(a, b) / lengths } else { 0.0 }
 }
 

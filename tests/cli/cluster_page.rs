@@ -11,6 +11,8 @@ use super::program::Program;
 
 const WIDTH: u32 = 1_280;
 const HEIGHT: u32 = 860;
+/// How many patches a side of one has.
+const PATCHES: f64 = 7.0;
 /// The side of a made picture.
 const SIDE: u32 = 240;
 
@@ -51,17 +53,16 @@ fn the_page_of_clusters_can_be_searched_clicked_and_looked_at() {
     one_column_is_enough(Browser::open(&chromium, &page("notes.html"), 420, HEIGHT));
 }
 
-/// Waves that differ from scene to scene; a copy is mirrored, or smaller.
+/// A quilt that differs from scene to scene; a copy is mirrored, or smaller.
 fn picture(scene: u32, copy: u32) -> Picture {
     let side = if copy == 2 { SIDE / 2 } else { SIDE };
-    let speed = f64::from(scene) * 2.0;
     let sample = |x: u32, y: u32| {
         let (x, y) = (f64::from(x) / f64::from(side), f64::from(y) / f64::from(side));
         let x = if copy == 1 { 1.0 - x } else { x };
-        let wave = ((5.0 + speed) * x + y).sin() + ((3.0 + speed) * y * y).cos();
-        let level = (wave * 55.0 + 127.0) as u8;
-        let tint = 60 * scene as u8;
-        [level, level / 2 + tint / 2, 255 - level]
+        let patch = |part: f64| ((part * PATCHES) as u64).min(PATCHES as u64 - 1);
+        let number = (u64::from(scene) * 100 + patch(y)) * 100 + patch(x);
+        let level = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8;
+        [level, level / 2 + 30 * scene as u8, 255 - level]
     };
     let pixels = (0..side).flat_map(|y| (0..side).flat_map(move |x| sample(x, y)));
     Picture::new(side, side, pixels.collect()).unwrap()

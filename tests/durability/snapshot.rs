@@ -128,6 +128,7 @@ fn a_snapshot_under_load_shows_one_moment() {
     let folder = scratch();
     let collections = open(folder.path());
     let collection = collections.create("c", &model.settings()).unwrap();
+    collection.change_note("face", |_| Some(b"a hint that is kept".to_vec())).unwrap();
     // What there is after each mutation.
     let mut states = BTreeMap::from([(0, BTreeMap::new())]);
     let is_done = AtomicBool::new(false);

@@ -201,11 +201,11 @@ fn a_collection_in_use_is_set_and_stays_so() {
     let created = server.create(wire::CreateCollectionRequest {
         description: "ferries".into(),
         metadata: about.clone(),
-        ..collection("c", 8)
+        ..collection("c", 64)
     });
     assert_eq!((created.description.as_str(), &created.metadata), ("ferries", &about));
     let mut random = Random(3);
-    let vectors: Vec<Vec<f32>> = (0..400).map(|_| random.vector(8)).collect();
+    let vectors: Vec<Vec<f32>> = (0..400).map(|_| random.vector(64)).collect();
     let documents = vectors.iter().enumerate();
     let documents = documents.map(|(i, v)| parts(&format!("d{i}"), vec![part("a ferry", v)]));
     server.store("c", documents.collect());
