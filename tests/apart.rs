@@ -165,7 +165,9 @@ fn a_process_that_dies_hangs_or_lies_is_an_error_of_its_file() {
     // Of the right form, and of another size than it says.
     let reply = r#"{"Video":{"size":[1,1]}}"#;
     let length = char::from(u8::try_from(reply.len()).unwrap());
-    let said = format!("printf '%s\\0\\0\\0%s\\0\\0\\0\\0\\0\\0\\0\\0' '{length}' '{reply}'");
+    let said = format!(
+        "printf '%s\\0\\0\\0%s\\0\\0\\0\\0\\0\\0\\0\\0' '{length}' '{reply}'; exec sleep 100"
+    );
     let other = failure(&shell(&said));
     assert_eq!(other.kind(), ErrorKind::InvalidInput);
     assert!(other.to_string().contains("the process that read it gave"), "{other}");
