@@ -77,21 +77,35 @@ impl Collection {
     /// Invalid input if there is no such vector, or nothing else is left to search by; the collection
     /// takes no writes.
     pub fn drop_vector(&self, name: &str) -> Result<(), Error> {
+        self.drop_for(name, None)
+    }
+
+    /// Drops a vector, and lets another one take its name, if one is to.
+    pub(super) fn drop_for(&self, name: &str, by: Option<&str>) -> Result<(), Error> {
         let engine = &self.engine;
         {
             let _altering = engine.altering.lock().unwrap_or_else(PoisonError::into_inner);
             engine.check_writable()?;
             let kept = engine.kept();
-            let settings = kept.settings.without_vector(name)?;
+            let settings = match by {
+                Some(by) => kept.settings.with_replaced(name, by)?,
+                None => kept.settings.without_vector(name)?,
+            };
             settings.write(&engine.folder)?;
             fail::reached("alter: the settings are written", &engine.folder);
             let mut left = kept.with(settings);
             left.dense.remove(name);
             left.sparse.remove(name);
             left.multi.remove(name);
+            if let Some(by) = by {
+                left.rename(by, name);
+            }
             engine.keep(left);
-            engine.samples.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-            engine.forget_asked(name);
+            // What was learnt under either name is of another vector from now on.
+            for name in by.into_iter().chain([name]) {
+                engine.samples.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                engine.forget_asked(name);
+            }
             if let Some(dropped) = kept.settings.vectors.get(name) {
                 let folder = engine.folder.join(files::DENSE).join(dropped.folder_name(name));
                 files::remove_folder(&folder)?;
@@ -288,7 +302,7 @@ impl Kept {
     }
 
     /// Gives the index of one name another one.
-    pub(super) fn rename(&mut self, from: &str, to: &str) {
+    fn rename(&mut self, from: &str, to: &str) {
         let to = to.to_owned();
         if let Some(index) = self.dense.remove(from) {
             self.dense.insert(to, index);

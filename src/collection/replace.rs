@@ -2,14 +2,11 @@
 //! the other vector is made of everything.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use super::commit::Write;
 use super::error::Error;
-use super::files;
 use super::open::Collection;
 use super::settings::Settings;
-use crate::fail;
 
 /// The numbers of the vectors by name, at the moment when something was made for them.
 pub(super) type Numbers = Arc<BTreeMap<String, u16>>;
@@ -22,39 +19,13 @@ impl Collection {
     /// Invalid input if there is no such vector, one of them has no embedder, or `by` is not made of
     /// everything yet; the collection takes no writes.
     pub fn replace_vector(&self, name: &str, by: &str) -> Result<(), Error> {
-        let engine = &self.engine;
-        {
-            let _altering = engine.altering.lock().unwrap_or_else(PoisonError::into_inner);
-            engine.check_writable()?;
-            let kept = engine.kept();
-            let settings = kept.settings.with_replaced(name, by)?;
-            settings.write(&engine.folder)?;
-            fail::reached("alter: the settings are written", &engine.folder);
-            let mut left = kept.with(settings);
-            left.dense.remove(name);
-            left.sparse.remove(name);
-            left.multi.remove(name);
-            left.rename(by, name);
-            engine.keep(left);
-            let mut samples = engine.samples.lock().unwrap_or_else(PoisonError::into_inner);
-            samples.remove(name);
-            samples.remove(by);
-            drop(samples);
-            engine.forget_asked(name);
-            if let Some(dropped) = kept.settings.vectors.get(name) {
-                let folder = engine.folder.join(files::DENSE).join(dropped.folder_name(name));
-                files::remove_folder(&folder)?;
-            }
-        }
-        // No group that began before writes rows of it any more.
-        self.committer.wait(&self.committer.send(Write::Clear)?)?;
-        engine.purge_dropped()
+        self.drop_for(name, Some(by))
     }
 }
 
 impl Settings {
     /// Returns the settings with one vector under the name of another, which is dropped.
-    fn with_replaced(&self, name: &str, by: &str) -> Result<Self, Error> {
+    pub(super) fn with_replaced(&self, name: &str, by: &str) -> Result<Self, Error> {
         for asked in [name, by] {
             self.shape().form(asked)?;
             if self.embedder(asked).is_none() {

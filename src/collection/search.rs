@@ -104,17 +104,13 @@ impl Collection {
         let Some(group) = request.group_by.as_ref().filter(|_| asked.has_one_leg()) else {
             return self.find(asked, view, allowed, cancel);
         };
-        let wanted = request.limit * group.size;
-        let reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
-        let found = self.rankings(asked, view, allowed, reach, cancel)?;
-        let fused = fuse(&request.fusion, &found.rankings)?;
-        let fused: Vec<Fused> = above_threshold(request, fused).collect();
-        let (groups, is_full) = self.groups(request.limit, group, &fused)?;
-        if is_full || found.is_complete {
-            let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
-            return Ok(Found { legs, fused, limit: reach.limit, groups });
+        let (wanted, reach) = first_reach(asked, view);
+        let (found, is_enough) = self.round(asked, view, allowed, reach, wanted, cancel)?;
+        if is_enough {
+            return Ok(found);
         }
-        let own = in_groups(group, &groups).filter(|_| groups.len() == request.limit);
+        let groups = &found.groups;
+        let own = in_groups(group, groups).filter(|_| groups.len() == request.limit);
         // Values of several types cannot be asked for at once.
         match own.and_then(|own| self.allowed(view, Some(&own)).ok()) {
             Some(own) => self.find(asked, view, &(allowed & &*own), cancel),
@@ -131,36 +127,39 @@ impl Collection {
         allowed: &SlotSet,
         cancel: &Cancellation,
     ) -> Result<Found, Error> {
-        let request = &asked.request;
-        let wanted = match (&request.group_by, &request.diversity) {
-            (Some(group), _) => request.limit * group.size,
-            (None, Some(diversity)) => candidates(request, diversity),
-            (None, None) => request.limit + request.offset,
-        };
-        let mut reach = Reach { limit: leg_limit(request.grouping, wanted), is_exact: false };
-        let is_breadth_given = request.target_recall.is_some() || request.ef.is_some();
-        if is_breadth_given && asked.has_one_leg() {
-            // Nothing is joined, so that the leg need not look further than for what is wanted.
-            let is_one_passage_each = view.live.len() == view.starts.len();
-            reach.limit =
-                if is_one_passage_each { wanted } else { request.grouping.passages(wanted) };
-        }
+        let (wanted, mut reach) = first_reach(asked, view);
         loop {
-            let found = self.rankings(asked, view, allowed, reach, cancel)?;
-            let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
-            let fused = fuse(&request.fusion, &found.rankings)?;
-            let all = fused.len();
-            let fused: Vec<Fused> = above_threshold(request, fused).collect();
-            let (groups, is_full) = match &request.group_by {
-                Some(group) => self.groups(request.limit, group, &fused)?,
-                None => (Vec::new(), fused.len() >= wanted),
-            };
-            let is_enough = is_full || found.is_complete || fused.len() < all;
+            let (found, is_enough) = self.round(asked, view, allowed, reach, wanted, cancel)?;
             if is_enough || reach.limit >= LEG_LIMIT_MAX {
-                return Ok(Found { legs, fused, limit: reach.limit, groups });
+                return Ok(found);
             }
             reach.limit = (reach.limit * WIDENING).min(LEG_LIMIT_MAX);
         }
+    }
+
+    /// Runs the legs once and joins what they found. Returns also whether looking further would bring
+    /// nothing that is wanted.
+    fn round(
+        &self,
+        asked: &Asked<'_>,
+        view: &View,
+        allowed: &SlotSet,
+        reach: Reach,
+        wanted: usize,
+        cancel: &Cancellation,
+    ) -> Result<(Found, bool), Error> {
+        let request = &asked.request;
+        let found = self.rankings(asked, view, allowed, reach, cancel)?;
+        let legs = found.rankings.iter().map(|ranking| ranking.leg.to_string()).collect();
+        let fused = fuse(&request.fusion, &found.rankings)?;
+        let all = fused.len();
+        let fused: Vec<Fused> = above_threshold(request, fused).collect();
+        let (groups, is_full) = match &request.group_by {
+            Some(group) => self.groups(request.limit, group, &fused)?,
+            None => (Vec::new(), fused.len() >= wanted),
+        };
+        let is_enough = is_full || found.is_complete || fused.len() < all;
+        Ok((Found { legs, fused, limit: reach.limit, groups }, is_enough))
     }
 
     /// Returns the places of what was found in the order in which it is shown.
@@ -267,6 +266,25 @@ impl Collection {
             legs: scores.collect(),
         })
     }
+}
+
+/// Returns how many hits are wanted, and how far the legs look for them at first.
+fn first_reach(asked: &Asked<'_>, view: &View) -> (usize, Reach) {
+    let request = &asked.request;
+    let wanted = match (&request.group_by, &request.diversity) {
+        (Some(group), _) => request.limit * group.size,
+        (None, Some(diversity)) => candidates(request, diversity),
+        (None, None) => request.limit + request.offset,
+    };
+    let is_breadth_given = request.target_recall.is_some() || request.ef.is_some();
+    let limit = if is_breadth_given && asked.has_one_leg() {
+        // Nothing is joined, so that the leg need not look further than for what is wanted.
+        let is_one_passage_each = view.live.len() == view.starts.len();
+        if is_one_passage_each { wanted } else { request.grouping.passages(wanted) }
+    } else {
+        leg_limit(request.grouping, wanted)
+    };
+    (wanted, Reach { limit, is_exact: false })
 }
 
 /// From how many of the best hits an answer is diversified.
