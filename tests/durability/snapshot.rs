@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use simile::cancel::Cancellation;
 use simile::collection::{
@@ -131,17 +130,20 @@ fn a_snapshot_under_load_shows_one_moment() {
     collection.change_note("face", |_| Some(b"a hint that is kept".to_vec())).unwrap();
     // What there is after each mutation.
     let mut states = BTreeMap::from([(0, BTreeMap::new())]);
-    let is_done = AtomicBool::new(false);
     let archives = std::thread::scope(|scope| {
-        let taking = scope.spawn(|| {
+        let (written, mutations) = std::sync::mpsc::channel();
+        // Each is begun after a mutation that the one before need not have seen, however slow either is.
+        let collections = &collections;
+        let taking = scope.spawn(move || {
             let mut archives = Vec::new();
-            while !is_done.load(Ordering::SeqCst) {
-                archives.push(taken(&collections, &format!("s{}", archives.len())));
+            while archives.len() < 12 && mutations.recv().is_ok() {
+                mutations.try_iter().count();
+                archives.push(taken(collections, &format!("s{}", archives.len())));
             }
             archives
         });
         let mut now = model.clone();
-        for _ in 0..400 {
+        loop {
             let changed = id(random.below(15));
             if random.below(4) == 0 {
                 collection.delete([changed.clone()]).unwrap();
@@ -153,15 +155,17 @@ fn a_snapshot_under_load_shows_one_moment() {
             }
             let sequence = collection.info().unwrap().last_sequence.0;
             states.insert(sequence, now.documents.clone());
+            if written.send(()).is_err() {
+                break;
+            }
         }
-        is_done.store(true, Ordering::SeqCst);
         taking.join().unwrap()
     });
-    assert!(archives.len() > 2, "{} snapshots", archives.len());
+    assert_eq!(archives.len(), 12);
     let elsewhere = scratch();
     let others = open(elsewhere.path());
     let mut moments = std::collections::BTreeSet::new();
-    for (number, bytes) in archives.iter().enumerate().take(12) {
+    for (number, bytes) in archives.iter().enumerate() {
         let name = format!("c{number}");
         let header = others.restore(&name, bytes.as_slice(), &quiet, &go()).unwrap();
         let documents = states[&header.sequence].clone();
@@ -172,7 +176,7 @@ fn a_snapshot_under_load_shows_one_moment() {
         moments.insert(header.sequence);
         others.delete(&name).unwrap();
     }
-    assert!(moments.len() > 1, "all at {moments:?}");
+    assert!(moments.len() >= archives.len() / 3, "all at {moments:?}");
 }
 
 /// Changes an archive and returns how.
