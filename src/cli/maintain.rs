@@ -120,7 +120,9 @@ pub(super) fn job(
                     output.answer(|| to_json(&job), || line(&job))?;
                     last = Some(job);
                 }
-                let failed = last.is_some_and(|job| job.state() == wire::JobState::Failed);
+                let failed = last.is_some_and(|job| {
+                    matches!(job.state(), wire::JobState::Failed | wire::JobState::Interrupted)
+                });
                 Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
             })
         }
@@ -142,6 +144,7 @@ fn state_name(state: wire::JobState) -> &'static str {
         wire::JobState::Done => "done",
         wire::JobState::Failed => "failed",
         wire::JobState::Cancelled => "cancelled",
+        wire::JobState::Interrupted => "interrupted",
     }
 }
 

@@ -316,7 +316,7 @@ impl Kept {
     /// Returns the same indexes with other settings.
     pub(super) fn with(&self, settings: Settings) -> Self {
         let (dense, sparse, multi) = (self.dense.clone(), self.sparse.clone(), self.multi.clone());
-        Self { settings, dense, sparse, multi }
+        Self::new(settings, dense, sparse, multi)
     }
 }
 
@@ -324,7 +324,7 @@ impl Engine {
     /// Returns the slots that are live and have no vector of a name.
     fn lacking(&self, name: &str) -> Result<SlotSet, Error> {
         let kept = self.kept();
-        kept.settings.shape().form(name)?;
+        kept.shape.form(name)?;
         let dense = kept.dense.get(name).map(|index| index.slots());
         let sparse = || kept.sparse.get(name).map(|index| index.slots());
         let multi = || kept.multi.get(name).map(|index| index.slots());

@@ -84,9 +84,9 @@ impl Collection {
             }
         }
         // Checked before the prefetches, whose depth it bounds.
-        let settings = &self.engine.kept().settings;
-        let numbers = settings.numbers();
-        let mut plan = plan(&asked, &settings.shape())?;
+        let kept = self.engine.kept();
+        let numbers = Arc::clone(&kept.numbers);
+        let mut plan = plan(&asked, &kept.shape)?;
         let mut prefetch = Vec::with_capacity(request.prefetch.len());
         for inner in &request.prefetch {
             let inner = self.ask(inner, cancel)?;
@@ -143,7 +143,7 @@ impl Collection {
                 }
                 let wrong = |source| PlanError::Vector { name: leg.name.clone(), source };
                 let between = average(&known, &[]).map_err(wrong)?;
-                Ok(Some(fitting(&leg.name, &between, &self.engine.kept().settings.shape())?))
+                Ok(Some(fitting(&leg.name, &between, &self.engine.kept().shape)?))
             }
         }
     }
@@ -198,7 +198,8 @@ impl Collection {
             let reason = "weights go with the average of examples, not with the best score";
             return Err(PlanError::Combination(reason).into());
         }
-        let shape = self.engine.kept().settings.shape();
+        let kept = self.engine.kept();
+        let shape = &kept.shape;
         let name = shape.compared(recommend)?;
         if shape.form(&name)? == Form::Multi {
             let reason = "examples are compared by a dense or a sparse vector";
@@ -208,7 +209,7 @@ impl Collection {
             let mut vectors = Vec::with_capacity(examples.len());
             for Weighted { example, weight } in examples {
                 let found = match example {
-                    Example::Vector(vector) => vec![fitting(&name, vector, &shape)?],
+                    Example::Vector(vector) => vec![fitting(&name, vector, shape)?],
                     Example::Document(id) => self.vectors_of(&name, id, excluded)?,
                     Example::Text(text) => {
                         self.vector_of_text(&name, text, cancel)?.into_iter().collect()

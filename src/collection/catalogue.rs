@@ -35,7 +35,8 @@ const UNFINISHED: &str = ".new";
 /// How the collections of a data directory are kept.
 #[derive(Clone)]
 pub struct CollectionsOptions {
-    /// How much memory the page cache of each collection takes, in bytes.
+    /// How much memory the page cache of each collection takes, in bytes; the rows of its last answers take
+    /// up to half as much again.
     pub cache_bytes_max: u64,
     /// How much memory all of them take together, beside mapped files; writes are refused beyond.
     /// None: as much as there is.

@@ -10,10 +10,12 @@ use super::expiry::Expiries;
 use super::jobs::Clock;
 use super::memory::Budget;
 use super::recall::{Curves, LastAsked};
+use super::recent::Recent;
 use super::records::{
     BODIES, BodyRecord, DOCUMENTS, DocumentRecord, LIKENESSES, MULTI, MultiRecord, PARTS,
     PartRecord, SPARSE, THUMBNAILS, VECTORS,
 };
+use super::replace::Numbers;
 use super::settings::{MultiSettings, Settings};
 use super::upkeep::Maintenance;
 use super::view::Views;
@@ -26,6 +28,7 @@ use crate::index::multi::MultiIndex;
 use crate::index::sparse::SparseIndex;
 use crate::ingest::PartPicture;
 use crate::picture::Likeness;
+use crate::query::Shape;
 use crate::vector::{DenseVector, MultiVector, Vector};
 
 /// Vectors of random parts, and how many parts there were when they were drawn.
@@ -77,6 +80,8 @@ pub(super) struct Engine {
     pub(super) curves: Mutex<Curves>,
     /// The last questions by vector name.
     pub(super) asked: Mutex<LastAsked>,
+    /// The rows of the last answers.
+    pub(super) recent: Recent,
 }
 
 /// The rows that the parts of one version of a document share, checked.
@@ -86,6 +91,8 @@ pub(super) struct Body {
     pub(super) parts: u32,
     pub(super) sequence: u64,
     pub(super) payload: Payload,
+    /// How long its JSON is.
+    pub(super) payload_bytes: u64,
 }
 
 /// What a collection is like, and the index of each of its vectors. Replaced as a whole when vectors
@@ -93,6 +100,10 @@ pub(super) struct Body {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) settings: Settings,
+    /// What plans have to know of the settings.
+    pub(super) shape: Shape,
+    /// The numbers of the vectors by name.
+    pub(super) numbers: Numbers,
     pub(super) dense: BTreeMap<String, Arc<DenseIndex>>,
     pub(super) sparse: BTreeMap<String, Arc<SparseIndex>>,
     pub(super) multi: BTreeMap<String, Arc<MultiIndex>>,
@@ -118,6 +129,7 @@ impl Engine {
         let Beginning { name, folder, database, kept, lexical, views, .. } = beginning;
         let Beginning { maintenance, budget, clock, limits, .. } = beginning;
         // A row that is damaged is there.
+        let recent_bytes_max = maintenance.cache_bytes_max / 2;
         let has_pictures = !matches!(database.first(&LIKENESSES), Ok(None));
         Self {
             name,
@@ -142,6 +154,7 @@ impl Engine {
             samples: Mutex::default(),
             curves: Mutex::default(),
             asked: Mutex::default(),
+            recent: Recent::new(recent_bytes_max),
         }
     }
 
@@ -315,11 +328,26 @@ impl Engine {
     }
 }
 
+impl Kept {
+    /// Returns settings with the index of each of their vectors.
+    pub(super) fn new(
+        settings: Settings,
+        dense: BTreeMap<String, Arc<DenseIndex>>,
+        sparse: BTreeMap<String, Arc<SparseIndex>>,
+        multi: BTreeMap<String, Arc<MultiIndex>>,
+    ) -> Self {
+        let (shape, numbers) = (settings.shape(), settings.numbers());
+        Self { settings, shape, numbers, dense, sparse, multi }
+    }
+}
+
 impl Body {
-    pub(super) fn checked(first: u32, record: BodyRecord) -> Result<Self, Error> {
+    pub(super) fn checked(first: u32, mut record: BodyRecord) -> Result<Self, Error> {
         let payload = record.payload().map_err(|error| damaged("body", first, error))?;
-        let id = DocumentId::new(record.id).map_err(|error| damaged("body", first, error))?;
-        Ok(Self { id, parts: record.parts, sequence: record.sequence, payload })
+        let id = DocumentId::new(std::mem::take(&mut record.id))
+            .map_err(|error| damaged("body", first, error))?;
+        let payload_bytes = record.payload.len() as u64;
+        Ok(Self { id, parts: record.parts, sequence: record.sequence, payload, payload_bytes })
     }
 }
 

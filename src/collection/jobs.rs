@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::unfinished::Unfinished;
 use crate::cancel::Cancellation;
 
 /// How many ended jobs are remembered.
@@ -27,6 +29,10 @@ struct Registry {
 struct State {
     last: u64,
     jobs: BTreeMap<u64, Entry>,
+    /// Where those that run are written down.
+    unfinished: Option<Unfinished>,
+    /// Whether what fails from now on does so because the program ends.
+    is_ending: bool,
 }
 
 struct Entry {
@@ -70,12 +76,14 @@ pub enum JobState {
     Failed,
     /// It was stopped.
     Cancelled,
+    /// The program ended before it did; the message says how it goes on.
+    Interrupted,
 }
 
 /// A job at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
-    /// Names the job as long as the program runs.
+    /// Names the job.
     pub id: String,
     /// What it works on.
     pub kind: JobKind,
@@ -116,6 +124,21 @@ impl Jobs {
     /// Returns an empty registry.
     pub fn new(clock: Clock) -> Self {
         Self(Arc::new(Registry { clock, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// Returns the registry of a data directory: with the jobs that ran when the last program over it ended,
+    /// or died.
+    pub fn open(clock: Clock, folder: &Path) -> Self {
+        let (unfinished, last, left) = Unfinished::open(folder, clock());
+        let entry = |(number, status)| (number, Entry { status, cancel: Cancellation::new() });
+        let jobs = left.into_iter().map(entry).collect();
+        let state = State { last, jobs, unfinished: Some(unfinished), is_ending: false };
+        Self(Arc::new(Registry { clock, state: Mutex::new(state), changed: Condvar::new() }))
+    }
+
+    /// Says that the program ends: jobs that do not come to their end any more stay written down.
+    pub fn begin_to_end(&self) {
+        self.lock().is_ending = true;
     }
 
     /// Registers a job that begins now and ends early when `cancel` says so.
@@ -191,11 +214,13 @@ impl Jobs {
     }
 
     fn change(&self, number: u64, change: impl FnOnce(&mut JobStatus)) {
+        let now = (self.0.clock)();
         let mut state = self.lock();
         if let Some(entry) = state.jobs.get_mut(&number) {
             change(&mut entry.status);
             entry.status.revision += 1;
         }
+        state.write_down(number, now);
         drop(state);
         self.0.changed.notify_all();
     }
@@ -212,6 +237,28 @@ impl fmt::Debug for Jobs {
 }
 
 impl State {
+    /// Keeps the file of those that run up to date, now that one of them has changed.
+    fn write_down(&mut self, changed: u64, now: u64) {
+        let Self { last, jobs, unfinished: Some(unfinished), is_ending } = self else { return };
+        let Some(status) = jobs.get(&changed).map(|entry| &entry.status) else { return };
+        let has_ended = match status.state {
+            JobState::Running | JobState::Interrupted => false,
+            JobState::Done => true,
+            JobState::Failed | JobState::Cancelled => !*is_ending,
+        };
+        if unfinished.is_due(changed, status, now) || has_ended && unfinished.names(changed) {
+            let running = |(number, entry): (&u64, &Entry)| {
+                let runs = entry.status.state == JobState::Running;
+                let was_cut_off = *is_ending && unfinished.names(*number) && *number != changed;
+                (runs || was_cut_off).then_some(*number)
+            };
+            let numbers: Vec<u64> = jobs.iter().filter_map(running).collect();
+            let running: Vec<(u64, &JobStatus)> =
+                numbers.iter().map(|number| (*number, &jobs[number].status)).collect();
+            unfinished.write(*last, &running, now);
+        }
+    }
+
     fn forget_old(&mut self, now: u64) {
         self.jobs.retain(|_, entry| {
             entry.status.state == JobState::Running
@@ -225,6 +272,49 @@ impl State {
             surplus -= usize::from(is_surplus);
             !is_surplus
         });
+    }
+}
+
+impl JobKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Ingest,
+        Self::Seal,
+        Self::Merge,
+        Self::Verify,
+        Self::Repair,
+        Self::Cluster,
+        Self::Snapshot,
+        Self::Restore,
+        Self::Fill,
+        Self::Recall,
+    ];
+
+    /// Returns what it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Seal => "seal",
+            Self::Merge => "merge",
+            Self::Verify => "verify",
+            Self::Repair => "repair",
+            Self::Cluster => "cluster",
+            Self::Snapshot => "snapshot",
+            Self::Restore => "restore",
+            Self::Fill => "fill",
+            Self::Recall => "recall",
+        }
+    }
+
+    /// Returns how one goes on that was cut off.
+    pub(super) fn goes_on(self) -> &'static str {
+        match self {
+            Self::Ingest => "send the same again, and what is stored is passed over",
+            Self::Seal | Self::Merge | Self::Fill => "it goes on by itself, as another job",
+            Self::Verify | Self::Repair | Self::Recall => "ask for it again",
+            Self::Cluster => "ask for it again: its clusters are saved when all are found",
+            Self::Snapshot | Self::Restore => "ask for it again: no half of one was kept",
+        }
     }
 }
 
@@ -325,6 +415,61 @@ mod tests {
         let (jobs, _) = registry();
         let id = jobs.start(JobKind::Seal, "notes", "", Cancellation::new()).id();
         assert_eq!(jobs.get(&id).unwrap().state, JobState::Failed);
+    }
+
+    #[test]
+    fn jobs_that_ran_when_the_program_ended_are_told_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Arc::new(AtomicU64::new(1_000));
+        let open = || {
+            let clock = Arc::clone(&now);
+            Jobs::open(Arc::new(move || clock.load(Ordering::Relaxed)), folder.path())
+        };
+        let jobs = open();
+        let start = |kind| jobs.start(kind, "notes", "label", Cancellation::new());
+        let [cut, done, failed, short] = [
+            start(JobKind::Ingest),
+            start(JobKind::Verify),
+            start(JobKind::Snapshot),
+            start(JobKind::Fill),
+        ];
+        now.fetch_add(3_000, Ordering::Relaxed);
+        for job in [&cut, &done, &failed] {
+            job.update(|status| (status.items_done, status.items_total) = (3, Some(8)));
+        }
+        done.end(Ok(String::new()));
+        // While it goes on it is written now and then.
+        cut.update(|status| status.items_done = 4);
+        now.fetch_add(11_000, Ordering::Relaxed);
+        cut.update(|status| status.items_done = 5);
+        cut.update(|status| status.items_done = 6);
+        failed.end(Err("no room".into()));
+        let id = cut.id();
+        std::mem::forget((cut, short));
+
+        let jobs = open();
+        let [left] = &jobs.list()[..] else { panic!("{:?}", jobs.list()) };
+        assert_eq!(
+            (&left.id, left.kind, left.state),
+            (&id, JobKind::Ingest, JobState::Interrupted)
+        );
+        assert_eq!((left.items_done, left.items_total), (5, Some(8)));
+        assert_eq!((left.label.as_str(), left.collection.as_str()), ("label", "notes"));
+        assert!(left.message.contains("send the same again"), "{}", left.message);
+        // Its number is not given again, and a second end is told of as the first was.
+        let later = jobs.start(JobKind::Merge, "notes", "", Cancellation::new());
+        assert!(later.id().parse::<u64>().unwrap() > id.parse::<u64>().unwrap());
+        now.fetch_add(3_000, Ordering::Relaxed);
+        later.update(|status| status.items_done = 1);
+        jobs.begin_to_end();
+        let second = later.id();
+        later.end(Err("the server is stopping".into()));
+        let states: Vec<_> =
+            open().list().into_iter().map(|status| (status.id, status.state)).collect();
+        assert_eq!(states, [(second, JobState::Interrupted)]);
+        // A file that says nothing is no obstacle.
+        fs_err::write(folder.path().join("jobs.json"), b"{").unwrap();
+        assert!(open().list().is_empty());
     }
 
     #[test]

@@ -74,7 +74,9 @@ impl Collection {
             .unzip();
         let mut sightings = Vec::new();
         let mut seen: BTreeMap<DocumentId, BTreeMap<u64, u32>> = BTreeMap::new();
-        for (excerpt_ms, answer) in starts.into_iter().zip(self.search_all(&questions, cancel)) {
+        for (excerpt_ms, answer) in
+            starts.into_iter().zip(self.search_all(&questions.iter().collect::<Vec<_>>(), cancel))
+        {
             sightings.extend(answer?.hits.into_iter().filter_map(|hit| match hit.span {
                 Span::Media { time: Some(time), .. } => {
                     let (id, start_ms, score) = (hit.id, time.start, hit.score);

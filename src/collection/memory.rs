@@ -91,6 +91,7 @@ impl Engine {
         let lexical = self.lexical.statistics();
         vec![
             own("table cache", self.maintenance.cache_bytes_max.min(self.tables_bytes())),
+            own("rows of answers", self.recent.bytes()),
             own("slot sets", sets as u64),
             own("dense heads", head),
             own("dense search space", scratch),

@@ -37,6 +37,7 @@ mod pictures;
 mod question_tests;
 mod rank;
 mod recall;
+mod recent;
 mod records;
 mod replace;
 mod rows;
@@ -48,6 +49,7 @@ mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod update;
 mod upkeep;
 mod verify;

@@ -92,7 +92,7 @@ impl Collection {
             name: name.to_owned(),
             folder: folder.to_owned(),
             database,
-            kept: Kept { settings, dense, sparse, multi },
+            kept: Kept::new(settings, dense, sparse, multi),
             lexical,
             views,
             maintenance: Maintenance::new(options),

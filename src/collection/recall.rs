@@ -125,7 +125,7 @@ impl Collection {
             }
         };
         let Some(index) = kept.dense.get(&name) else {
-            kept.settings.shape().form(&name)?;
+            kept.shape.form(&name)?;
             let reason = "only a dense vector is searched by a graph: the others are exact";
             return Err(PlanError::Combination(reason).into());
         };
@@ -221,12 +221,19 @@ impl Collection {
 impl Engine {
     /// Remembers a question, to measure with it.
     pub(super) fn note_asked(&self, name: &str, question: &[f32]) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = asked.entry(name.to_owned()).or_default();
-        if asked.len() >= ASKED_KEPT {
-            asked.pop_front();
-        }
-        asked.push_back(question.to_vec());
+        // One that comes at the same moment as another is not worth waiting for.
+        let Ok(mut asked) = self.asked.try_lock() else { return };
+        let Some(asked) = asked.get_mut(name) else {
+            asked.insert(name.to_owned(), VecDeque::from([question.to_vec()]));
+            return;
+        };
+        let mut room = match asked.len() {
+            ASKED_KEPT.. => asked.pop_front().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        room.clear();
+        room.extend_from_slice(question);
+        asked.push_back(room);
     }
 
     /// Forgets what was asked of a vector and what was measured with that: the name stands for another one.

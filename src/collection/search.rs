@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
 use super::ask::Asked;
-use super::engine::damaged;
 use super::error::Error;
 use super::open::Collection;
 use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Value};
+use crate::document::{Condition, Filter, Scalar, SlotSet, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
     Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
@@ -83,7 +82,7 @@ impl Collection {
     /// Answers several questions side by side; each answer is that of [`Self::search`].
     pub fn search_all(
         &self,
-        requests: &[SearchRequest],
+        requests: &[&SearchRequest],
         cancel: &Cancellation,
     ) -> Vec<Result<Answer, Error>> {
         use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -171,7 +170,7 @@ impl Collection {
             None => self.dense_name(asked)?,
         };
         let name = name.as_str();
-        if self.engine.kept().settings.shape().form(name)? != Form::Dense {
+        if self.engine.kept().shape.form(name)? != Form::Dense {
             return Err(PlanError::Combination("hits are diversified by a dense vector").into());
         }
         let fused = &fused[..fused.len().min(candidates(request, diversity))];
@@ -219,9 +218,8 @@ impl Collection {
             if groups.is_full() {
                 break;
             }
-            let part = self.engine.part(fused.slot)?;
-            let part = part.ok_or_else(|| damaged("part", fused.slot.0, "missing"))?;
-            groups.add(place, &self.engine.field(Slot(part.first), &group.path)?, &group.path);
+            let row = self.engine.passage_row(fused.slot)?;
+            groups.add(place, &row.body.payload, &group.path);
         }
         let is_full = groups.is_full();
         Ok((groups.finish(), is_full))
@@ -230,10 +228,8 @@ impl Collection {
     fn hit(&self, asked: &Asked<'_>, found: &Found, fused: &Fused) -> Result<Hit, Error> {
         let request = &asked.request;
         let slot = fused.slot;
-        let missing = |table, slot| damaged(table, slot, "missing");
-        let part = self.engine.part(slot)?.ok_or_else(|| missing("part", slot.0))?;
-        let body =
-            self.engine.body(Slot(part.first))?.ok_or_else(|| missing("body", part.first))?;
+        let part = self.engine.passage_row(slot)?;
+        let body = &part.body;
         let words = asked.plan.lexical.as_ref().filter(|_| request.with_text);
         let snippet = words.and_then(|text| {
             let query = LexicalQuery { text, syntax: syntax(request.syntax) };
@@ -251,13 +247,13 @@ impl Collection {
             found.map(|(rank, score)| LegScore { leg, rank, score: score.0, contribution })
         });
         Ok(Hit {
-            id: body.id,
-            part: slot.0 - part.first,
+            id: body.id.clone(),
+            part: slot.0 - part.first.0,
             score: fused.score,
-            span: part.span.into(),
-            text: request.with_text.then_some(part.text),
+            span: part.span.clone(),
+            text: request.with_text.then(|| part.text.clone()),
             snippet,
-            payload: request.with_payload.then_some(body.payload),
+            payload: request.with_payload.then(|| body.payload.clone()),
             vectors: if request.with_vectors {
                 self.engine.vectors(slot)?
             } else {

@@ -90,7 +90,7 @@ impl Collection {
     /// Returns the change with vectors as they are stored.
     fn checked(&self, change: VectorsChange) -> Result<VectorsChange, Error> {
         let kept = self.engine.kept();
-        let shape = kept.settings.shape();
+        let shape = &kept.shape;
         for name in change.set.keys().chain(&change.delete) {
             shape.form(name)?;
             if let Some(embedder) = kept.settings.embedder(name) {
@@ -102,7 +102,7 @@ impl Collection {
         }
         let mut set = BTreeMap::new();
         for (name, vector) in change.set {
-            let fitting = fitting(&name, &vector, &shape)?;
+            let fitting = fitting(&name, &vector, shape)?;
             if let Vector::Sparse(sparse) = &fitting
                 && sparse.indices().len() > SPARSE_STORED_MAX
             {

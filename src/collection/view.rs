@@ -51,9 +51,7 @@ pub(super) struct Released {
 impl View {
     /// Returns the first slot of the version that the slot belongs to.
     pub(super) fn start_of(&self, slot: Slot) -> Slot {
-        let up_to = self.starts.rank(slot.0);
-        let last = u32::try_from(up_to).ok().and_then(|count| count.checked_sub(1));
-        Slot(last.and_then(|place| self.starts.select(place)).unwrap_or(slot.0))
+        Slot(self.starts.range(..=slot.0).next_back().unwrap_or(slot.0))
     }
 
     /// Returns how many documents are visible.

@@ -68,7 +68,7 @@ impl Collection {
         let kept = self.engine.kept();
         let mut names = BTreeSet::new();
         for (vector, offered_fingerprint) in fingerprints {
-            kept.settings.shape().form(&vector)?;
+            kept.shape.form(&vector)?;
             let Some(bound) = kept.settings.embedder(&vector) else {
                 return Err(Error::Settings(format!(
                     "vector `{vector}` has no embedder, so its vectors need no fingerprint"

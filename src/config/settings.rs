@@ -96,7 +96,8 @@ pub struct ServerSettings {
     /// Disk space for vectors of texts that were embedded before [default: 256MiB; 0: none are kept]
     #[arg(long, value_name = "BYTES", env = "SIMILE_EMBED_CACHE_BYTES_MAX")]
     pub embed_cache_bytes_max: Option<Bytes>,
-    /// Memory for cached table pages, of each collection [default: 64MiB]
+    /// Memory for cached table pages, of each collection, and half as much again for the rows of its
+    /// last answers [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "SIMILE_CACHE_BYTES_MAX")]
     pub cache_bytes_max: Option<Bytes>,
     /// Memory of all collections together beside mapped files; more writes are refused

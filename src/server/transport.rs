@@ -157,6 +157,7 @@ impl Server {
 
     /// Takes no more requests, lets the running ones end within their time, and closes everything.
     pub async fn stop(mut self) {
+        self.core.jobs.begin_to_end();
         self.core.stopping.send_replace(true);
         let patience = self.core.options.shutdown_time_max;
         let mut http = self.http.take();
@@ -233,7 +234,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
         collections,
         models,
         limits,
-        jobs: Jobs::new(Arc::clone(&options.clock)),
+        jobs: Jobs::open(Arc::clone(&options.clock), &options.data),
         meter: Meter::new(),
         started_unix_ms: (options.clock)(),
         pool: Pool::start("answer", pool)?,

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use simile_proto::v1::upsert_result::Outcome;
 use simile_proto::v1::{self as wire};
 use tokio::sync::mpsc;
@@ -139,6 +143,40 @@ fn a_cancelled_stream_ends_though_its_client_goes_on_and_keeps_what_was_answered
     let request = wire::CountRequest { collection: "c".to_owned(), filter: None };
     let counted = server.ask(server.documents().count(request)).unwrap().documents;
     assert_eq!(counted, 1 + stored_late);
+}
+
+#[test]
+fn a_stream_that_a_restart_cut_off_is_told_of_and_goes_on_when_it_is_sent_again() {
+    let later = Arc::new(AtomicU64::new(0));
+    let mut server = TestServer::without_model(|options| {
+        let (clock, later) = (Arc::clone(&options.clock), Arc::clone(&later));
+        options.clock = Arc::new(move || clock() + later.load(Ordering::Relaxed));
+        options.shutdown_time_max = Duration::from_secs(1);
+    });
+    server.create(collection("c", 2));
+    let mut stream = Stream::open(&server, "notes", 3);
+    stream.send(&server, "a", &[1.0, 0.0]);
+    stream.result(&server).unwrap().unwrap();
+    later.store(5_000, Ordering::Relaxed);
+    stream.send(&server, "b", &[0.0, 1.0]);
+    stream.result(&server).unwrap().unwrap();
+    let job = stream.job.clone();
+    server.restart();
+
+    let told = get(&server, &job);
+    assert_eq!(told.state(), wire::JobState::Interrupted);
+    assert_eq!((told.kind.as_str(), told.label.as_str()), ("ingest", "notes"));
+    assert_eq!((told.items_done, told.items_total), (2, Some(3)));
+    assert!(told.message.contains("send the same again"), "{}", told.message);
+    assert_eq!(until_ended(&server, watch(&server, &job)), [told]);
+    drop(stream);
+    let mut again = Stream::open(&server, "notes", 3);
+    assert_ne!(again.job, job);
+    for (id, v) in [("a", [1.0, 0.0]), ("b", [0.0, 1.0]), ("c", [1.0, 1.0])] {
+        again.send(&server, id, &v);
+        let result = again.result(&server).unwrap().unwrap();
+        assert_eq!(matches!(result.outcome, Some(Outcome::Stored(_))), id == "c", "{result:?}");
+    }
 }
 
 #[test]

@@ -214,6 +214,7 @@ class JobState(Enum):
     DONE = jobs_pb2.JOB_STATE_DONE
     FAILED = jobs_pb2.JOB_STATE_FAILED
     CANCELLED = jobs_pb2.JOB_STATE_CANCELLED
+    INTERRUPTED = jobs_pb2.JOB_STATE_INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ use tonic::{Request, Response, Status};
 use super::super::core::{Core, Shared};
 use super::super::models::Readiness;
 use super::super::status;
-use super::super::translate::kind_name;
 use crate::collection::{Collection, Error, JobHandle, JobKind, JobState, RecallRequest};
 use crate::embed::onnx::Runtime;
 use crate::query::LIMIT_DEFAULT;
@@ -72,7 +71,7 @@ impl Admin for AdminService {
             let told = |kind: JobKind, vector: &str, done, total| {
                 tell(job, done, total);
                 job.update(|status| {
-                    status.message = format!("{} of vector `{vector}`", kind_name(kind));
+                    status.message = format!("{} of vector `{vector}`", kind.name());
                 });
             };
             collection.optimize(&told, job.cancellation())

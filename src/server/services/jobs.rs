@@ -8,7 +8,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::super::core::Core;
-use super::super::translate::kind_name;
 use crate::collection::{JobState, JobStatus};
 
 /// How often a watched job is looked at.
@@ -97,10 +96,11 @@ fn to_wire(job: JobStatus) -> wire::Job {
         JobState::Done => wire::JobState::Done,
         JobState::Failed => wire::JobState::Failed,
         JobState::Cancelled => wire::JobState::Cancelled,
+        JobState::Interrupted => wire::JobState::Interrupted,
     };
     wire::Job {
         id: job.id,
-        kind: kind_name(job.kind).to_owned(),
+        kind: job.kind.name().to_owned(),
         label: job.label,
         collection: job.collection,
         state: state.into(),

@@ -69,8 +69,8 @@ impl Search for SearchService {
             message.searches.into_iter().map(read).collect();
         let search = move |shared: &Shared, cancel: &Cancellation| {
             let collection = shared.collection(&name)?;
-            let good: Vec<SearchRequest> = questions.iter().flatten().cloned().collect();
-            if good.iter().any(embeds) {
+            let good: Vec<&SearchRequest> = questions.iter().flatten().collect();
+            if good.iter().copied().any(embeds) {
                 shared.want_models(&collection)?;
             }
             let mut answers = collection.search_all(&good, cancel).into_iter();

@@ -4,9 +4,9 @@ use simile_proto::v1::{self as wire, vector_config::Source};
 
 use super::WireError;
 use crate::collection::{
-    About, ChunkSettings, CollectionChange, CollectionState, Info, JobKind, MemoryUse,
-    MultiSettings, NewCollection, NewVector, NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT,
-    VectorInfo, VectorSettings, VectorTuning,
+    About, ChunkSettings, CollectionChange, CollectionState, Info, MemoryUse, MultiSettings,
+    NewCollection, NewVector, NewVectorSource, SparseSettings, VECTOR_NAME_DEFAULT, VectorInfo,
+    VectorSettings, VectorTuning,
 };
 use crate::document::{FieldPath, FieldType};
 use crate::index::dense::Quantisation;
@@ -171,7 +171,7 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         chunk,
         waiting: info.waiting,
         upkeep: info.activity.map(|activity| wire::Upkeep {
-            kind: kind_name(activity.kind).to_owned(),
+            kind: activity.kind.name().to_owned(),
             vector: activity.vector,
             done: activity.done,
             total: activity.total,
@@ -182,22 +182,6 @@ pub(in crate::server) fn collection_to_wire(info: Info) -> wire::Collection {
         tenant: about.tenant.map(|path| path.0).unwrap_or_default(),
         description: about.description,
         metadata: about.metadata.into_iter().collect(),
-    }
-}
-
-/// Returns what the kind of a job is called.
-pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
-    match kind {
-        JobKind::Ingest => "ingest",
-        JobKind::Seal => "seal",
-        JobKind::Merge => "merge",
-        JobKind::Verify => "verify",
-        JobKind::Repair => "repair",
-        JobKind::Cluster => "cluster",
-        JobKind::Snapshot => "snapshot",
-        JobKind::Restore => "restore",
-        JobKind::Fill => "fill",
-        JobKind::Recall => "recall",
     }
 }
 

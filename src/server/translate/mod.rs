@@ -12,9 +12,7 @@ mod terms;
 mod value;
 
 pub(super) use cluster::{cluster_request, clustering_to_wire};
-pub(super) use collection::{
-    collection_change, collection_to_wire, kind_name, new_collection, new_vector,
-};
+pub(super) use collection::{collection_change, collection_to_wire, new_collection, new_vector};
 pub(super) use document::{
     item_error_to_wire, item_result_to_wire, stage, stored_document_to_wire, upsert,
 };
