@@ -11,7 +11,8 @@ first. The time that the server computed until then is told beside it: on a mach
 too, it says more. Beside these it repeats the questions after the start, all of which have to be right.
 
 memory ingests texts of random length, 1 to 400 words, which are cut, embedded and indexed, and samples
-the resident memory of the server as it goes.
+the resident memory of the server as it goes: all of it, and what is left when pages of files are taken off, which
+the system takes back when it needs them.
 
 many makes empty collections, half of them with a vector of 384 components and words, half with words
 only, ends the server, starts it again, and takes the time until it is ready and until each collection
@@ -125,7 +126,7 @@ def memory(stubs, options):
 
         def watch():
             while not is_over.wait(0.5):
-                samples.append((done[0], server.status("VmRSS")))
+                samples.append((done[0], server.status("VmRSS"), server.status("RssAnon")))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -145,8 +146,9 @@ def memory(stubs, options):
         watcher.join()
         report = {"texts/s": round(done[0] / spent, 1), "tokens/s": round(tokens / spent)}
         for share in [10, 25, 50, 75, 100]:
-            past = [mib for count, mib in samples if count <= options.texts * share / 100]
-            report[f"resident MiB at {share} %"] = round(past[-1]) if past else None
+            past = [sample for sample in samples if sample[0] <= options.texts * share / 100]
+            report[f"resident MiB at {share} %"] = round(past[-1][1]) if past else None
+            report[f"of it not pages of files, MiB at {share} %"] = round(past[-1][2]) if past else None
         report["resident MiB, highest"] = round(server.status("VmHWM"))
     return report
 

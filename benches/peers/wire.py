@@ -5,7 +5,7 @@
 The same clustered vectors and questions as `ann.py --data clustered`; both are asked for the ids of ten
 neighbours at the first breadth at which they find 95 in a hundred. hnswlib answers on one thread, in this
 process, without a wire. simile is a server on loopback, asked by benches/load.rs: one request at a time,
-sixteen requests in flight, and batches of a hundred questions. Client and server share the machine.
+sixteen requests in flight, and batches of a hundred questions, one and two at a time. Client and server share the machine.
 `ratio` is simile's questions a second over hnswlib's.
 """
 
@@ -28,7 +28,7 @@ import numpy
 
 RECALL = 0.95
 EFS = [10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 256, 512]
-SHAPES = {"one at a time": (1, 1), "16 in flight": (16, 1), "batches of 100": (1, 100)}
+SHAPES = {"one at a time": (1, 1), "16 in flight": (16, 1), "batches of 100": (1, 100), "batches, 2 in flight": (2, 100)}
 HNSWLIB_SECONDS = 5
 
 
