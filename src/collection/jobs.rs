@@ -248,7 +248,8 @@ impl State {
         };
         if unfinished.is_due(changed, status, now) || has_ended && unfinished.names(changed) {
             let running = |(number, entry): (&u64, &Entry)| {
-                let runs = entry.status.state == JobState::Running;
+                let runs = entry.status.state == JobState::Running
+                    && Unfinished::is_long(&entry.status, now);
                 let was_cut_off = *is_ending && unfinished.names(*number) && *number != changed;
                 (runs || was_cut_off).then_some(*number)
             };
@@ -427,12 +428,8 @@ mod tests {
         };
         let jobs = open();
         let start = |kind| jobs.start(kind, "notes", "label", Cancellation::new());
-        let [cut, done, failed, short] = [
-            start(JobKind::Ingest),
-            start(JobKind::Verify),
-            start(JobKind::Snapshot),
-            start(JobKind::Fill),
-        ];
+        let [cut, done, failed] =
+            [start(JobKind::Ingest), start(JobKind::Verify), start(JobKind::Snapshot)];
         now.fetch_add(3_000, Ordering::Relaxed);
         for job in [&cut, &done, &failed] {
             job.update(|status| (status.items_done, status.items_total) = (3, Some(8)));
@@ -443,6 +440,8 @@ mod tests {
         now.fetch_add(11_000, Ordering::Relaxed);
         cut.update(|status| status.items_done = 5);
         cut.update(|status| status.items_done = 6);
+        let short = start(JobKind::Fill);
+        short.update(|status| status.items_done = 1);
         failed.end(Err("no room".into()));
         let id = cut.id();
         std::mem::forget((cut, short));
@@ -453,7 +452,7 @@ mod tests {
             (&left.id, left.kind, left.state),
             (&id, JobKind::Ingest, JobState::Interrupted)
         );
-        assert_eq!((left.items_done, left.items_total), (5, Some(8)));
+        assert_eq!((left.items_done, left.items_total), (6, Some(8)));
         assert_eq!((left.label.as_str(), left.collection.as_str()), ("label", "notes"));
         assert!(left.message.contains("send the same again"), "{}", left.message);
         // Its number is not given again, and a second end is told of as the first was.

@@ -59,12 +59,14 @@ impl Unfinished {
 
     /// Returns whether it is time to write down a job that has just changed.
     pub(super) fn is_due(&self, number: u64, status: &JobStatus, now: u64) -> bool {
-        let since = if self.numbers.contains(&number) {
-            self.written_unix_ms.saturating_add(WRITTEN_EVERY_MS)
-        } else {
-            status.started_unix_ms.saturating_add(WRITTEN_AFTER_MS)
-        };
-        status.state == JobState::Running && now >= since
+        let was_long_ago = now >= self.written_unix_ms.saturating_add(WRITTEN_EVERY_MS);
+        let is_new = !self.names(number);
+        status.state == JobState::Running && Self::is_long(status, now) && (is_new || was_long_ago)
+    }
+
+    /// Returns whether a job runs long enough to be written down.
+    pub(super) fn is_long(status: &JobStatus, now: u64) -> bool {
+        now >= status.started_unix_ms.saturating_add(WRITTEN_AFTER_MS)
     }
 
     /// Returns whether the file names the job.

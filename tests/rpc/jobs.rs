@@ -1,6 +1,5 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use simile_proto::v1::upsert_result::Outcome;
 use simile_proto::v1::{self as wire};
@@ -151,7 +150,6 @@ fn a_stream_that_a_restart_cut_off_is_told_of_and_goes_on_when_it_is_sent_again(
     let mut server = TestServer::without_model(|options| {
         let (clock, later) = (Arc::clone(&options.clock), Arc::clone(&later));
         options.clock = Arc::new(move || clock() + later.load(Ordering::Relaxed));
-        options.shutdown_time_max = Duration::from_secs(1);
     });
     server.create(collection("c", 2));
     let mut stream = Stream::open(&server, "notes", 3);
@@ -160,7 +158,11 @@ fn a_stream_that_a_restart_cut_off_is_told_of_and_goes_on_when_it_is_sent_again(
     later.store(5_000, Ordering::Relaxed);
     stream.send(&server, "b", &[0.0, 1.0]);
     stream.result(&server).unwrap().unwrap();
+    let stopping = server.begin_to_stop();
+    assert_eq!(stream.result(&server).unwrap_err().code(), Code::Unavailable);
     let job = stream.job.clone();
+    drop(stream);
+    server.wait(stopping).unwrap();
     server.restart();
 
     let told = get(&server, &job);
@@ -169,7 +171,6 @@ fn a_stream_that_a_restart_cut_off_is_told_of_and_goes_on_when_it_is_sent_again(
     assert_eq!((told.items_done, told.items_total), (2, Some(3)));
     assert!(told.message.contains("send the same again"), "{}", told.message);
     assert_eq!(until_ended(&server, watch(&server, &job)), [told]);
-    drop(stream);
     let mut again = Stream::open(&server, "notes", 3);
     assert_ne!(again.job, job);
     for (id, v) in [("a", [1.0, 0.0]), ("b", [0.0, 1.0]), ("c", [1.0, 1.0])] {

@@ -11,6 +11,8 @@ use crate::decode::{DecodeError, Format};
 
 /// Replies that wait; the process is never further ahead than this and what its pipe holds.
 const REPLIES_MAX: usize = 1;
+/// How much address space the allocator of the process takes at once.
+const ALLOCATED_AHEAD: &str = "32MiB";
 
 type Heard = io::Result<(Reply, Vec<u8>)>;
 
@@ -36,6 +38,8 @@ impl Process {
             .arg(options.memory_bytes_max.to_string())
             .arg(options.time_max.as_secs().max(1).to_string())
             .env_clear()
+            // Address space that the allocator takes ahead counts as memory, and is taken before the bound is.
+            .env("MIMALLOC_ARENA_RESERVE", ALLOCATED_AHEAD)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
