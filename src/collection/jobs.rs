@@ -57,6 +57,8 @@ pub enum JobKind {
     Fill,
     /// It is measured what searches find.
     Recall,
+    /// A model is fitted.
+    Train,
 }
 
 /// Where a job is.

@@ -198,6 +198,7 @@ pub(in crate::server) fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Restore => "restore",
         JobKind::Fill => "fill",
         JobKind::Recall => "recall",
+        JobKind::Train => "train",
     }
 }
 
