@@ -17,7 +17,7 @@ use crate::support;
 const SUBJECTS: u64 = 4;
 const WORDS: u64 = 12;
 /// How many texts are learnt from, and how many pairs are judged.
-const TEXTS: u64 = 800;
+const TEXTS: u64 = 600;
 const PAIRS: usize = 120;
 
 struct Random(u64);
@@ -141,7 +141,7 @@ fn what_counts_words_or_letters_passes_a_gate_that_its_controls_do_not() {
     let known = ["hashed-words", "hashed-letters", "small-static"];
     let known = known.map(|name| (name, catalogue.load(name, &|_, _, _| {}).unwrap()));
     for (name, model) in fitted.into_iter().chain(known) {
-        let floor = 0.45;
+        let floor = 0.4;
         let reached = quality(&pairs, |text| embed(&model, text));
         // To put the indices of such a model into another order changes no likeness, so that its control is
         // that each text has the vector of another one.
@@ -194,7 +194,8 @@ fn what_learns_from_texts_passes_a_gate_that_its_controls_do_not() {
         let floor = 0.5;
         let reached = quality(&pairs, |text| embed(&model, text));
         let mixed = quality(&pairs, |text| embed(&model, &permuted(text)));
-        let constant = quality(&pairs, |_| embed(&model, &pairs[0].first));
+        let constant = embed(&model, &pairs[0].first);
+        let constant = quality(&pairs, |_| constant.clone());
         assert!(reached > floor, "{name} reaches {reached:.3}");
         assert!(mixed < floor, "{name} with permuted weights reaches {mixed:.3}");
         assert!(constant < floor, "{name} with one vector for all reaches {constant:.3}");
