@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let corpus = builder.finish(5, usize::MAX)?;
     let cancel = Cancellation::new();
-    let run = Run { seed, threads, progress: &|_, _, _| {}, cancel: &cancel };
+    let run =
+        Run { seed, threads, table_bytes_max: u64::MAX, progress: &|_, _, _| {}, cancel: &cancel };
     let (out, start) = (Path::new(&out), Instant::now());
     let seconds = match method.as_str() {
         "glove" => {

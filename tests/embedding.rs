@@ -1,9 +1,9 @@
 //! Our transformer beside sentence-transformers, whose vectors `tests/reference/minilm.py` recorded.
 
 use simile::cancel::Cancellation;
-use simile::embed::{EmbedderHandle, Lane, Role};
+use simile::embed::{AddOptions, DEFAULT_TEXT_MODEL, EmbedderHandle, Lane, Precision, Role};
 
-use crate::support::model;
+use crate::support::{self, model};
 
 const TEXTS: &str = include_str!("fixtures/minilm_texts.json");
 const VECTORS: &[u8] = include_bytes!("fixtures/minilm_vectors.f32");
@@ -49,6 +49,38 @@ fn two_hundred_texts_in_nine_scripts_get_the_vectors_of_the_reference_alone_and_
             assert!(cosine >= COSINE_MIN, "text {place} {how}: cosine {cosine}: {text:?}");
         }
     }
+}
+
+/// Weights in eight bits: nearly the same vectors, and nobody's depend on whom they are computed with.
+#[test]
+fn in_eight_bits_vectors_stay_near_the_reference_and_do_not_depend_on_their_batch() {
+    model();
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = support::catalogue_with(folder.path());
+    let precision = Precision::Int8;
+    let options = AddOptions { precision, tokens_max: Some(256), ..AddOptions::default() };
+    let weights = support::cache_folder().join("models").join(DEFAULT_TEXT_MODEL);
+    let manifest = catalogue.add("int8", &weights, &options, &|_, _, _| {}).unwrap();
+    let single = catalogue.manifest(DEFAULT_TEXT_MODEL).unwrap();
+    assert_ne!(manifest.fingerprint(), single.fingerprint(), "it is another model");
+    let model = catalogue.load("int8", &|_, _, _| {}).unwrap();
+    let texts: Vec<String> = serde_json::from_str(TEXTS).unwrap();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let expected = expected();
+    let batched = embed(&model, &texts);
+    let (mut least, mut sum, mut apart) = (1.0_f32, 0.0, 0.0_f32);
+    for (place, text) in texts.iter().enumerate() {
+        let near = cosine(&batched[place], &expected[place]);
+        (least, sum) = (least.min(near), sum + near);
+        let alone = &embed(&model, &[text])[0];
+        let differs = alone.iter().zip(&batched[place]).map(|(a, b)| (a - b).abs());
+        apart = differs.fold(apart, f32::max);
+    }
+    let mean = sum / 200.0;
+    // The least is of a text in a script that the model spells out.
+    assert!(mean >= 0.999 && least >= 0.997, "cosines: mean {mean}, least {least}");
+    assert!(least < 0.999_999, "these are not the vectors of single precision");
+    assert!(apart <= 1e-6, "alone and in a batch a component differs by {apart}");
 }
 
 #[test]

@@ -7,9 +7,11 @@ mod apart;
 #[cfg(unix)]
 mod cli;
 mod dense;
+mod documents;
 mod durability;
 mod embedding;
 mod families;
+mod gates;
 mod joint;
 mod layers;
 mod models;

@@ -59,8 +59,7 @@ fn fit(
     cancel: &Cancellation,
 ) -> Result<(), EmbedError> {
     let corpus = texts.to_vec();
-    let training =
-        Training { corpus: &corpus, seed: 1, threads: 1, progress: &|_, _, _| {}, cancel };
+    let training = Training::new(&corpus, &|_, _, _| {}, cancel);
     catalogue.train(name, "CC0-1.0", recipe, &training).map(drop)
 }
 

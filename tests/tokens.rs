@@ -233,3 +233,144 @@ fn a_masked_language_model_gives_weights_of_words_only_where_that_is_asked() {
     let source = std::error::Error::source(&refused).map_or(String::new(), ToString::to_string);
     assert!(source.contains("cls.predictions.transform.dense"), "{refused}: {source}");
 }
+
+/// A folder as sentence-transformers saves a model whose questions are looked up: `table` writes what they
+/// are looked up in.
+fn routed(folder: &Path, table: impl FnOnce(&Path)) -> PathBuf {
+    let routed = folder.join("routed");
+    let write = |name: &str, content: String| {
+        let path = routed.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, content).unwrap();
+    };
+    let module = "[{\"idx\": 0, \"name\": \"0\", \"path\": \"\", \"type\": \"a.models.Router\"}]";
+    write("modules.json", module.to_owned());
+    let router = serde_json::json!({
+        "types": {
+            "query_0_SparseStaticEmbedding": "a.b.SparseStaticEmbedding",
+            "": "a.b.MLMTransformer",
+            "document_1_SpladePooling": "a.b.SpladePooling",
+        },
+        "structure": {
+            "query": ["query_0_SparseStaticEmbedding"],
+            "document": ["", "document_1_SpladePooling"],
+        },
+        "parameters": {"default_route": "document", "allow_empty_key": true},
+    });
+    write("router_config.json", router.to_string());
+    write("query_0_SparseStaticEmbedding/config.json", "{\"frozen\": false}".to_owned());
+    let from = fixture("splade-bert");
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
+        fs_err::copy(from.join(name), routed.join(name)).unwrap();
+    }
+    fs_err::create_dir_all(routed.join("document_1_SpladePooling")).unwrap();
+    let [pooling, tokenizer] = [
+        ("1_SpladePooling/config.json", "document_1_SpladePooling/config.json"),
+        ("tokenizer.json", "query_0_SparseStaticEmbedding/tokenizer.json"),
+    ];
+    for (name, to) in [pooling, tokenizer] {
+        fs_err::copy(from.join(name), routed.join(to)).unwrap();
+    }
+    table(&routed);
+    routed
+}
+
+/// The weight that the tables of these tests give to a token.
+fn table_weight(id: u32) -> f32 {
+    if id == 7 { 0.0 } else { 0.25 + id as f32 / 64.0 }
+}
+
+fn write_weights(routed: &Path, count: u32) {
+    let weights: Vec<u8> = (0..count).flat_map(|id| table_weight(id).to_le_bytes()).collect();
+    let shape = vec![count as usize];
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &weights);
+    let bytes = safetensors::serialize([("weight", view.unwrap())], None).unwrap();
+    let path = routed.join("query_0_SparseStaticEmbedding/model.safetensors");
+    fs_err::write(path, bytes).unwrap();
+}
+
+#[test]
+fn questions_of_an_inference_free_model_are_looked_up_and_passages_are_read_by_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = support::catalogue_with(folder.path());
+    let Expected { texts, sparse, .. } = Expected::read();
+    let passages: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vocabulary: serde_json::Value = serde_json::from_slice(
+        &fs_err::read(fixture("splade-bert").join("tokenizer.json")).unwrap(),
+    )
+    .unwrap();
+    let vocabulary = vocabulary["model"]["vocab"].as_object().unwrap().clone();
+    let id = |token: &str| u32::try_from(vocabulary[token].as_u64().unwrap()).unwrap();
+
+    let source = routed(folder.path(), |routed| write_weights(routed, 240));
+    let manifest = catalogue.add("routed", &source, &AddOptions::default(), &|_, _, _| {}).unwrap();
+    let Method::Splade { questions: Some(questions), .. } = &manifest.method else {
+        panic!("{:?}", manifest.method)
+    };
+    assert_eq!(questions.weights, "question-model.safetensors");
+    let model = catalogue.load("routed", &|_, _, _| {}).unwrap();
+    for (place, ours) in embed(&model, &passages, Role::Passage).iter().enumerate() {
+        let what = format!("passage {place}");
+        assert_same_words(ours.as_sparse().unwrap(), &sparse["splade-bert"][place], &what);
+    }
+    // Twice is once, capitals are none, an unknown sign is the unknown token, and [CLS] is no word.
+    let question = "b a, A ☃ 4 ,";
+    let expected: BTreeMap<u32, f32> = ["a", "b", ",", "4", "[UNK]"]
+        .iter()
+        .map(|token| (id(token), table_weight(id(token))))
+        .collect();
+    let found = |model: &EmbedderHandle| -> BTreeMap<u32, f32> {
+        let vector = embed(model, &[question], Role::Query).remove(0);
+        let vector = vector.as_sparse().unwrap();
+        vector.indices().iter().copied().zip(vector.values().iter().copied()).collect()
+    };
+    assert_eq!(found(&model), expected);
+    // A token without a weight is in no vector.
+    let dot = embed(&model, &[". a"], Role::Query).remove(0);
+    assert_eq!(id("."), 7, "the token of weight zero");
+    assert_eq!(dot.as_sparse().unwrap().indices(), [id("a")]);
+
+    // The same weights by the names of their tokens, beside the model.
+    fs_err::remove_dir_all(&source).unwrap();
+    let source = routed(folder.path(), |routed| {
+        let weights: serde_json::Map<String, serde_json::Value> = vocabulary
+            .keys()
+            .map(|token| (token.clone(), table_weight(id(token)).into()))
+            .collect();
+        fs_err::write(routed.join("idf.json"), serde_json::to_vec(&weights).unwrap()).unwrap();
+    });
+    let named = catalogue.add("named", &source, &AddOptions::default(), &|_, _, _| {}).unwrap();
+    assert_ne!(named.fingerprint(), manifest.fingerprint());
+    assert_eq!(found(&catalogue.load("named", &|_, _, _| {}).unwrap()), expected);
+}
+
+#[test]
+fn a_router_that_is_not_built_here_is_refused_by_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = support::catalogue_with(folder.path());
+    let refused = |says: &str, change: &dyn Fn(&Path)| {
+        let source = routed(folder.path(), |routed| write_weights(routed, 240));
+        change(&source);
+        let error = catalogue.add("m", &source, &AddOptions::default(), &|_, _, _| {}).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        fs_err::remove_dir_all(&source).unwrap();
+    };
+    let replace = |from: &'static str, to: &'static str| {
+        move |source: &Path| {
+            let path = source.join("router_config.json");
+            let text = fs_err::read_to_string(&path).unwrap();
+            fs_err::write(&path, text.replace(from, to)).unwrap();
+        }
+    };
+    refused(
+        "read by Transformer, expected SparseStaticEmbedding",
+        &replace("a.b.SparseStaticEmbedding", "a.b.Transformer"),
+    );
+    refused("it has no route `query`", &replace("\"query\"", "\"question\""));
+    refused("leads out of the folder", &replace("document_1_SpladePooling", "../elsewhere"));
+    refused("neither model.safetensors nor idf.json", &|source| {
+        let table = source.join("query_0_SparseStaticEmbedding/model.safetensors");
+        fs_err::remove_file(table).unwrap();
+    });
+    refused("expected [240]", &|source| write_weights(source, 239));
+}

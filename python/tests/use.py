@@ -148,6 +148,19 @@ assert sparse[0].indices.size >= 2 and sparse[0].values.dtype == np.float32, spa
 refused(simile.InvalidInput, "embed_sparse", lambda: client.embed(["cat"], model="hashed-words"))
 assert any(model.name == "all-minilm-l6-v2" and model.dimension == 384 for model in client.models())
 
+# A model of one's own, fitted by the server.
+client.create_collection("boats", {"words": VectorConfig(embedder="hashed-words")})
+client.ingest("boats", [f"the ferry leaves the {place} at {hour}" for place in ("harbour", "pier") for hour in range(20)]).finish()
+job = client.train("boats", "boat-words", "word2vec", threads=1,
+                   options={"vocabulary": {"count_min": 2}, "training": {"dimension": 8, "epochs": 2}})
+assert job.kind == "train" and job.label == "boat-words"
+ended = list(client.watch(job.id))[-1]
+assert ended.state == simile.JobState.DONE and "Word2Vec" in ended.message, ended
+assert any(model.name == "boat-words" and model.dimension == 8 for model in client.models())
+assert client.embed(["the ferry"], model="boat-words").shape == (1, 8)
+refused(simile.AlreadyExists, "never replaced", lambda: client.train("boats", "boat-words", "tf-idf"))
+refused(simile.InvalidInput, "unknown field `size`", lambda: client.train("boats", "x", "lda", options={"size": 3}))
+
 # Clusters, with a job to watch.
 chance = np.random.default_rng(3)
 client.create_collection("points", {"v": VectorConfig(dimension=4, metric="euclidean")})

@@ -10,8 +10,8 @@ use serde_json::Value as Json;
 use super::exit::{CliError, Outcome};
 use super::network::{NetworkArguments, is_network};
 use super::output::Output;
-use super::train::{describe, to_json};
-use crate::embed::{AddOptions, Catalogue, Manifest, is_repository};
+use super::train::{choice, describe, to_json};
+use crate::embed::{AddOptions, Catalogue, Manifest, Precision, is_repository};
 use crate::error::ErrorKind;
 
 #[derive(Debug, Args)]
@@ -19,6 +19,7 @@ use crate::error::ErrorKind;
     simile model add ./bge-small-en-v1.5\n  \
     simile model add ./e5-small --query-prefix 'query: ' --passage-prefix 'passage: '\n  \
     simile model add ./nomic-embed --name nomic-256 --dimension 256\n  \
+    simile model add ./bge-small-en-v1.5 --name bge-int8 --precision int8\n  \
     simile model add BAAI/bge-small-zh-v1.5                 from the model hub, or --hub\n  \
     simile model add intfloat/e5-small@ffb93f3 --name e5    at a revision\n  \
     simile model add vgg16.onnx --layer 30 --pooling gem    an image network, and which layer of it\n  \
@@ -58,6 +59,10 @@ pub(super) struct AddArguments {
     /// its folder does not say that it is for that
     #[arg(long)]
     splade: bool,
+    /// In which numbers the network computes: int8 is faster and takes less memory, by vectors that differ
+    /// a little; made of model.safetensors
+    #[arg(long, default_value = "single", value_parser = choice::<Precision>(&["single", "int8"]))]
+    precision: Precision,
     /// The licence of the weights, as an SPDX expression
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
@@ -101,6 +106,7 @@ pub(super) fn add(
         passage_prefix: arguments.passage_prefix.clone(),
         licence: arguments.licence.clone(),
         is_splade: arguments.splade,
+        precision: arguments.precision,
     };
     let added = if is_fetched {
         catalogue.add_from_hub(&name, repository, revision, &options, &progress)

@@ -14,6 +14,7 @@ use super::exchange::{ExportArguments, ImportArguments};
 use super::exit;
 use super::key::KeyCommand;
 use super::locate::LocateArguments;
+use super::long::DocumentArguments;
 use super::network::LayersArguments;
 use super::pictures::PictureArguments;
 use super::remote::RemoteArguments;
@@ -469,6 +470,8 @@ pub(super) enum ModelCommand {
     Add(AddArguments),
     /// Add a model that another server runs (OpenAI's embeddings protocol)
     Remote(RemoteArguments),
+    /// Add a model of long texts, by one that reads their pieces
+    Document(DocumentArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
     Train(TrainCommand),

@@ -9,6 +9,7 @@ use super::add;
 use super::arguments::ModelCommand;
 use super::collection::bytes;
 use super::exit::{CliError, Outcome};
+use super::long;
 use super::network;
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
 use super::remote;
@@ -92,6 +93,7 @@ pub(super) fn run(
         ModelCommand::Layers(arguments) => network::layers(&catalogue, arguments, output),
         ModelCommand::Add(arguments) => add::add(&catalogue, arguments, output),
         ModelCommand::Remote(arguments) => remote::add(&catalogue, arguments, output),
+        ModelCommand::Document(arguments) => long::add(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }

@@ -17,6 +17,7 @@ use super::filter;
 use super::ingest::walk::Selection;
 use super::output::{GOOD, Output, Progress, STRONG, Unit, styled};
 use super::serve::{Setting, block_on, stop_signal};
+use super::train_there::train_there;
 use super::train_words::{
     AverageArguments, Doc2VecArguments, FastTextArguments, GloveArguments, LdaArguments,
     Word2VecArguments,
@@ -27,7 +28,7 @@ use crate::embed::sparse::{
     Analyzer, HashedSettings, NGramOptions, Norm, OneHotOptions, Share, TermSettings, TfIdfOptions,
     VocabularyOptions,
 };
-use crate::embed::{Catalogue, EmbedError, Manifest, Modality, Recipe, Training, WordRule};
+use crate::embed::{Catalogue, EmbedError, Manifest, Modality, Recipe, Texts, Training, WordRule};
 use crate::error::ErrorKind;
 
 /// The most bytes of text that are held to be trained on.
@@ -68,26 +69,27 @@ pub(super) struct FitArguments {
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "collection",
           conflicts_with = "collection")]
     corpus: Vec<String>,
-    /// Learn from the passages of this collection
+    /// Learn from the passages of this collection; where --server names a server, that does it, as a
+    /// job, and has the model
     #[arg(long, short, value_name = "NAME")]
-    collection: Option<String>,
+    pub(super) collection: Option<String>,
     /// Take every line of a document for a text of its own
     #[arg(long)]
-    lines: bool,
+    pub(super) lines: bool,
     /// The name of the new model
     #[arg(long, short, value_name = "NAME")]
-    out: String,
+    pub(super) out: String,
     /// The licence of the model, as an SPDX expression
     #[arg(long, value_name = "SPDX", default_value = "NOASSERTION")]
-    licence: String,
+    pub(super) licence: String,
     /// What chance starts from: with one thread the same seed gives the same model
     #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// The most threads that work [default: as many as embed]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
     #[command(flatten)]
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 #[derive(Debug, Args)]
@@ -289,6 +291,13 @@ pub(super) fn train(
     let recipe = command.recipe()?;
     let fit = command.fit();
     let name = fit.out.clone();
+    if let Some(collection) = &fit.collection
+        && fit.connection.server.is_some()
+        // The vectors that are averaged are a file of this machine.
+        && !matches!(recipe, Recipe::Average(_))
+    {
+        return train_there(setting, collection, &recipe, fit, output);
+    }
     if catalogue.manifest(&name).is_ok() {
         return Err(CliError::of(&EmbedError::ModelExists { name }));
     }
@@ -307,7 +316,7 @@ pub(super) fn train(
                 show(&output, &shown, what, done, total)
             };
             let (corpus, progress) = (&texts, &progress);
-            let training = Training { corpus, seed, threads, progress, cancel: &stop };
+            let training = Training { seed, threads, ..Training::new(corpus, progress, &stop) };
             let manifest = catalogue.train(&name, &licence, &recipe, &training)?;
             let folder = catalogue.folder(&name)?;
             Ok::<_, EmbedError>((manifest, folder, texts.len()))
@@ -385,34 +394,7 @@ pub(super) fn describe(manifest: &Manifest, folder: &Path, done: String) -> Stri
     )
 }
 
-/// The texts that are trained on, and how many bytes they have.
-#[derive(Default)]
-struct Texts {
-    all: Vec<String>,
-    bytes: usize,
-    by_line: bool,
-}
-
-impl Texts {
-    fn add(&mut self, text: &str) -> Result<(), CliError> {
-        self.bytes += text.len();
-        if self.bytes > CORPUS_BYTES_MAX {
-            return Err(CliError::usage(format!(
-                "the corpus has more than {}; take a part of it",
-                bytes(CORPUS_BYTES_MAX as u64)
-            )));
-        }
-        if self.by_line {
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            self.all.extend(lines.map(str::to_owned));
-        } else if !text.trim().is_empty() {
-            self.all.push(text.to_owned());
-        }
-        Ok(())
-    }
-}
-
-fn of_files(fit: &FitArguments, output: &Output) -> Result<Vec<String>, CliError> {
+fn of_files(fit: &FitArguments, output: &Output) -> Result<Texts, CliError> {
     let (found, unreadable) = Selection::new(&[], &[], false, false)?.walk(&fit.corpus)?;
     if let Some(first) = unreadable.first() {
         return Err(CliError::local(
@@ -420,7 +402,8 @@ fn of_files(fit: &FitArguments, output: &Output) -> Result<Vec<String>, CliError
             format!("{} cannot be read: {}", first.name, first.reason),
         ));
     }
-    let mut texts = Texts { by_line: fit.lines, ..Texts::default() };
+    let mut texts = Texts::new(CORPUS_BYTES_MAX, fit.lines);
+    let mut add = |text: &str| texts.add(text).map_err(|error| CliError::of(&error));
     let mut progress = output.progress("reading", Unit::Items, Some(found.len() as u64));
     let (limits, cancel) = (Limits::default(), Cancellation::new());
     for (read, file) in (1..).zip(&found) {
@@ -429,11 +412,11 @@ fn of_files(fit: &FitArguments, output: &Output) -> Result<Vec<String>, CliError
         let bytes = fs_err::read(&file.path)?;
         let hint = Hint { file_name: Some(&name), ..Hint::default() };
         match decode(&bytes, &hint, &limits, &cancel) {
-            Ok(Content::Text(content)) => texts.add(&content.text)?,
+            Ok(Content::Text(content)) => add(&content.text)?,
             Ok(Content::Records(records)) => {
                 for record in records {
                     match record {
-                        Ok(record) => texts.add(&record.text)?,
+                        Ok(record) => add(&record.text)?,
                         Err(error) => progress.note(&skip(&error)),
                     }
                 }
@@ -445,7 +428,7 @@ fn of_files(fit: &FitArguments, output: &Output) -> Result<Vec<String>, CliError
         progress.set(read, "");
     }
     progress.finish();
-    Ok(texts.all)
+    Ok(texts)
 }
 
 fn of_collection(
@@ -453,7 +436,7 @@ fn of_collection(
     collection: &str,
     fit: &FitArguments,
     output: &Output,
-) -> Result<Vec<String>, CliError> {
+) -> Result<Texts, CliError> {
     block_on(async {
         let session = Session::open(setting, &fit.connection).await?;
         let texts = scroll(&session, collection, fit.lines, output).await;
@@ -467,8 +450,8 @@ async fn scroll(
     collection: &str,
     by_line: bool,
     output: &Output,
-) -> Result<Vec<String>, CliError> {
-    let mut texts = Texts { by_line, ..Texts::default() };
+) -> Result<Texts, CliError> {
+    let mut texts = Texts::new(CORPUS_BYTES_MAX, by_line);
     let mut progress = output.progress("reading", Unit::Items, None);
     let mut after = String::new();
     let request = wire::GetCollectionRequest { name: collection.to_owned() };
@@ -485,13 +468,13 @@ async fn scroll(
         };
         let page = session.documents().scroll(session.request(request)).await?.into_inner();
         for part in page.documents.iter().flat_map(|document| &document.parts) {
-            texts.add(&part.text)?;
+            texts.add(&part.text).map_err(|error| CliError::of(&error))?;
         }
-        progress.set(texts.all.len() as u64, "");
+        progress.set(texts.len() as u64, "");
         after = page.next_after;
         if after.is_empty() {
             progress.finish();
-            return Ok(texts.all);
+            return Ok(texts);
         }
     }
 }

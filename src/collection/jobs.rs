@@ -63,6 +63,8 @@ pub enum JobKind {
     Fill,
     /// It is measured what searches find.
     Recall,
+    /// A model is fitted.
+    Train,
 }
 
 /// Where a job is.
@@ -278,7 +280,7 @@ impl State {
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ingest,
         Self::Seal,
         Self::Merge,
@@ -289,6 +291,7 @@ impl JobKind {
         Self::Restore,
         Self::Fill,
         Self::Recall,
+        Self::Train,
     ];
 
     /// Returns what it is called.
@@ -304,6 +307,7 @@ impl JobKind {
             Self::Restore => "restore",
             Self::Fill => "fill",
             Self::Recall => "recall",
+            Self::Train => "train",
         }
     }
 
@@ -312,7 +316,7 @@ impl JobKind {
         match self {
             Self::Ingest => "send the same again, and what is stored is passed over",
             Self::Seal | Self::Merge | Self::Fill => "it goes on by itself, as another job",
-            Self::Verify | Self::Repair | Self::Recall => "ask for it again",
+            Self::Verify | Self::Repair | Self::Recall | Self::Train => "ask for it again",
             Self::Cluster => "ask for it again: its clusters are saved when all are found",
             Self::Snapshot | Self::Restore => "ask for it again: no half of one was kept",
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::Cache;
 use super::canary;
+use super::document::Document;
 use super::files::Files;
 use super::manifest::Source;
 use super::obtain::{
@@ -228,6 +229,13 @@ impl Catalogue {
                 self.pull(&spacetime.image, progress)?;
             }
         }
+        if let Method::Document { document } = &manifest.method {
+            let inner = self.entry(&document.model)?;
+            // As above.
+            if !matches!(inner.manifest.method, Method::Document { .. }) {
+                self.pull(&document.model, progress)?;
+            }
+        }
         if manifest.files.is_empty() || manifest.is_in_program() {
             return Ok(());
         }
@@ -279,7 +287,7 @@ impl Catalogue {
             worker.batch_tokens_max *= REMOTE_BATCH_FACTOR;
         }
         let is_dear = self.entry(name)?.manifest.method.needs_runtime()
-            || model.specification().kind == Kind::Remote;
+            || [Kind::Remote, Kind::Document].contains(&model.specification().kind);
         let cache = self.cache.clone().filter(|_| is_dear);
         let handle = EmbedderHandle::start(model, worker)?.with_cache(cache);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -327,10 +335,15 @@ impl Catalogue {
                 let threads = self.options.threads;
                 Box::new(Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?)
             }
-            Method::Splade { text, splade, onnx } => {
+            Method::Splade { text, splade, questions, onnx } => {
                 self.options.runtime.load(progress)?;
                 let (onnx, threads) = (onnx.as_ref(), self.options.threads);
-                Box::new(Splade::load(manifest, text, *splade, onnx, &entry.files(), threads)?)
+                let files = entry.files();
+                let model = Splade::load(manifest, text, *splade, onnx, &files, threads)?;
+                Box::new(match questions {
+                    Some(questions) => model.with_questions(questions, text, &files)?,
+                    None => model,
+                })
             }
             Method::Colbert { text, colbert, onnx } => {
                 self.options.runtime.load(progress)?;
@@ -395,6 +408,16 @@ impl Catalogue {
                     spacetime,
                     self.open_model(&spacetime.image, progress)?,
                 )?)
+            }
+            Method::Document { document } => {
+                let inner = self.entry(&document.model)?;
+                if let Method::Document { .. } = inner.manifest.method {
+                    let (name, inner) = (manifest.name.clone(), &inner.manifest.name);
+                    let reason = format!("its model {inner} is one of documents itself");
+                    return Err(EmbedError::Failed { name, reason });
+                }
+                let inner = self.open_model(&document.model, progress)?;
+                Box::new(Document::over(manifest, document, inner)?)
             }
         })
     }

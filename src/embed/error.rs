@@ -108,6 +108,12 @@ pub enum EmbedError {
         /// Why not.
         reason: String,
     },
+    /// More texts to learn from than are held.
+    #[error("the corpus has more than {most} bytes of text; take a part of it")]
+    CorpusTooLarge {
+        /// The bound.
+        most: usize,
+    },
     /// A file of a model that does not hold what it should.
     #[error("{}: {reason}", path.display())]
     Unreadable {
@@ -206,9 +212,10 @@ impl Classified for EmbedError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
-            Self::TextTooLong { .. } | Self::Unfit { .. } | Self::NotRead { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::TextTooLong { .. }
+            | Self::Unfit { .. }
+            | Self::CorpusTooLarge { .. }
+            | Self::NotRead { .. } => ErrorKind::InvalidInput,
             Self::ModelExists { .. } => ErrorKind::AlreadyExists,
             // What the endpoint refuses has to be put right there, or in what is known of it here.
             Self::Endpoint { is_passing: false, .. } => ErrorKind::Conflict,

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use super::EmbedError;
 use super::import::{GRAPHS, WEIGHTS, bytes, refused};
-use super::modules::module_paths;
+use super::modules::{QUESTION_TABLE, TOKEN_WEIGHTS, module_paths, router};
 use super::obtain::{Hub, ObtainError, Progress, Unpinned};
 use super::onnx::{INDEX, shards};
 
@@ -35,6 +35,9 @@ pub(super) fn fetch(
     };
     get("modules.json")?;
     get("config_sentence_transformers.json")?;
+    if let Some(router) = router(folder)? {
+        get(&router)?;
+    }
     let mut transformer = String::new();
     for (kind, path) in module_paths(folder)? {
         match kind.as_str() {
@@ -47,6 +50,13 @@ pub(super) fn fetch(
             "Dense" => {
                 get(&format!("{path}/config.json"))?;
                 get(&format!("{path}/{WEIGHTS}"))?;
+            }
+            QUESTION_TABLE => {
+                get(&format!("{path}/tokenizer.json"))?;
+                if !get(&format!("{path}/{WEIGHTS}"))? && !get(&format!("{path}/{TOKEN_WEIGHTS}"))?
+                {
+                    get(TOKEN_WEIGHTS)?;
+                }
             }
             _ => {}
         }

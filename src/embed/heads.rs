@@ -87,6 +87,26 @@ pub struct SpladeSettings {
     pub saturation: Saturation,
 }
 
+/// What questions get in place of a network's weights: one for each token, from a table, whatever stands
+/// around it (Geng et al. 2024). In a manifest the table `questions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuestionSettings {
+    /// The file of the table: `weight` in safetensors, or JSON with a number for each token.
+    pub weights: String,
+    /// The tokenizer of questions.
+    pub tokenizer: String,
+}
+
+impl QuestionSettings {
+    pub(super) fn check(&self) -> Result<(), String> {
+        match [&self.weights, &self.tokenizer].into_iter().find(|file| !is_plain_name(file)) {
+            Some(file) => Err(format!("file `{file}` is not a plain name")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How weights at several tokens become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

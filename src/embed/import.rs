@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::modules::{ColbertFile, DenseModule, Head, Modules, Similarity};
+use super::modules::{ColbertFile, DenseModule, Head, Modules, QuestionFiles, Similarity};
 use super::obtain::Progress;
 use super::onnx::{INDEX, OutputShape, RuntimeSearch, SCORES_MAX, Transformer, describe, shards};
 use super::{
-    ColbertSettings, EmbedError, Method, OnnxSettings, Pooling, SpladeSettings, TextSettings,
-    static_text,
+    ColbertSettings, EmbedError, Method, OnnxSettings, Pooling, Precision, QuestionSettings,
+    SpladeSettings, TextSettings, static_text,
 };
 use crate::vector::Metric;
 
@@ -45,6 +45,8 @@ pub struct AddOptions {
     /// Whether the scores of words that a masked language model gives become a sparse vector, though its
     /// folder does not say so (SPLADE).
     pub is_splade: bool,
+    /// In which numbers the network computes.
+    pub precision: Precision,
 }
 
 /// A model as its folder describes it.
@@ -153,6 +155,10 @@ pub(super) fn read(
         return Err(refused(&inner, format!("there is neither {WEIGHTS} nor model.onnx{there}")));
     }
     if weights.is_empty() {
+        if options.precision != Precision::Single {
+            let reason = format!("precision is int8, which is made of {WEIGHTS}: there is none");
+            return Err(refused(&inner, reason));
+        }
         runtime.load(progress)?;
     }
     let described = describe(&config)
@@ -184,6 +190,11 @@ impl Layout<'_> {
             _ if !self.weights.is_empty() => files.extend(self.weights.iter().cloned()),
             Some(graph) => files.extend(parts(graph)?),
             None => {}
+        }
+        if let Some(questions) = &self.modules.questions {
+            let names = question_settings(questions);
+            files.push((questions.weights.clone(), names.weights));
+            files.push((questions.tokenizer.clone(), names.tokenizer));
         }
         for module in &self.modules.dense {
             let file = (module.weights.clone(), module.settings.file.clone());
@@ -233,6 +244,7 @@ impl Layout<'_> {
             passage_prefix: options.passage_prefix.clone().unwrap_or(passage),
             normalize: true,
             dense: self.modules.dense.iter().map(|module| module.settings.clone()).collect(),
+            precision: options.precision,
         })
     }
 
@@ -340,7 +352,9 @@ impl Layout<'_> {
         let room = room.min(SCORES_MAX * 4 / words);
         let text = TextSettings { normalize: false, ..self.settings(room)? };
         let description = format!("{family}, weights of {words} words, {} tokens", text.tokens_max);
-        let method = Method::Splade { text, splade, onnx: onnx.map(|(onnx, _)| onnx) };
+        let questions = self.modules.questions.as_ref().map(question_settings);
+        let onnx = onnx.map(|(onnx, _)| onnx);
+        let method = Method::Splade { text, splade, questions, onnx };
         Ok(Found { method, dimension: words, metric: Metric::Dot, description, files })
     }
 
@@ -381,6 +395,14 @@ impl Layout<'_> {
     }
 }
 
+/// Returns what the files for questions are called in the folder of the model.
+fn question_settings(files: &QuestionFiles) -> QuestionSettings {
+    QuestionSettings {
+        weights: format!("question-{}", file_name(&files.weights)),
+        tokenizer: "question-tokenizer.json".to_owned(),
+    }
+}
+
 /// What is said of a family that is not built here and may still be run.
 fn unknown() -> (String, usize, usize) {
     ("transformer".to_owned(), 0, 512)
@@ -414,6 +436,10 @@ fn table_of_tokens(folder: &Path, options: &AddOptions) -> Result<Option<Found>,
     let config = settings::<StaticSettings>(&folder.join("config.json"))?.unwrap_or_default();
     if config.model_type.as_deref() != Some("model2vec") {
         return Ok(None);
+    }
+    if options.precision != Precision::Single {
+        let reason = "precision is int8, expected single for a table of token vectors";
+        return Err(refused(folder, reason.into()));
     }
     let [table, tokenizer] = [WEIGHTS, "tokenizer.json"].map(|name| folder.join(name));
     let width =

@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::heads::{ColbertSettings, DenseSettings, SpladeSettings, check_dense, check_words};
+use super::document::DocumentSettings;
+use super::heads::{
+    ColbertSettings, DenseSettings, QuestionSettings, SpladeSettings, check_dense, check_words,
+};
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
@@ -50,6 +53,8 @@ pub enum Kind {
     OnnxJoint,
     /// Clips of videos, by an image model that looks at their frames.
     Spacetime,
+    /// Long texts, by a model that reads their pieces.
+    Document,
 }
 
 impl Kind {
@@ -74,6 +79,7 @@ impl Kind {
             Self::OnnxImage => "onnx-image",
             Self::OnnxJoint => "onnx-joint",
             Self::Spacetime => "spacetime",
+            Self::Document => "document",
         }
     }
 }
@@ -107,6 +113,9 @@ pub enum Method {
         /// How scores become weights.
         #[serde(default)]
         splade: SpladeSettings,
+        /// What questions get from a table; none: the network reads them as it reads passages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        questions: Option<QuestionSettings>,
         /// Which graph is run; none: the weights become one here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         onnx: Option<OnnxSettings>,
@@ -209,6 +218,11 @@ pub enum Method {
         /// Which image model looks at the frames, and how they become clips.
         spacetime: SpacetimeSettings,
     },
+    /// See [`Kind::Document`].
+    Document {
+        /// Which model reads the pieces, and how their vectors become one.
+        document: DocumentSettings,
+    },
 }
 
 /// How the vectors of the tokens become the vector of the text.
@@ -227,6 +241,25 @@ pub enum Pooling {
     WeightedMean,
     /// The sum over the tokens divided by the root of their number.
     MeanSqrt,
+}
+
+/// In which numbers a network computes. Persisted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Single,
+    /// Products with weights in integers of eight bits, of which every 32 share a scale; so do what they
+    /// are multiplied with, row by row, so that no text depends on those beside it.
+    Int8,
+}
+
+impl Precision {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_single(&self) -> bool {
+        *self == Self::Single
+    }
 }
 
 /// How a text becomes tokens, and tokens a vector.
@@ -249,6 +282,9 @@ pub struct TextSettings {
     /// Layers that the vector goes through before it is cut, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dense: Vec<DenseSettings>,
+    /// In which numbers the network computes, where it is built from its weights.
+    #[serde(default, skip_serializing_if = "Precision::is_single")]
+    pub precision: Precision,
 }
 
 /// Which graph is run, and what of it is taken.
@@ -280,6 +316,7 @@ impl TextSettings {
             passage_prefix: String::new(),
             normalize: true,
             dense: Vec::new(),
+            precision: Precision::Single,
         }
     }
 
@@ -288,6 +325,16 @@ impl TextSettings {
             return Err(format!("tokens_max is {}, expected 8 to 8192", self.tokens_max));
         }
         check_dense(&self.dense)
+    }
+
+    /// Returns what is wrong where no graph is built from weights.
+    fn check_single(&self) -> Result<(), String> {
+        match self.precision {
+            Precision::Single => Ok(()),
+            Precision::Int8 => {
+                Err("precision is int8, expected single where no graph is made of weights".into())
+            }
+        }
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -302,6 +349,9 @@ impl TextSettings {
         }
         if !self.dense.is_empty() {
             facts.push(("dense", format!("{:?}", self.dense)));
+        }
+        if self.precision != Precision::Single {
+            facts.push(("precision", format!("{:?}", self.precision)));
         }
         facts
     }
@@ -329,6 +379,7 @@ impl Method {
             Self::OnnxImage { .. } => Kind::OnnxImage,
             Self::OnnxJoint { .. } => Kind::OnnxJoint,
             Self::Spacetime { .. } => Kind::Spacetime,
+            Self::Document { .. } => Kind::Document,
         }
     }
 
@@ -345,6 +396,7 @@ impl Method {
             | Self::Colbert { .. }
             | Self::StaticText { .. }
             | Self::Remote { .. }
+            | Self::Document { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -371,7 +423,8 @@ impl Method {
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
-            | Self::Spacetime { .. } => Form::Dense,
+            | Self::Spacetime { .. }
+            | Self::Document { .. } => Form::Dense,
             Self::Splade { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -391,7 +444,9 @@ impl Method {
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
             | Self::Spacetime { .. } => true,
-            Self::StaticText { .. }
+            // What is inside may.
+            Self::Document { .. }
+            | Self::StaticText { .. }
             | Self::Remote { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -424,21 +479,31 @@ impl Method {
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
             Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
             Self::OnnxJoint { joint, .. } => joint.tokens_max,
+            Self::Document { document } => document.tokens_max,
         }
     }
 
     /// Returns what is wrong with the settings, if something is.
     pub(super) fn check(&self, dimension: usize) -> Result<(), String> {
         match self {
-            Self::BertText { text }
-            | Self::OnnxText { text, .. }
-            | Self::CrossEncoder { text, .. } => text.check(),
-            Self::Splade { text, .. } => {
-                check_words(dimension)?;
+            Self::BertText { text } | Self::CrossEncoder { text, onnx: None } => text.check(),
+            Self::OnnxText { text, .. } | Self::CrossEncoder { text, onnx: Some(_) } => {
+                text.check_single()?;
                 text.check()
             }
-            Self::Colbert { text, colbert, .. } => {
+            Self::Splade { text, questions, onnx, .. } => {
+                check_words(dimension)?;
+                questions.as_ref().map_or(Ok(()), QuestionSettings::check)?;
+                if onnx.is_some() {
+                    text.check_single()?;
+                }
+                text.check()
+            }
+            Self::Colbert { text, colbert, onnx } => {
                 colbert.check(text.tokens_max, dimension)?;
+                if onnx.is_some() {
+                    text.check_single()?;
+                }
                 text.check()
             }
             Self::Remote { remote } => remote.check(),
@@ -446,6 +511,7 @@ impl Method {
                 if text.pooling != Pooling::Mean {
                     return Err(format!("pooling is {:?}, expected the mean", text.pooling));
                 }
+                text.check_single()?;
                 text.check()
             }
             Self::OneHot { terms } | Self::TfIdf { terms, .. } | Self::NGram { terms } => {
@@ -464,6 +530,7 @@ impl Method {
                 joint.check()
             }
             Self::Spacetime { spacetime } => spacetime.check(),
+            Self::Document { document } => document.check(),
         }
     }
 
@@ -488,7 +555,8 @@ impl Method {
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
-            | Self::Spacetime { .. } => {
+            | Self::Spacetime { .. }
+            | Self::Document { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -11,6 +11,7 @@
 mod cache;
 mod canary;
 mod catalogue;
+mod document;
 mod error;
 mod fetched;
 mod files;
@@ -51,15 +52,18 @@ pub use catalogue::{
     Catalogue, CatalogueOptions, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelState,
     STAND_IN_TEXT_MODEL,
 };
+pub use document::{DocumentSettings, Piece, PieceWeight};
 pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use heads::{Bend, ColbertSettings, DenseSettings, Joined, Saturation, SpladeSettings};
+pub use heads::{
+    Bend, ColbertSettings, DenseSettings, Joined, QuestionSettings, Saturation, SpladeSettings,
+};
 pub use import::AddOptions;
 pub use manifest::{CanaryPicture, Manifest, ManifestError};
-pub use method::{Kind, Method, OnnxSettings, Pooling, TextSettings};
+pub use method::{Kind, Method, OnnxSettings, Pooling, Precision, TextSettings};
 pub use networks::{Choice, LayerEmbedder, NetworkOptions};
-pub use recipe::{Corpus, Fitted, Recipe, Training};
+pub use recipe::{Corpus, Fitted, Recipe, Texts, Training};
 pub use remote::{Keys, RemoteSettings};
 pub use words::{Word, WordRule};
 pub use worker::{Embedded, EmbedderHandle, Lane, Timings, WorkerOptions};

@@ -14,6 +14,9 @@ use super::{
 
 /// The file of what is said of a model as a whole.
 const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.json";
+/// What looks questions up in a table of weights, and where that is if it is not in a file of weights.
+pub(super) const QUESTION_TABLE: &str = "SparseStaticEmbedding";
+pub(super) const TOKEN_WEIGHTS: &str = "idf.json";
 /// Markers of questions and passages, of the first implementation of late interaction.
 const STANFORD_MARKERS: [&str; 2] = ["[unused0]", "[unused1]"];
 
@@ -32,6 +35,24 @@ pub(super) struct Modules {
     pub(super) dense: Vec<DenseModule>,
     pub(super) normalizes: bool,
     pub(super) head: Head,
+    pub(super) questions: Option<QuestionFiles>,
+}
+
+/// Where the table is that questions are looked up in, and their tokenizer.
+#[derive(Debug, Clone)]
+pub(super) struct QuestionFiles {
+    pub(super) weights: PathBuf,
+    pub(super) tokenizer: PathBuf,
+}
+
+/// The file of what reads questions and what reads passages, where they are read apart.
+const ROUTER: &str = "router_config.json";
+
+/// What that file says: the kind of each module by its folder, and which make up each route.
+#[derive(Deserialize)]
+struct RouterFile {
+    types: BTreeMap<String, String>,
+    structure: BTreeMap<String, Vec<String>>,
 }
 
 /// What comes out at the end.
@@ -139,13 +160,15 @@ impl Modules {
     /// Reads what follows the transformer; without `modules.json` the mean is taken.
     pub(super) fn read(folder: &Path) -> Result<Self, EmbedError> {
         let file = folder.join("modules.json");
-        let modules = module_paths(folder)?;
+        let mut modules = module_paths(folder)?;
+        let questions = question_path(&mut modules);
         let mut found = Self {
             transformer: folder.to_owned(),
             pooling: Pooling::Mean,
             dense: Vec::new(),
             normalizes: modules.is_empty(),
             head: Head::Text,
+            questions: None,
         };
         let mut is_pooled = modules.is_empty();
         for (kind, path) in modules {
@@ -170,7 +193,7 @@ impl Modules {
                 other => {
                     let reason = format!(
                         "module `{other}` is not built here, expected Transformer, Pooling, \
-                         Dense, Normalize or SpladePooling"
+                         Dense, Normalize, SpladePooling or, for questions, SparseStaticEmbedding"
                     );
                     return Err(refused(&file, reason));
                 }
@@ -181,6 +204,25 @@ impl Modules {
             let file = folder.join(SENTENCE_TRANSFORMERS);
             let colbert = settings::<ColbertFile>(&file)?;
             found.head = Head::Tokens(colbert.unwrap_or_default());
+        }
+        if let Some(path) = questions {
+            if !matches!(found.head, Head::Words(_)) {
+                let reason =
+                    "questions are looked up in a table, and passages give no weights of words";
+                return Err(refused(&file, reason.into()));
+            }
+            let inside = folder.join(&path);
+            let places =
+                [inside.join(WEIGHTS), inside.join(TOKEN_WEIGHTS), folder.join(TOKEN_WEIGHTS)];
+            let weights = places.into_iter().find(|place| place.is_file());
+            let weights = weights.ok_or_else(|| {
+                let reason = format!("there is neither {WEIGHTS} nor {TOKEN_WEIGHTS}");
+                refused(&inside, reason)
+            })?;
+            let tokenizers =
+                [inside, found.transformer.clone()].map(|it| it.join("tokenizer.json"));
+            let tokenizer = tokenizers.into_iter().find(|file| file.is_file()).unwrap_or_default();
+            found.questions = Some(QuestionFiles { weights, tokenizer });
         }
         Ok(found)
     }
@@ -309,19 +351,93 @@ impl ColbertFile {
     }
 }
 
-/// Returns the modules that `modules.json` names, if it is there: kind and folder.
+/// Returns the modules that `modules.json` names, if it is there: kind and folder. A router's are those of
+/// its passages, and what reads its questions.
 pub(super) fn module_paths(folder: &Path) -> Result<Vec<(String, String)>, EmbedError> {
     let file = folder.join("modules.json");
     let mut paths = Vec::new();
     for module in settings::<Vec<Module>>(&file)?.unwrap_or_default() {
-        let path = Path::new(&module.path);
-        if path.components().any(|part| !matches!(part, Component::Normal(_))) {
-            return Err(refused(&file, format!("`{}` leads out of the folder", module.path)));
+        check_inside(&file, &module.path)?;
+        if is_router(&module.kind) {
+            paths.extend(routes(folder, &module.path)?);
+        } else {
+            paths.push((last_part(&module.kind).to_owned(), module.path));
         }
-        let kind = module.kind.rsplit('.').next().unwrap_or_default().to_owned();
-        paths.push((kind, module.path));
     }
     Ok(paths)
+}
+
+/// Returns the file in which a router says what reads questions and what reads passages, if
+/// `modules.json` names one.
+pub(super) fn router(folder: &Path) -> Result<Option<String>, EmbedError> {
+    let file = folder.join("modules.json");
+    let modules = settings::<Vec<Module>>(&file)?.unwrap_or_default();
+    let Some(module) = modules.iter().find(|module| is_router(&module.kind)) else {
+        return Ok(None);
+    };
+    check_inside(&file, &module.path)?;
+    Ok(Some(Path::new(&module.path).join(ROUTER).to_string_lossy().into_owned()))
+}
+
+fn is_router(kind: &str) -> bool {
+    ["Router", "Asym"].contains(&last_part(kind))
+}
+
+/// Returns the modules of a router.
+fn routes(folder: &Path, path: &str) -> Result<Vec<(String, String)>, EmbedError> {
+    let file = folder.join(path).join(ROUTER);
+    let Some(router) = settings::<RouterFile>(&file)? else { return Ok(Vec::new()) };
+    let route = |name: &str| -> Result<Vec<(String, String)>, EmbedError> {
+        let ids = router.structure.get(name).ok_or_else(|| {
+            let known: Vec<&str> = router.structure.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            refused(
+                &file,
+                format!("it has no route `{name}`, expected query and document: {known}"),
+            )
+        })?;
+        let module = |id: &String| {
+            check_inside(&file, id)?;
+            let kind = router.types.get(id).map(|kind| last_part(kind).to_owned());
+            let kind =
+                kind.ok_or_else(|| refused(&file, format!("it does not say what `{id}` is")))?;
+            let inside = Path::new(path).join(id).to_string_lossy().into_owned();
+            Ok((kind, inside.trim_end_matches('/').to_owned()))
+        };
+        ids.iter().map(module).collect()
+    };
+    let questions = route("query")?;
+    match &questions[..] {
+        [(kind, _)] if kind == QUESTION_TABLE => {}
+        others => {
+            let kinds: Vec<&str> = others.iter().map(|(kind, _)| kind.as_str()).collect();
+            let kinds = kinds.join(", ");
+            let reason = format!(
+                "questions are read by {kinds}, expected {QUESTION_TABLE}: a table of weights"
+            );
+            return Err(refused(&file, reason));
+        }
+    }
+    let mut modules = route("document")?;
+    modules.extend(questions);
+    Ok(modules)
+}
+
+/// Takes what reads questions out of the modules, and returns its folder.
+fn question_path(modules: &mut Vec<(String, String)>) -> Option<String> {
+    let at = modules.iter().position(|(kind, _)| kind == QUESTION_TABLE)?;
+    Some(modules.remove(at).1)
+}
+
+fn check_inside(file: &Path, path: &str) -> Result<(), EmbedError> {
+    if Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(());
+    }
+    Err(refused(file, format!("`{path}` leads out of the folder")))
+}
+
+fn last_part(kind: &str) -> &str {
+    kind.rsplit('.').next().unwrap_or_default()
 }
 
 fn splade(file: &Path) -> Result<SpladeSettings, EmbedError> {

@@ -9,10 +9,10 @@ use super::import::Found;
 use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
 use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
 use super::{
-    AddOptions, Catalogue, EmbedError, Manifest, ManifestError, Method, Recipe, RemoteSettings,
-    Training, canary, fetched, import,
+    AddOptions, Catalogue, DocumentSettings, EmbedError, Kind, Manifest, ManifestError, Method,
+    Modality, Piece, Recipe, RemoteSettings, Training, canary, fetched, import,
 };
-use crate::vector::Metric;
+use crate::vector::{Form, Metric};
 
 /// How many texts of a corpus become the canary of the model that is fitted on it.
 const CANARY_TEXTS: usize = 3;
@@ -152,6 +152,57 @@ impl Catalogue {
         self.settle(manifest, texts, making, &own, progress)
     }
 
+    /// Adds a model of long texts on top of one that reads their pieces, which stays where it is.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: not found or not installed for the model inside; [`EmbedError::NotRead`] or
+    /// [`EmbedError::Manifest`] (invalid input) if it gives no dense vectors of texts, or for settings out
+    /// of bounds; [`EmbedError::ModelExists`] (already exists).
+    pub fn add_document(
+        &self,
+        name: &str,
+        inner: &str,
+        change: impl FnOnce(&mut DocumentSettings),
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let (own, making) = self.begin(name)?;
+        let inner = self.entry(inner)?.manifest;
+        let specification = inner.specification();
+        specification.require(Modality::Text)?;
+        let wrong = |reason: String| ManifestError { name: format!("`{name}`"), reason };
+        let (of, form) = (&inner.name, specification.form);
+        if form != Form::Dense {
+            let form = form.name();
+            return Err(
+                wrong(format!("model {of} gives {form} vectors, expected dense ones")).into()
+            );
+        }
+        if specification.kind == Kind::Document {
+            return Err(wrong(format!("model {of} is one of documents itself")).into());
+        }
+        let mut document = DocumentSettings::over(&specification);
+        change(&mut document);
+        let what = match document.piece {
+            Piece::Window => "windows",
+            Piece::Sentence => "sentences",
+        };
+        let manifest = Manifest {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            description: format!("long texts as the mean of their {what}, by {}", inner.name),
+            method: Method::Document { document },
+            licence: inner.licence.clone(),
+            dimension: inner.dimension,
+            metric: inner.metric,
+            files: Vec::new(),
+            sources: Vec::new(),
+            canary: None,
+        };
+        manifest.to_toml()?;
+        let texts = CANARY.map(str::to_owned).into();
+        self.settle(manifest, texts, making, &own, progress)
+    }
+
     fn import(
         &self,
         name: &str,
@@ -212,8 +263,11 @@ impl Catalogue {
         self.settle(manifest, texts, making, &own, progress)
     }
 
-    /// Returns the folder of own models, and one in it to make the model in, if the name is free.
-    fn begin(&self, name: &str) -> Result<(PathBuf, tempfile::TempDir), EmbedError> {
+    /// Returns quietly if a model of the user's own may be called so.
+    ///
+    /// # Errors
+    /// [`ManifestError`] (invalid input) for what is no name; [`EmbedError::ModelExists`].
+    pub fn check_new_name(&self, name: &str) -> Result<(), EmbedError> {
         if !is_plain_name(name) || name.starts_with('.') {
             let reason =
                 "the name of a model is the name of a folder, and begins with no dot".into();
@@ -222,6 +276,12 @@ impl Catalogue {
         if self.manifest(name).is_ok() {
             return Err(EmbedError::ModelExists { name: name.to_owned() });
         }
+        Ok(())
+    }
+
+    /// Returns the folder of own models, and one in it to make the model in, if the name is free.
+    fn begin(&self, name: &str) -> Result<(PathBuf, tempfile::TempDir), EmbedError> {
+        self.check_new_name(name)?;
         let own = self.options.own.clone().unwrap_or_else(|| self.options.models.clone());
         fs_err::create_dir_all(&own)?;
         let making = tempfile::Builder::new().prefix(".making-").tempdir_in(&own)?;

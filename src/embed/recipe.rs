@@ -28,6 +28,57 @@ impl<T: AsRef<str> + Sync> Corpus for Vec<T> {
     }
 }
 
+/// Texts in memory, of which there is a bound.
+#[derive(Debug)]
+pub struct Texts {
+    all: Vec<String>,
+    bytes: usize,
+    bytes_max: usize,
+    by_line: bool,
+}
+
+impl Texts {
+    /// Returns none yet; at most so many bytes are taken, and with `by_line` every line is a text of
+    /// its own.
+    pub fn new(bytes_max: usize, by_line: bool) -> Self {
+        Self { all: Vec::new(), bytes: 0, bytes_max, by_line }
+    }
+
+    /// Adds a text, or its lines; what is blank is left out.
+    ///
+    /// # Errors
+    /// [`EmbedError::CorpusTooLarge`] (invalid input).
+    pub fn add(&mut self, text: &str) -> Result<(), EmbedError> {
+        self.bytes = self.bytes.saturating_add(text.len());
+        if self.bytes > self.bytes_max {
+            return Err(EmbedError::CorpusTooLarge { most: self.bytes_max });
+        }
+        if self.by_line {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            self.all.extend(lines.map(str::to_owned));
+        } else if !text.trim().is_empty() {
+            self.all.push(text.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Returns how many texts there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+impl Corpus for Texts {
+    fn texts(&self) -> Box<dyn Iterator<Item = Result<Cow<'_, str>, EmbedError>> + '_> {
+        self.all.texts()
+    }
+}
+
 /// What every method needs to be fitted.
 #[derive(Clone, Copy)]
 pub struct Training<'a> {
@@ -37,10 +88,19 @@ pub struct Training<'a> {
     pub seed: u64,
     /// The most threads that work; at least one.
     pub threads: usize,
+    /// How many bytes of memory the tables of the model may take while it is fitted.
+    pub table_bytes_max: u64,
     /// Told what is being done, how much is done, and of how much if known.
     pub progress: Progress<'a>,
     /// Asked between steps whether to go on.
     pub cancel: &'a Cancellation,
+}
+
+impl<'a> Training<'a> {
+    /// Returns a training of seed 1 on one thread, with as much memory as there is.
+    pub fn new(corpus: &'a dyn Corpus, progress: Progress<'a>, cancel: &'a Cancellation) -> Self {
+        Self { corpus, seed: 1, threads: 1, table_bytes_max: u64::MAX, progress, cancel }
+    }
 }
 
 impl std::fmt::Debug for Training<'_> {

@@ -49,6 +49,11 @@ impl FileTokenizer {
         Ok(Self { special_tokens: 0, is_whole: false, ..Self::read(bytes, settings)? })
     }
 
+    /// Reads the bytes of a file; texts get no special tokens.
+    pub(super) fn plain(bytes: &[u8], settings: TextSettings) -> Result<Self, EmbedError> {
+        Ok(Self { unknown: None, ..Self::bare(bytes, settings)? })
+    }
+
     /// Returns the token that stands at the end of a text, and between the two of a pair.
     pub(super) fn separator(&self) -> Option<u32> {
         self.whole.encode_fast("", true).ok()?.get_ids().last().copied()

@@ -176,6 +176,10 @@ impl Server {
             }
         }
         let core = self.core;
+        // What is being fitted was told to end, and clears up what it began.
+        if tokio::time::timeout(patience, core.training.acquire()).await.is_err() {
+            tracing::warn!("a model that is still being fitted is given up");
+        }
         let closing = tokio::task::spawn_blocking(move || core.collections.close());
         if closing.await.is_err() {
             tracing::error!("closing the collections failed");
@@ -240,6 +244,7 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
         pool: Pool::start("answer", pool)?,
         bulk: Pool::start("bulk", bulk)?,
         upserts: Arc::new(Semaphore::new(UPSERTS_MAX)),
+        training: Arc::new(Semaphore::new(1)),
         stopping: watch::Sender::new(false),
         options,
     }))

@@ -69,6 +69,32 @@ fn settings_are_printed_with_their_origin_and_read_back() {
 }
 
 #[test]
+fn a_model_is_fitted_where_the_server_is() {
+    let program = Program::without_models();
+    let serving = program.serve(&[]);
+    let url = format!("http://{}", serving.address);
+    program.run(&["collection", "create", "notes", "--vector", "words=hashed-words"]).done();
+    program.write("notes.txt", "The ferry leaves the harbour at noon.");
+    program.write("bread.txt", "Bread dough rests for an hour.");
+    program.run(&["ingest", "notes.txt", "bread.txt", "-c", "notes"]).done();
+    let train = |method: &str| {
+        let there = ["--server", &url, "--data", "nowhere", "--json"];
+        let what = ["model", "train", method, "--collection", "notes", "--out", "mine"];
+        program.run(&[&what[..], &there[..]].concat())
+    };
+    let made = train("tf-idf").done().json();
+    assert_eq!((&made["name"], &made["form"]), (&"mine".into(), &"sparse".into()), "{made}");
+    assert!(!program.folder().join("nowhere").join("models").exists(), "it is the server's");
+    assert!(program.data().join("models").join("mine").is_dir());
+    let words = ["embed", "the ferry and the dough", "--model", "mine", "--server", &url, "--json"];
+    let found = program.run(&words).done().json();
+    assert_eq!(found["embeddings"][0]["sparse"]["indices"].as_array().map(Vec::len), Some(3));
+    let taken = train("one-hot");
+    assert_eq!(taken.code, 4, "{}", taken.stderr);
+    assert!(taken.stderr.contains("`mine` is there already"), "{}", taken.stderr);
+}
+
+#[test]
 fn what_a_server_does_is_watched_while_it_does_it() {
     let program = Program::without_models();
     let serving = program.serve(&[]);

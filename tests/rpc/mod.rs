@@ -26,5 +26,6 @@ mod search;
 mod server;
 mod tenants;
 mod tokens;
+mod training;
 mod video;
 mod wrong;

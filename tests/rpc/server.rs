@@ -69,6 +69,8 @@ impl TestServer {
         change: impl FnOnce(&mut ServerOptions),
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let own = catalogue.own.clone().or_else(|| Some(folder.path().join("models")));
+        let catalogue = CatalogueOptions { own, ..catalogue };
         let mut options = ServerOptions {
             data: folder.path().to_owned(),
             catalogue,

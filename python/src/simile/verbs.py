@@ -5,6 +5,7 @@ A verb yields requests and is sent their answers; `Client` waits for these, and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
@@ -475,6 +476,35 @@ def models() -> Steps[list[Model]]:
         )
         for model in answer.models
     ]
+
+
+def train(
+    collection: str,
+    model: str,
+    method: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    filter: Filter | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    licence: str = "",
+    by_line: bool = False,
+) -> Steps[Job]:
+    """Begins to fit a model on the texts of a collection, and returns the job: `watch` says how far it is, and
+    when it is done `model` can be named. The options of each method are at `TrainRequest` of the contract."""
+    request = embedding_pb2.TrainRequest(
+        collection=collection,
+        model=model,
+        method=method,
+        options="" if options is None else json.dumps(dict(options)),
+        filter=None if filter is None else filter.wire,
+        seed=seed,
+        threads=threads,
+        licence=licence,
+        by_line=by_line,
+    )
+    answer: jobs_pb2.Job = yield Request("Embedding", "Train", request)
+    return Job.of(answer)
 
 
 def jobs() -> Steps[list[Job]]:

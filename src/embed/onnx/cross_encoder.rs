@@ -130,7 +130,8 @@ fn import(folder: &Path, text: &TextSettings) -> Result<Vec<u8>, ImportError> {
     let tells_apart = plan.config.type_vocab_size > 1;
     let types = tells_apart.then(|| graph.input(TOKEN_TYPE_IDS, &["batch", "tokens"]));
     let epsilon = plan.config.epsilon();
-    let mut layers = Layers { weights: &weights, graph: &mut graph, epsilon };
+    let precision = text.precision;
+    let mut layers = Layers { weights: &weights, graph: &mut graph, epsilon, precision };
     let hidden = family::hidden(&plan, &mut layers, &ids, &mask, types.as_ref())?;
     let score = head(&plan, &mut layers, &hidden, &mask)?;
     graph.output(&score, SCORE, &["batch"], 1);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::graph::{Attribute, Graph, Value};
 use super::weights::{ImportError, WeightFiles, Weights};
 use super::{encoder, modern, pooling, words};
-use crate::embed::{Pooling, SpladeSettings, TextSettings};
+use crate::embed::{Pooling, Precision, SpladeSettings, TextSettings};
 
 /// The input of token ids, batch x tokens.
 pub(super) const INPUT_IDS: &str = "input_ids";
@@ -208,8 +208,8 @@ pub(super) fn import(
     let ids = graph.input(INPUT_IDS, &["batch", "tokens"]);
     let mask = graph.input(ATTENTION_MASK, &["batch", "tokens"]);
     let mask = graph.node("Cast", &[&mask], &[("to", Attribute::Integer(1))]);
-    let mut layers =
-        Layers { weights: &weights, graph: &mut graph, epsilon: plan.config.epsilon() };
+    let (epsilon, precision) = (plan.config.epsilon(), text.precision);
+    let mut layers = Layers { weights: &weights, graph: &mut graph, epsilon, precision };
     let hidden = hidden(&plan, &mut layers, &ids, &mask, None)?;
     let width = plan.config.hidden_size;
     match taken {
@@ -260,6 +260,7 @@ pub(super) struct Layers<'a, 'w> {
     pub(super) weights: &'a Weights<'w>,
     pub(super) graph: &'a mut Graph,
     pub(super) epsilon: f32,
+    pub(super) precision: Precision,
 }
 
 impl Layers<'_, '_> {
@@ -321,6 +322,10 @@ impl Layers<'_, '_> {
         scale: f32,
     ) -> Value {
         let to = stored.len() / from;
+        if self.precision == Precision::Int8 {
+            let scaled: Vec<f32> = stored.iter().map(|weight| weight * scale).collect();
+            return self.graph.product_int8(input, &scaled, from);
+        }
         let mut weight = vec![0.0; stored.len()];
         for (row, values) in stored.chunks_exact(from).enumerate() {
             for (column, value) in values.iter().enumerate() {

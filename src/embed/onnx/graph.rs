@@ -6,7 +6,14 @@ use prost::Message;
 const IR_VERSION: i64 = 8;
 const OPSET_VERSION: i64 = 17;
 pub(super) const FLOAT: i32 = 1;
+const UINT8: i32 = 2;
 const INT64: i32 = 7;
+/// Where the operators of ONNX Runtime beside those of the format are.
+const RUNTIME_DOMAIN: &str = "com.microsoft";
+/// How many weights share a scale.
+const BLOCK: usize = 32;
+/// What stands for zero among weights of eight bits, by the rule of the operator.
+const ZERO: u8 = 128;
 
 #[derive(Clone, PartialEq, Message)]
 struct Model {
@@ -54,6 +61,8 @@ pub(super) struct Node {
     pub(super) op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub(super) attribute: Vec<AttributeMessage>,
+    #[prost(string, tag = "7")]
+    pub(super) domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -177,8 +186,53 @@ impl Graph {
             name: output.clone(),
             op_type: operator.to_owned(),
             attribute: attributes.iter().map(attribute).collect(),
+            domain: String::new(),
         });
         output
+    }
+
+    /// Adds the product with a matrix in integers of eight bits and returns it. The matrix is given by its
+    /// columns, `from` weights each; every 32 of a column share a scale, and so do what they are multiplied
+    /// with, in each row.
+    pub(super) fn product_int8(&mut self, input: &Value, columns: &[f32], from: usize) -> Value {
+        let to = columns.len() / from;
+        let blocks = from.div_ceil(BLOCK);
+        let mut whole = Vec::with_capacity(to * blocks * BLOCK);
+        let mut scales = Vec::with_capacity(to * blocks);
+        for column in columns.chunks_exact(from) {
+            for block in column.chunks(BLOCK) {
+                let most = block.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
+                let scale = most / 127.0;
+                scales.push(scale);
+                let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "between 1 and 255"
+                )]
+                let rounded = block.iter().map(|weight| {
+                    ((weight * inverse).round().clamp(-127.0, 127.0) + f32::from(ZERO)) as u8
+                });
+                whole.extend(rounded);
+                whole.resize(whole.len().next_multiple_of(BLOCK), ZERO);
+            }
+        }
+        let whole = self.constant(&[to, blocks, BLOCK], UINT8, whole);
+        let scales = self.floats(&[to * blocks], &scales);
+        let integer = |number: usize| Attribute::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        let attributes = [
+            ("K", integer(from)),
+            ("N", integer(to)),
+            ("bits", Attribute::Integer(8)),
+            ("block_size", integer(BLOCK)),
+            // What the weights are multiplied with is put into eight bits, too.
+            ("accuracy_level", Attribute::Integer(4)),
+        ];
+        let product = self.node("MatMulNBits", &[input, &whole, &scales], &attributes);
+        if let Some(node) = self.message.node.last_mut() {
+            RUNTIME_DOMAIN.clone_into(&mut node.domain);
+        }
+        product
     }
 
     /// Makes a value of floats an output of the graph under a name: its axes, the last one so long.
@@ -189,6 +243,7 @@ impl Graph {
             name: name.to_owned(),
             op_type: "Identity".into(),
             attribute: Vec::new(),
+            domain: String::new(),
         });
         let named =
             |axis: &&str| Dimension { dim_value: None, dim_param: Some((*axis).to_owned()) };
@@ -200,11 +255,15 @@ impl Graph {
     /// Returns the graph as the bytes of an ONNX file.
     pub(super) fn encode(mut self) -> Vec<u8> {
         self.message.name = "simile".into();
+        let mut operators = vec![OperatorSet { domain: String::new(), version: OPSET_VERSION }];
+        if self.message.node.iter().any(|node| node.domain == RUNTIME_DOMAIN) {
+            operators.push(OperatorSet { domain: RUNTIME_DOMAIN.to_owned(), version: 1 });
+        }
         let model = Model {
             ir_version: IR_VERSION,
             producer_name: "simile".into(),
             graph: Some(self.message),
-            opset_import: vec![OperatorSet { domain: String::new(), version: OPSET_VERSION }],
+            opset_import: operators,
         };
         model.encode_to_vec()
     }

@@ -387,6 +387,7 @@ fn converting(from: &str, to: &str, kind: i32, casts: bool) -> Vec<u8> {
         name: format!("{operator}_{to}"),
         op_type: operator.to_owned(),
         attribute: attributes.iter().filter(|_| casts).map(attribute).collect(),
+        domain: String::new(),
     }
     .encode_to_vec()
 }

@@ -32,6 +32,17 @@ pub enum TrainError {
         /// How much of it can be.
         most: usize,
     },
+    /// Tables that do not fit into the memory that a training may take.
+    #[error(
+        "its tables take {actual} bytes of memory, at most {most} are given; fewer components, words, \
+         topics or buckets take less"
+    )]
+    Memory {
+        /// How much they take.
+        actual: u64,
+        /// How much there is for them.
+        most: u64,
+    },
     /// The training was ended early.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -46,7 +57,7 @@ impl Classified for TrainError {
             Self::Option { .. } | Self::TooSmall { .. } | Self::Diverged(_) => {
                 ErrorKind::InvalidInput
             }
-            Self::TooLarge { .. } => ErrorKind::Unsupported,
+            Self::TooLarge { .. } | Self::Memory { .. } => ErrorKind::Unsupported,
             Self::Interrupted(error) => error.kind(),
         }
     }

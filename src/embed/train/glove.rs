@@ -17,6 +17,8 @@ use crate::vector::{DIMENSION_MAX, kernel};
 const PAIRS_MAX: usize = 1 << 29;
 /// How many pairs are gathered before those of the same words are added up.
 const BATCH_PAIRS: usize = 1 << 22;
+/// How many numbers of four bytes a pair is.
+const PAIR_NUMBERS: usize = size_of::<Pair>() / 4;
 /// How many pairs a thread takes at a time.
 const PIECE_PAIRS: usize = 20_000;
 /// A step is at most this long, so that no single pair can throw the rows far off.
@@ -71,6 +73,9 @@ pub fn train_glove(
     run: Run<'_>,
 ) -> Result<WordTable, TrainError> {
     options.check()?;
+    let side = Side { dimension: options.dimension };
+    let table = 2 * side.width() * corpus.vocabulary().len();
+    run.require_room(table)?;
     let mut pairs = count_pairs(corpus, options.window, run)?;
     if pairs.is_empty() {
         let what = "pairs of words that stand together";
@@ -79,7 +84,6 @@ pub fn train_glove(
     shuffle(&mut pairs, run.seed);
     let words = corpus.vocabulary().len();
     let dimension = options.dimension;
-    let side = Side { dimension };
     let reach = 0.5 / dimension as f32;
     let start = |part| {
         let mut values = uniform(words * side.width(), reach, run.seed, part);
@@ -120,6 +124,7 @@ fn count_pairs(corpus: &TokenCorpus, window: usize, run: Run<'_>) -> Result<Vec<
             }
             if batch.len() + window > BATCH_PAIRS {
                 sums = merged(sums, &mut batch)?;
+                run.require_room(sums.len().saturating_mul(PAIR_NUMBERS))?;
                 run.cancel.check()?;
                 (run.progress)("counting pairs", done, Some(total));
             }

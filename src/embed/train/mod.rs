@@ -40,10 +40,23 @@ pub struct Run<'a> {
     pub seed: u64,
     /// How many threads work; one gives the same model every time.
     pub threads: usize,
+    /// How many bytes of memory its tables may take.
+    pub table_bytes_max: u64,
     /// Told what is being done, how much of it is done, and of how much.
     pub progress: &'a dyn Fn(&str, u64, Option<u64>),
     /// Ends the training early.
     pub cancel: &'a Cancellation,
+}
+
+impl Run<'_> {
+    /// Returns an error if this many numbers of four bytes are more than the memory it may take.
+    fn require_room(&self, numbers: usize) -> Result<(), TrainError> {
+        let bytes = (numbers as u64).saturating_mul(4);
+        if bytes > self.table_bytes_max {
+            return Err(TrainError::Memory { actual: bytes, most: self.table_bytes_max });
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Run<'_> {

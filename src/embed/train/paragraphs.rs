@@ -90,6 +90,9 @@ pub fn train_paragraphs(
     if u32::try_from(rows).is_err() {
         return Err(TrainError::TooLarge { what: "words and texts", most: u32::MAX as usize });
     }
+    run.require_room(
+        rows.saturating_mul(dimension).saturating_add(words.saturating_mul(2 * width)),
+    )?;
     let blank = WordTable::new(corpus.vocabulary().clone(), width, vec![0.0; words * width])
         .map_err(TrainError::Diverged)?;
     // Checks the settings before any work is done, and is what an epoch of nothing would give.

@@ -36,7 +36,7 @@ pub(super) fn found_synonyms(table: &WordTable) -> usize {
 }
 
 pub(super) fn run(cancel: &Cancellation, seed: u64, threads: usize) -> Run<'_> {
-    Run { seed, threads, progress: &|_, _, _| (), cancel }
+    Run { seed, threads, table_bytes_max: u64::MAX, progress: &|_, _, _| (), cancel }
 }
 
 fn options(architecture: Architecture, loss: Loss) -> WordOptions {
@@ -120,7 +120,7 @@ fn a_training_tells_how_far_it_is_and_ends_when_it_is_cancelled() {
             cancel.cancel();
         }
     };
-    let run = Run { seed: 1, threads: 1, progress: &progress, cancel: &cancel };
+    let run = Run { progress: &progress, ..run(&cancel, 1, 1) };
     let error = train_words(&corpus, &options, run).unwrap_err();
     assert!(matches!(error, TrainError::Interrupted(_)), "{error}");
     let told = told.into_inner();

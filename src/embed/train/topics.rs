@@ -59,6 +59,7 @@ pub fn train_topics(
 ) -> Result<Topics, TrainError> {
     let words = corpus.vocabulary().len();
     options.check(words)?;
+    run.require_room(words.saturating_mul(options.topics).saturating_add(corpus.tokens()))?;
     let mut random = Random::new(run.seed, 1);
     let mut sampler = Sampler::new(words, options);
     let mut assigned = sampler.scatter(corpus, &mut random);

@@ -192,6 +192,7 @@ fn fit(
     }
     let width = options.dimension;
     let row_count = words + subwords.map_or(0, |subwords| subwords.buckets);
+    run.require_room((row_count + words).saturating_mul(width))?;
     let mut input = uniform(row_count * width, 1.0 / width as f32, run.seed, 0);
     let mut output = vec![0.0; words * width];
     let rows_of = rows_of_words(vocabulary, subwords);

@@ -29,7 +29,7 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 77] = [
+pub const METHODS: [(&str, Need); 78] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
@@ -65,6 +65,8 @@ pub const METHODS: [(&str, Need); 77] = [
     ("simile.v1.Documents/Upsert", Key(Write, FIRST)),
     ("simile.v1.Embedding/Embed", Key(Read, Place::None)),
     ("simile.v1.Embedding/ListModels", Key(Read, Place::None)),
+    // It gives the catalogue, which is everybody's, a model.
+    ("simile.v1.Embedding/Train", Key(Admin, Place::All)),
     ("simile.v1.Jobs/Cancel", Key(Write, Place::All)),
     ("simile.v1.Jobs/Get", Key(Read, Place::All)),
     ("simile.v1.Jobs/List", Key(Read, Place::All)),

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use super::super::core::{Core, Shared};
 use super::super::status;
 use super::super::translate::{WireError, at_most, multi_to_wire, stage};
+use super::train::train;
 use crate::cancel::Cancellation;
 use crate::collection::Embedders as _;
 use crate::decode::{Limits, decode_picture};
@@ -69,6 +70,13 @@ impl Embedding for EmbeddingService {
             Ok(wire::ListModelsResponse { models })
         });
         Ok(Response::new(list.await?))
+    }
+
+    async fn train(
+        &self,
+        request: Request<wire::TrainRequest>,
+    ) -> Result<Response<wire::Job>, Status> {
+        train(&self.0, request).await
     }
 }
 

@@ -90,7 +90,8 @@ fn unknown(id: &str) -> Status {
     Status::not_found(format!("there is no job `{id}`; ended ones are kept for an hour"))
 }
 
-fn to_wire(job: JobStatus) -> wire::Job {
+/// Returns a job as it travels.
+pub(super) fn to_wire(job: JobStatus) -> wire::Job {
     let state = match job.state {
         JobState::Running => wire::JobState::Running,
         JobState::Done => wire::JobState::Done,

@@ -10,6 +10,7 @@ mod jobs;
 mod rerank;
 mod search;
 mod snapshots;
+mod train;
 mod upsert;
 
 pub(super) use admin::AdminService;

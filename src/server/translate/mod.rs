@@ -66,6 +66,14 @@ pub(super) enum WireError {
         /// Its number.
         actual: i32,
     },
+    /// A method of fitting models, or its options.
+    #[error("method `{method}`: {reason}")]
+    Recipe {
+        /// The method.
+        method: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Something that the message can say and this server cannot do.
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -136,6 +144,7 @@ impl Classified for WireError {
             Self::Missing(_)
             | Self::TooMany { .. }
             | Self::OutOfRange { .. }
+            | Self::Recipe { .. }
             | Self::UnknownChoice { .. }
             | Self::Vector { .. }
             | Self::BothForms(_)

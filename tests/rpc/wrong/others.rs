@@ -9,6 +9,7 @@ pub(super) const GARBAGE: &[u8] = &[0x0f, 0xff, 0xff];
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = embeds();
+    rows.extend(trainings());
     for method in ["Jobs/Get", "Jobs/Watch", "Jobs/Cancel"] {
         // All three requests are an id.
         for id in ["", "12345", "abc", "-1", "18446744073709551616"] {
@@ -60,6 +61,50 @@ pub(super) fn rows() -> Vec<Row> {
         rows.push(raw(method, vec![GARBAGE.to_vec()], Code::Internal, words));
     }
     rows
+}
+
+fn trainings() -> Vec<Row> {
+    let wrong = Code::InvalidArgument;
+    let train = |says: &str, code: Code, change: fn(&mut wire::TrainRequest)| {
+        let mut request = wire::TrainRequest {
+            collection: "c".to_owned(),
+            model: "mine".to_owned(),
+            method: "word2vec".to_owned(),
+            ..Default::default()
+        };
+        change(&mut request);
+        row("Embedding/Train", &request, code, says)
+    };
+    vec![
+        train("there is no collection `none`", Code::NotFound, |asked| {
+            asked.collection = "none".to_owned();
+        }),
+        train("the name of the collection is missing", wrong, |asked| asked.collection.clear()),
+        train("the name of a model is the name of a folder", wrong, |asked| {
+            asked.model = "../up".to_owned();
+        }),
+        train("called `hashed-words` is there already", Code::AlreadyExists, |asked| {
+            asked.model = "hashed-words".to_owned();
+        }),
+        train("the method is missing", wrong, |asked| asked.method.clear()),
+        train("unknown variant `bm42`, expected one of `one-hot`", wrong, |asked| {
+            asked.method = "bm42".to_owned();
+        }),
+        train("method `word2vec`: no JSON object", wrong, |asked| asked.options = "[]".to_owned()),
+        train("unknown field `size`, expected one of .. `training`", wrong, |asked| {
+            asked.options = r#"{"size": 3}"#.to_owned();
+        }),
+        train("invalid type: string \"x\", expected usize", wrong, |asked| {
+            asked.options = r#"{"training": {"epochs": "x"}}"#.to_owned();
+        }),
+        train("it reads a file of word vectors", wrong, |asked| {
+            asked.method = "average".to_owned();
+            asked.options = r#"{"vectors": "/etc/passwd"}"#.to_owned();
+        }),
+        train("threads is 0, expected 1 to", wrong, |asked| asked.threads = Some(0)),
+        train("threads is 9999, expected 1 to", wrong, |asked| asked.threads = Some(9_999)),
+        train("is missing", wrong, |asked| asked.filter = Some(wire::Filter { kind: None })),
+    ]
 }
 
 fn embeds() -> Vec<Row> {

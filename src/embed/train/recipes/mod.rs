@@ -257,8 +257,8 @@ impl Doc2VecRecipe {
 }
 
 fn run<'a>(training: &Training<'a>) -> Run<'a> {
-    let Training { seed, threads, progress, cancel, .. } = *training;
-    Run { seed, threads, progress, cancel }
+    let Training { seed, threads, table_bytes_max, progress, cancel, .. } = *training;
+    Run { seed, threads, table_bytes_max, progress, cancel }
 }
 
 fn unfit(method: &'static str) -> impl Fn(TrainError) -> EmbedError {
@@ -267,6 +267,7 @@ fn unfit(method: &'static str) -> impl Fn(TrainError) -> EmbedError {
         TrainError::Option { .. }
         | TrainError::TooSmall { .. }
         | TrainError::TooLarge { .. }
+        | TrainError::Memory { .. }
         | TrainError::Diverged(_) => EmbedError::Unfit { method, reason: error.to_string() },
     }
 }

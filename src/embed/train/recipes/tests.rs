@@ -46,7 +46,7 @@ fn train(catalogue: &Catalogue, name: &str, recipe: &Recipe) -> EmbedderHandle {
     let corpus = texts(600, 1);
     let (seed, threads, cancel) = (7, 1, Cancellation::new());
     let progress = &|_: &str, _, _| {};
-    let training = Training { corpus: &corpus, seed, threads, progress, cancel: &cancel };
+    let training = Training { seed, threads, ..Training::new(&corpus, progress, &cancel) };
     catalogue.train(name, "CC0-1.0", recipe, &training).unwrap();
     catalogue.load(name, &|_, _, _| {}).unwrap()
 }
@@ -208,7 +208,7 @@ fn a_corpus_of_too_few_words_says_what_is_missing() {
     let corpus = vec!["a few words that stand here once each".to_owned()];
     let (_, recipe) = recipes(folder.path()).swap_remove(0);
     let progress = &|_: &str, _, _| {};
-    let training = Training { corpus: &corpus, seed: 1, threads: 1, progress, cancel: &cancel };
+    let training = Training::new(&corpus, progress, &cancel);
     let error = catalogue.train("small", "CC0-1.0", &recipe, &training).unwrap_err();
     assert!(error.to_string().contains("no Word2Vec model can be fitted"), "{error}");
     cancel.cancel();
