@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "simile/v1/common.proto",
     "simile/v1/collections.proto",
     "simile/v1/documents.proto",
@@ -19,6 +19,7 @@ const FILES: [&str; 13] = [
     "qdrant/collections.proto",
     "qdrant/points.proto",
     "qdrant/qdrant.proto",
+    "qdrant/snapshots.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

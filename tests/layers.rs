@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Foreign crates and the only places under `src` that import them.
-const ENGINES: [(&str, &[&str]); 18] = [
+const ENGINES: [(&str, &[&str]); 23] = [
     ("ort", &["embed/onnx"]),
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),
@@ -40,7 +40,12 @@ const ENGINES: [(&str, &[&str]); 18] = [
     ("tonic", &["server", "cli"]),
     ("tokio", &["server", "cli", "main"]),
     ("tokio_stream", &["server", "cli"]),
+    ("tokio_rustls", &["server"]),
+    ("opentelemetry", &["server"]),
+    ("opentelemetry_otlp", &["server"]),
+    ("opentelemetry_sdk", &["server"]),
     ("tower", &["server"]),
+    ("tower_http", &["server"]),
     ("axum", &["server"]),
     ("prometheus_client", &["server"]),
 ];

@@ -133,7 +133,7 @@ impl Session {
     ) -> Result<Self, CliError> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let report = setting.output.model_report();
-        let start = ModelStart { loads_at_start: false, report };
+        let start = ModelStart { loads_at_start: false, report, traces: None };
         // Others on this machine could reach the port, too.
         let own = blake3::hash(&random_bytes()).to_hex().to_string();
         let key = Some(bearer(&own)?);

@@ -4,6 +4,7 @@
 mod add;
 mod alias;
 mod arguments;
+mod certificates;
 mod change;
 mod cluster;
 mod collection;

@@ -1,6 +1,6 @@
 //! Settings, and the server as a program of its own.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,6 +10,7 @@ use clap::{ArgMatches, Args as _, FromArgMatches as _};
 use directories::ProjectDirs;
 
 use super::arguments::{Cli, Command, READ_FILES, ReadFilesArguments, ServeArguments};
+use super::certificates::{LOOK_EVERY, follow, read};
 use super::connection::AddressNote;
 use super::exit::{CliError, Outcome};
 use super::output::Output;
@@ -22,7 +23,7 @@ use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
 use crate::embed::{CatalogueOptions, Keys, STAND_IN_TEXT_MODEL, WorkerOptions};
 use crate::error::ErrorKind;
-use crate::server::{Access, Report, Server, ServerOptions, Tls};
+use crate::server::{Access, Report, Server, ServerOptions, Tls, TraceOptions};
 use crate::telemetry;
 
 /// The settings of this run.
@@ -156,6 +157,7 @@ pub(super) fn serve(
         return Ok(Outcome::Done);
     }
     setting.start_telemetry("info")?;
+    let descriptors = allow_descriptors();
     block_on(async {
         let listener = bind(setting.config.listen)?;
         let report: Report = Arc::new(|what, done, total| {
@@ -163,9 +165,19 @@ pub(super) fn serve(
                 tracing::info!("{what}");
             }
         });
-        let start_of = ModelStart { loads_at_start: true, report };
+        let traces = traces(&setting.config);
+        let start_of = ModelStart { loads_at_start: true, report, traces };
         let access = Access::Keys(Arc::new(key_store(setting)?));
-        let mut server = start(setting, listener, start_of, access, tls(setting)?).await?;
+        let tls = read(&setting.config)?;
+        let mut server = start(setting, listener, start_of, access, tls.clone()).await?;
+        let certificates = server.certificates().cloned();
+        tokio::spawn(follow(setting.config.clone(), certificates, tls, LOOK_EVERY));
+        if let Some(most) = descriptors
+            && (setting.config.connections_max as u64).saturating_add(FILES) > most
+        {
+            let connections_max = setting.config.connections_max;
+            tracing::warn!(connections_max, descriptors = most, "the system allows fewer");
+        }
         if let Some(address) = setting.config.http {
             let address =
                 server.serve_http(bind(address)?).map_err(|error| CliError::of(&error))?;
@@ -196,7 +208,7 @@ pub(super) fn read_files(arguments: &ReadFilesArguments) -> Result<Outcome, CliE
     Ok(Outcome::Done)
 }
 
-fn bind(address: std::net::SocketAddr) -> Result<TcpListener, CliError> {
+fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
     TcpListener::bind(address).map_err(|error| {
         let message = format!("cannot listen on {address}: {error}");
         CliError::local(ErrorKind::Unavailable, message)
@@ -208,25 +220,43 @@ fn key_store(setting: &Setting) -> Result<KeyStore, CliError> {
     let config = &setting.config;
     let keys = KeyStore::open(&config.data).map_err(|error| CliError::of(&error))?;
     let is_needed = keys.is_needed().map_err(|error| CliError::of(&error))?;
-    if is_needed || config.is_insecure || config.listen.ip().is_loopback() {
+    let is_near = |address: &SocketAddr| address.ip().is_loopback();
+    let is_near = is_near(&config.listen) && config.http.as_ref().is_none_or(is_near);
+    if is_needed || config.is_insecure || is_near {
         return Ok(keys);
     }
     let message = format!(
-        "listen = {}: other machines would reach this address, and there is no key; `simile key \
+        "listen = {}: other machines would reach this address{}, and there is no key; `simile key \
          create NAME --scope admin` makes one, or say --insecure if the network itself is trusted",
-        config.listen
+        config.listen,
+        config.http.map(|http| format!(", or http = {http}")).unwrap_or_default()
     );
     Err(CliError::usage(message))
 }
 
-fn tls(setting: &Setting) -> Result<Option<Tls>, CliError> {
-    let config = &setting.config;
-    let (Some(certificates), Some(key)) = (&config.tls_cert, &config.tls_key) else {
-        return Ok(None);
-    };
-    let client_ca = config.tls_client_ca.as_deref().map(read_file).transpose()?;
-    let (certificates, key) = (read_file(certificates)?, read_file(key)?);
-    Ok(Some(Tls { certificates, key, client_ca }))
+#[expect(clippy::disallowed_methods, reason = "this is the layer that passes the clock in")]
+fn traces(config: &Config) -> Option<TraceOptions> {
+    let endpoint = config.otlp_endpoint.clone()?;
+    Some(TraceOptions { endpoint, ratio: config.otlp_ratio, now: SystemTime::now() })
+}
+
+/// How many files a server is taken to have open beside connections.
+const FILES: u64 = 1_024;
+
+/// Asks for as many descriptors as the system gives, and returns how many that is, if it says.
+#[cfg(unix)]
+fn allow_descriptors() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Who may not raise it has as many as before.
+    drop(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }));
+    getrlimit(Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+fn allow_descriptors() -> Option<u64> {
+    None
 }
 
 /// Reads a file that an argument names.
@@ -240,6 +270,8 @@ pub(super) struct ModelStart {
     pub(super) loads_at_start: bool,
     /// Told what is done to get it ready.
     pub(super) report: Report,
+    /// Where traces go, if they do.
+    pub(super) traces: Option<TraceOptions>,
 }
 
 /// Starts a server with these settings.
@@ -266,6 +298,10 @@ pub(super) async fn start(
         report: start.report,
         message_bytes_max: config.message_bytes_max,
         streams_max: config.streams_max,
+        connections_max: config.connections_max,
+        bytes_in_flight_max: config.bytes_in_flight_max,
+        bytes_per_second_max: config.bytes_per_second_max,
+        cors_origins: config.cors_origins.clone(),
         workers: config.workers,
         waiting_max: config.waiting_max,
         request_time_max: config.request_time_max,
@@ -279,6 +315,7 @@ pub(super) async fn start(
         requests_per_second_max: config.requests_per_second_max,
         access,
         tls,
+        traces: start.traces,
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))
 }

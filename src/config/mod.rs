@@ -79,8 +79,14 @@ pub struct Config {
     pub embedder: String,
     /// The largest message that is read.
     pub message_bytes_max: usize,
+    /// Connections of all ports together.
+    pub connections_max: usize,
     /// Requests that one connection may have open.
     pub streams_max: u32,
+    /// Bytes of messages that are on their way and not answered.
+    pub bytes_in_flight_max: u64,
+    /// Origins of pages that browsers let ask.
+    pub cors_origins: Vec<String>,
     /// Threads that answer requests.
     pub workers: usize,
     /// Requests that wait for a worker.
@@ -89,6 +95,12 @@ pub struct Config {
     pub request_time_max: Duration,
     /// Requests a second that each key may make; none: as many as it likes.
     pub requests_per_second_max: Option<u32>,
+    /// Bytes that the messages of each key may bring in a second; none: as many as it likes.
+    pub bytes_per_second_max: Option<u64>,
+    /// The collector that traces are sent to.
+    pub otlp_endpoint: Option<String>,
+    /// The share of requests that are traced.
+    pub otlp_ratio: f64,
     /// From when on the time of a request is logged.
     pub slow_time: Duration,
     /// The time that running requests get when the server stops.
@@ -193,7 +205,16 @@ impl Config {
             message_bytes_max: choose
                 .pick("message_bytes_max", |s| s.server.message_bytes_max)
                 .map_or(64 << 20, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
+            connections_max: choose
+                .pick("connections_max", |s| s.server.connections_max)
+                .unwrap_or(4_096),
             streams_max: choose.pick("streams_max", |s| s.server.streams_max).unwrap_or(256),
+            bytes_in_flight_max: choose
+                .pick("bytes_in_flight_max", |s| s.server.bytes_in_flight_max)
+                .map_or(1 << 30, |bytes| bytes.0),
+            cors_origins: choose
+                .pick("cors_origins", |s| s.server.cors_origins.clone())
+                .unwrap_or_default(),
             workers: choose
                 .pick("workers", |s| s.server.workers)
                 .unwrap_or((surroundings.cpus * 4).clamp(8, 64)),
@@ -203,6 +224,11 @@ impl Config {
             ),
             requests_per_second_max: choose
                 .pick("requests_per_second_max", |s| s.server.requests_per_second_max),
+            bytes_per_second_max: choose
+                .pick("bytes_per_second_max", |s| s.server.bytes_per_second_max)
+                .map(|bytes| bytes.0),
+            otlp_endpoint: choose.pick("otlp_endpoint", |s| s.server.otlp_endpoint.clone()),
+            otlp_ratio: choose.pick("otlp_ratio", |s| s.server.otlp_ratio).unwrap_or(1.0),
             slow_time: Duration::from_millis(
                 choose.pick("slow_ms", |s| s.server.slow_ms).unwrap_or(1_000),
             ),
@@ -254,7 +280,7 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 32] = [
+        let lines: [(&str, Option<String>); 38] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
@@ -272,11 +298,23 @@ impl Config {
             ("tls_client_ca", optional_path(&self.tls_client_ca)),
             ("embedder", Some(toml::Value::from(self.embedder.as_str()).to_string())),
             ("message_bytes_max", Some(format!("\"{}\"", Bytes(self.message_bytes_max as u64)))),
+            ("connections_max", Some(self.connections_max.to_string())),
             ("streams_max", Some(self.streams_max.to_string())),
+            ("bytes_in_flight_max", Some(format!("\"{}\"", Bytes(self.bytes_in_flight_max)))),
+            ("cors_origins", Some(toml::Value::from(self.cors_origins.clone()).to_string())),
             ("workers", Some(self.workers.to_string())),
             ("waiting_max", Some(self.waiting_max.to_string())),
             ("request_seconds_max", Some(self.request_time_max.as_secs().to_string())),
             ("requests_per_second_max", self.requests_per_second_max.map(|most| most.to_string())),
+            (
+                "bytes_per_second_max",
+                self.bytes_per_second_max.map(|bytes| format!("\"{}\"", Bytes(bytes))),
+            ),
+            (
+                "otlp_endpoint",
+                self.otlp_endpoint.as_ref().map(|url| toml::Value::from(url.as_str()).to_string()),
+            ),
+            ("otlp_ratio", Some(toml::Value::from(self.otlp_ratio).to_string())),
             ("slow_ms", Some(self.slow_time.as_millis().to_string())),
             ("shutdown_seconds_max", Some(self.shutdown_time_max.as_secs().to_string())),
             ("embed_threads", Some(self.embed_threads.to_string())),
@@ -321,10 +359,44 @@ impl Config {
             ),
         );
         require(
-            self.http.is_none_or(|http| http.ip().is_loopback()) || self.is_insecure,
-            "http: this address has no encryption; use one of 127.0.0.1, with a proxy before it, \
-             or say --insecure if the network itself is trusted"
+            self.http.is_none_or(|http| http.ip().is_loopback())
+                || self.is_insecure
+                || self.tls_cert.is_some(),
+            "http: other machines would reach this address without encryption; give a certificate \
+             with --tls-cert and --tls-key, use one of 127.0.0.1, with a proxy before it, or say \
+             --insecure if the network itself is trusted"
                 .to_owned(),
+        );
+        for origin in &self.cors_origins {
+            require(
+                is_origin(origin),
+                format!(
+                    "cors_origins: `{origin}` is no origin, as `https://example.com:8443`, and not `*`"
+                ),
+            );
+        }
+        let is_collector = |url: &String| {
+            let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace))
+        };
+        require(
+            self.otlp_endpoint.as_ref().is_none_or(is_collector),
+            format!(
+                "otlp_endpoint = {}: expected the address of a collector, as http://127.0.0.1:4317",
+                self.otlp_endpoint.as_deref().unwrap_or_default()
+            ),
+        );
+        require(
+            (0.0..=1.0).contains(&self.otlp_ratio),
+            format!("otlp_ratio = {}: expected 0 to 1", self.otlp_ratio),
+        );
+        require(
+            self.bytes_in_flight_max >= self.message_bytes_max as u64,
+            format!(
+                "bytes_in_flight_max = {}: expected at least one message, message_bytes_max = {}",
+                Bytes(self.bytes_in_flight_max),
+                Bytes(self.message_bytes_max as u64)
+            ),
         );
         require(
             self.tls_cert.is_some() == self.tls_key.is_some(),
@@ -341,6 +413,9 @@ impl Config {
             );
         };
         bound("message_bytes_max", self.message_bytes_max as u64, 1 << 16, 1 << 30);
+        bound("connections_max", self.connections_max as u64, 1, 1_000_000);
+        bound("bytes_in_flight_max", self.bytes_in_flight_max, 1 << 16, 1 << 50);
+        bound("bytes_per_second_max", self.bytes_per_second_max.unwrap_or(1), 1, 1 << 50);
         bound("streams_max", self.streams_max.into(), 1, 65_536);
         bound("workers", self.workers as u64, 1, 1_024);
         bound("waiting_max", self.waiting_max as u64, 1, 1_000_000);
@@ -382,6 +457,15 @@ impl Choice<'_> {
         self.origins.insert(name, Origin::File);
         Some(value)
     }
+}
+
+/// Whether this is an origin as browsers write it: a scheme, a host and perhaps a port.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return text == "*" };
+    let is_of = |text: &str, others: &[u8]| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
+    };
+    is_of(scheme, b"+-.") && is_of(host, b"-._:[]")
 }
 
 fn quoted(path: &Path) -> String {

@@ -51,7 +51,7 @@ pub struct ServerSettings {
     #[arg(long, value_name = "BOOL", env = "SIMILE_INSECURE",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
-    /// The address for HTTP beside gRPC: probes, metrics, embeddings as of OpenAI [default: none]
+    /// The address for HTTP beside gRPC, with TLS if gRPC has it: probes, metrics, embeddings as of OpenAI [default: none]
     #[arg(long, value_name = "ADDRESS", env = "SIMILE_HTTP")]
     pub http: Option<SocketAddr>,
     /// A PEM file with the certificates that the server shows, its own first
@@ -69,6 +69,17 @@ pub struct ServerSettings {
     /// The largest message that is read, and so the largest file [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "SIMILE_MESSAGE_BYTES_MAX")]
     pub message_bytes_max: Option<Bytes>,
+    /// An origin whose pages may ask by gRPC-web and HTTP, as `https://example.com`; several, by commas;
+    /// `*` is every one [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "SIMILE_CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Option<Vec<String>>,
+    /// Connections that all ports together have at once; those that are too many are told so
+    /// [default: 4096]
+    #[arg(long, value_name = "N", env = "SIMILE_CONNECTIONS_MAX")]
+    pub connections_max: Option<usize>,
+    /// Messages that are on their way and not answered, together, before more are refused [default: 1GiB]
+    #[arg(long, value_name = "BYTES", env = "SIMILE_BYTES_IN_FLIGHT_MAX")]
+    pub bytes_in_flight_max: Option<Bytes>,
     /// Requests that one connection may have open at once [default: 256]
     #[arg(long, value_name = "N", env = "SIMILE_STREAMS_MAX")]
     pub streams_max: Option<u32>,
@@ -84,6 +95,16 @@ pub struct ServerSettings {
     /// Requests a second that each key may make; more are refused [default: as many as it likes]
     #[arg(long, value_name = "N", env = "SIMILE_REQUESTS_PER_SECOND_MAX")]
     pub requests_per_second_max: Option<u32>,
+    /// Bytes that the messages of each key may bring in a second; more are refused
+    /// [default: as many as it likes]
+    #[arg(long, value_name = "BYTES", env = "SIMILE_BYTES_PER_SECOND_MAX")]
+    pub bytes_per_second_max: Option<Bytes>,
+    /// The collector that traces are sent to by OTLP over gRPC, as `http://127.0.0.1:4317` [default: none]
+    #[arg(long, value_name = "URL", env = "SIMILE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// The share of requests that are traced, of those that do not come with a trace [default: 1]
+    #[arg(long, value_name = "SHARE", env = "SIMILE_OTLP_RATIO")]
+    pub otlp_ratio: Option<f64>,
     /// Requests that take at least so long to be answered are logged [default: 1000]
     #[arg(long, value_name = "MILLISECONDS", env = "SIMILE_SLOW_MS")]
     pub slow_ms: Option<u64>,

@@ -78,6 +78,8 @@ pub struct Snippet {
 pub struct StageTiming {
     /// The stage.
     pub stage: &'static str,
+    /// When it began; of one that was measured elsewhere, when the stages beside it did.
+    pub began: Instant,
     /// Its wall time.
     pub duration: Duration,
 }
@@ -98,13 +100,13 @@ impl Stages {
     /// Ends a stage that began when the one before ended.
     pub fn end(&mut self, stage: &'static str) {
         let now = Instant::now();
-        self.timings.push(StageTiming { stage, duration: now - self.last });
+        self.timings.push(StageTiming { stage, began: self.last, duration: now - self.last });
         self.last = now;
     }
 
     /// Adds a stage that was measured elsewhere, beside the ones that follow one another.
     pub fn add(&mut self, stage: &'static str, duration: Duration) {
-        self.timings.push(StageTiming { stage, duration });
+        self.timings.push(StageTiming { stage, began: self.last, duration });
     }
 
     /// Returns the stages in the order in which they ended.

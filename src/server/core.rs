@@ -8,9 +8,12 @@ use tokio::sync::{Semaphore, watch};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use super::guard::Flight;
+use super::listen::Connections;
 use super::meter::Meter;
 use super::models::{Models, Readiness};
 use super::pool::{Pool, time_allowed};
+use super::trace::Traces;
 use super::{ServerOptions, status};
 use crate::cancel::Cancellation;
 use crate::collection::{Collection, Collections, Embedders as _, Jobs};
@@ -30,6 +33,10 @@ pub(super) struct Shared {
     pub(super) models: Arc<Models>,
     pub(super) jobs: Jobs,
     pub(super) meter: Meter,
+    pub(super) traces: Option<Traces>,
+    pub(super) connections: Connections,
+    /// What messages are on their way.
+    pub(super) flight: Flight,
     pub(super) options: ServerOptions,
     /// The bounds of decoding.
     pub(super) limits: Limits,

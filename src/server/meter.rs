@@ -60,6 +60,18 @@ impl Drop for Running {
     }
 }
 
+fn counter(count: u64) -> Counter {
+    let counter = Counter::default();
+    counter.inc_by(count);
+    counter
+}
+
+fn gauge(value: u64) -> Gauge<u64, AtomicU64> {
+    let gauge = Gauge::default();
+    gauge.set(value);
+    gauge
+}
+
 fn histogram() -> Histogram {
     let (start, factor, length) = BUCKETS;
     Histogram::new(exponential_buckets(start, factor, length))
@@ -97,6 +109,7 @@ impl Meter {
         let running = running.iter().filter(|job| job.state == JobState::Running).count();
         jobs.set(i64::try_from(running).unwrap_or(i64::MAX));
         registry.register("jobs_running", "Long work that is going on", jobs);
+        Self::load(shared, &mut registry);
         Self::collections(shared, &mut registry);
         if let Some(cache) = shared.models.catalogue().cache() {
             Self::cache(cache.statistics(), &mut registry);
@@ -107,17 +120,18 @@ impl Meter {
         text
     }
 
+    fn load(shared: &Shared, registry: &mut Registry) {
+        let open = gauge(shared.connections.open() as u64);
+        registry.register("connections", "Connections that are open", open);
+        let refused = counter(shared.connections.refused());
+        let help = "Connections that came while there were as many as may be";
+        registry.register("connections_refused", help, refused);
+        let bytes = gauge(shared.flight.used());
+        let help = "Messages that are on their way and not answered";
+        registry.register_with_unit("in_flight", help, Unit::Bytes, bytes);
+    }
+
     fn cache(counted: CacheStatistics, registry: &mut Registry) {
-        let counter = |count: u64| {
-            let counter = Counter::<u64>::default();
-            counter.inc_by(count);
-            counter
-        };
-        let gauge = |value: u64| {
-            let gauge = Gauge::<u64, AtomicU64>::default();
-            gauge.set(value);
-            gauge
-        };
         let hits = "Texts whose vector was made before";
         registry.register("embed_cache_hits", hits, counter(counted.hits));
         let misses = "Texts whose vector was not";

@@ -6,17 +6,23 @@
 mod core;
 mod guard;
 mod http;
+mod listen;
 mod meter;
 mod models;
 mod options;
+mod origins;
 mod pool;
 mod qdrant;
 mod services;
 mod status;
+mod tls;
+mod trace;
 mod translate;
 mod transport;
 
 pub use guard::{Access, METHODS, Need, Place};
 pub use models::Report;
 pub use options::{ServerOptions, Tls};
+pub use tls::{Certificates, TlsError};
+pub use trace::TraceOptions;
 pub use transport::{Server, ServerError};

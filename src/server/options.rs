@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::guard::Access;
 use super::models::Report;
+use super::trace::TraceOptions;
 use crate::collection::Clock;
 use crate::decode::ApartOptions;
 use crate::decode::video::FfmpegSearch;
@@ -32,6 +33,12 @@ pub struct ServerOptions {
     pub report: Report,
     /// The largest message that is read.
     pub message_bytes_max: usize,
+    /// Connections of all ports together.
+    pub connections_max: usize,
+    /// Bytes of messages that are on their way and not answered.
+    pub bytes_in_flight_max: u64,
+    /// Origins of pages that browsers let ask; `*` is every one.
+    pub cors_origins: Vec<String>,
     /// Requests that one connection may have open.
     pub streams_max: u32,
     /// Threads that answer requests.
@@ -56,6 +63,10 @@ pub struct ServerOptions {
     pub slow_time: Duration,
     /// How many requests a second each key may make; none: as many as it likes.
     pub requests_per_second_max: Option<u32>,
+    /// How many bytes the messages of each key may bring in a second; none: as many as it likes.
+    pub bytes_per_second_max: Option<u64>,
+    /// Where traces go; none: there are none.
+    pub traces: Option<TraceOptions>,
     /// Who may come in.
     pub access: Access,
     /// How connections are encrypted, if they are.
@@ -63,7 +74,7 @@ pub struct ServerOptions {
 }
 
 /// How connections are encrypted: all of these are PEM.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The certificates that the server shows, its own first.
     pub certificates: Vec<u8>,

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tonic::{Status, metadata::MetadataMap};
 
 use super::status;
+use super::trace::{Traced, note};
 use crate::cancel::{Cancellation, Interrupted};
 use crate::error::ErrorKind;
 
@@ -88,11 +89,22 @@ impl Pool {
         let withdraw = CancelOnDrop(Cancellation::new());
         let cancellation = withdraw.0.clone();
         let (reply, answer) = oneshot::channel();
+        let (queued, traced) = (Instant::now(), Traced::current());
         let task = Box::new(move || {
             drop(waiting);
-            let result = match cancellation.check() {
-                Ok(()) => contained(|| work(&cancellation)),
-                Err(reason) => Err(status::interrupted(reason)),
+            let compute = || {
+                let begun = Instant::now();
+                note("queue", queued, begun);
+                let result = match cancellation.check() {
+                    Ok(()) => contained(|| work(&cancellation)),
+                    Err(reason) => Err(status::interrupted(reason)),
+                };
+                note("compute", begun, Instant::now());
+                result
+            };
+            let result = match traced {
+                Some(traced) => traced.within(compute),
+                None => compute(),
             };
             // The receiver is gone when the caller is; nobody misses the answer then.
             drop(reply.send(result));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use simile_proto::qdrant::collections_server::CollectionsServer as QdrantCollectionsServer;
 use simile_proto::qdrant::points_server::PointsServer;
 use simile_proto::qdrant::qdrant_server::QdrantServer;
+use simile_proto::qdrant::snapshots_server::SnapshotsServer as QdrantSnapshotsServer;
 use simile_proto::v1::admin_server::AdminServer;
 use simile_proto::v1::cluster_server::ClusterServer;
 use simile_proto::v1::collections_server::CollectionsServer;
@@ -18,24 +19,28 @@ use simile_proto::v1::search_server::SearchServer;
 use simile_proto::v1::snapshots_server::SnapshotsServer;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tonic::transport::server::{Router, TcpIncoming};
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
-use tower::layer::util::{Identity as Bare, Stack};
+use tower::layer::util::{Identity, Stack};
+use tower_http::cors::CorsLayer;
 
 use super::ServerOptions;
 use super::core::{Core, Shared};
-use super::guard::{Guard, Rules};
+use super::guard::{Flight, Guard, Rules};
+use super::listen::{Connections, listen};
 use super::meter::Meter;
 use super::models::{Models, Readiness};
+use super::origins;
 use super::pool::{Pool, PoolOptions};
 use super::qdrant;
 use super::services::{
     AdminService, ClusterService, CollectionsService, DocumentsService, EmbeddingService,
     JobsService, SearchService, SnapshotsService, resume,
 };
+use super::tls::{Certificates, Spoken, TlsError};
+use super::trace::Traces;
 use crate::collection::{Collections, CollectionsOptions, Jobs, SharedEmbedders};
 use crate::decode::video::VideoOptions;
 use crate::decode::{Apart, Limits};
@@ -63,12 +68,13 @@ pub struct Server {
     address: SocketAddr,
     core: Core,
     guard: Guard,
+    certificates: Option<Certificates>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     http: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// Requests of browsers are turned into gRPC, and then the guard looks at them.
-type Layers = Stack<Guard, Stack<GrpcWebLayer, Bare>>;
+/// Browsers are told who may ask, their requests are turned into gRPC, and then the guard looks at them.
+type Layers = Stack<Guard, Stack<GrpcWebLayer, Stack<CorsLayer, Identity>>>;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +96,10 @@ pub enum ServerError {
     Reflection(#[from] tonic_reflection::server::Error),
     /// The certificates or the key are none.
     #[error("the certificates or the key for TLS cannot be used")]
-    Tls(#[from] tonic::transport::Error),
+    Tls(#[from] TlsError),
+    /// The address of the collector of traces is none.
+    #[error("traces cannot be sent")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
 impl Classified for ServerError {
@@ -101,7 +110,7 @@ impl Classified for ServerError {
             Self::Manifest(error) => error.kind(),
             Self::Embedder(error) => error.kind(),
             Self::Reflection(_) => ErrorKind::Internal,
-            Self::Tls(_) => ErrorKind::InvalidInput,
+            Self::Tls(_) | Self::Traces(_) => ErrorKind::InvalidInput,
         }
     }
 }
@@ -113,12 +122,10 @@ impl Server {
     /// [`ServerError`]: the data directory cannot be opened, the default embedder is not known, or the
     /// system refuses.
     pub async fn start(options: ServerOptions, listener: TcpListener) -> Result<Self, ServerError> {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let address = listener.local_addr()?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let certificates = options.tls.as_ref().map(Certificates::new).transpose()?;
+        let traces = options.traces.as_ref().map(Traces::start).transpose()?;
         // Opening reads every collection: not for the threads that only wait.
-        let opened = tokio::task::spawn_blocking(move || open(options)).await;
+        let opened = tokio::task::spawn_blocking(move || open(options, traces)).await;
         let core = opened.map_err(io::Error::other)??;
         let guard = Guard::new(Rules {
             access: core.options.access.clone(),
@@ -128,16 +135,22 @@ impl Server {
             meter: core.meter.clone(),
             slow_time: core.options.slow_time,
             requests_per_second_max: core.options.requests_per_second_max,
+            bytes_per_second_max: core.options.bytes_per_second_max,
+            flight: core.flight.clone(),
+            traces: core.traces.clone(),
         });
         let router = services(&core, &guard).await?;
-        let stopped = core.clone();
+        let (stopping, connections) = (core.clone(), core.connections.clone());
+        let until = async move { stopping.stopped().await };
+        let incoming = listen(listener, connections, certificates.clone(), Spoken::Grpc, until)?;
+        let (address, stopped) = (incoming.address(), core.clone());
         let serving = tokio::spawn(async move {
             router.serve_with_incoming_shutdown(incoming, stopped.stopped()).await
         });
         if core.options.loads_at_start {
             core.models.begin(core.models.default_name());
         }
-        Ok(Self { address, core, guard, serving, http: None })
+        Ok(Self { address, core, guard, certificates, serving, http: None })
     }
 
     /// Starts to serve probes, metrics and embeddings over HTTP, too; returns where.
@@ -145,7 +158,11 @@ impl Server {
     /// # Errors
     /// [`ServerError::Io`]: the system refuses.
     pub fn serve_http(&mut self, listener: TcpListener) -> Result<SocketAddr, ServerError> {
-        let (address, serving) = super::http::serve(&self.core, &self.guard, listener)?;
+        let (stopping, connections) = (self.core.clone(), self.core.connections.clone());
+        let (certificates, until) =
+            (self.certificates.clone(), async move { stopping.stopped().await });
+        let incoming = listen(listener, connections, certificates, Spoken::Http, until)?;
+        let (address, serving) = super::http::serve(&self.core, &self.guard, incoming);
         self.http = Some(serving);
         Ok(address)
     }
@@ -153,6 +170,11 @@ impl Server {
     /// Returns the address that is listened on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the certificates that new connections see, if they are encrypted.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// Takes no more requests, lets the running ones end within their time, and closes everything.
@@ -180,7 +202,12 @@ impl Server {
         if tokio::time::timeout(patience, core.training.acquire()).await.is_err() {
             tracing::warn!("a model that is still being fitted is given up");
         }
-        let closing = tokio::task::spawn_blocking(move || core.collections.close());
+        let closing = tokio::task::spawn_blocking(move || {
+            core.collections.close();
+            if let Some(traces) = &core.traces {
+                traces.stop();
+            }
+        });
         if closing.await.is_err() {
             tracing::error!("closing the collections failed");
         }
@@ -194,7 +221,7 @@ fn limits(options: &ServerOptions) -> Limits {
     Limits { video, apart, ..Limits::default() }
 }
 
-fn open(options: ServerOptions) -> Result<Core, ServerError> {
+fn open(options: ServerOptions, traces: Option<Traces>) -> Result<Core, ServerError> {
     let mut catalogue = Catalogue::open(options.catalogue.clone())?.with_keys(options.keys.clone());
     if options.embed_cache_bytes_max > 0 {
         let folder = options.data.join("cache").join("embeddings");
@@ -240,6 +267,9 @@ fn open(options: ServerOptions) -> Result<Core, ServerError> {
         limits,
         jobs: Jobs::open(Arc::clone(&options.clock), &options.data),
         meter: Meter::new(),
+        traces,
+        connections: Connections::new(options.connections_max),
+        flight: Flight::new(options.bytes_in_flight_max),
         started_unix_ms: (options.clock)(),
         pool: Pool::start("answer", pool)?,
         bulk: Pool::start("bulk", bulk)?,
@@ -273,16 +303,8 @@ async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerEr
         };
     }
     let collections = qdrant::CollectionsService(core.clone());
-    let mut builder = tonic::transport::Server::builder();
-    if let Some(tls) = &options.tls {
-        let identity = Identity::from_pem(&tls.certificates, &tls.key);
-        let config = ServerTlsConfig::new().identity(identity);
-        builder = builder.tls_config(match &tls.client_ca {
-            Some(ca) => config.client_ca_root(Certificate::from_pem(ca)),
-            None => config,
-        })?;
-    }
-    Ok(builder
+    let snapshots = qdrant::SnapshotsService(core.clone());
+    Ok(tonic::transport::Server::builder()
         .accept_http1(true)
         .max_concurrent_streams(options.streams_max)
         .initial_stream_window_size(WINDOWS.0)
@@ -290,6 +312,7 @@ async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerEr
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .layer(origins::layer(&options.cors_origins))
         .layer(GrpcWebLayer::new())
         .layer(guard.clone())
         .add_service(health)
@@ -305,11 +328,12 @@ async fn services(core: &Core, guard: &Guard) -> Result<Router<Layers>, ServerEr
         .add_service(limited!(AdminServer::new(AdminService(core.clone()))))
         .add_service(limited!(PointsServer::new(qdrant::PointsService(core.clone()))))
         .add_service(limited!(QdrantCollectionsServer::new(collections)))
+        .add_service(limited!(QdrantSnapshotsServer::new(snapshots)))
         .add_service(limited!(QdrantServer::new(qdrant::HealthService))))
 }
 
 /// The services whose health can be asked for beside that of the whole (the empty name).
-const SERVICES: [&str; 10] = [
+const SERVICES: [&str; 11] = [
     "simile.v1.Collections",
     "simile.v1.Documents",
     "simile.v1.Search",
@@ -320,6 +344,7 @@ const SERVICES: [&str; 10] = [
     "qdrant.Collections",
     "qdrant.Points",
     "qdrant.Qdrant",
+    "qdrant.Snapshots",
 ];
 
 /// The service whose health is that of the default embedder.

@@ -74,6 +74,51 @@ fn other_machines_are_let_in_by_certificate_and_key_only() {
 }
 
 #[test]
+fn a_certificate_is_replaced_by_its_files_while_the_server_runs() {
+    let program = Program::without_models();
+    let make = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        program.write(&format!("{name}.pem"), made.cert.pem());
+        made.signing_key.serialize_pem()
+    };
+    let shown = |name: &str| {
+        let shown = fs_err::read(program.folder().join(format!("{name}.pem"))).unwrap();
+        program.write("cert.pem", shown);
+    };
+    let keys = ["first", "second", "third"].map(make);
+    shown("first");
+    program.write("key.pem", &keys[0]);
+    let serving = program.serve(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let url = format!("https://{}", serving.address);
+    let is_shown = |name: &str| {
+        let ca = format!("{name}.pem");
+        program.run(&["collection", "list", "--server", &url, "--ca", &ca]).code == 0
+    };
+    let comes = |name: &str, seconds: u64| {
+        let begin = std::time::Instant::now();
+        while !is_shown(name) {
+            assert!(begin.elapsed().as_secs() < seconds, "{name} was not shown");
+        }
+    };
+    assert!(is_shown("first") && !is_shown("second"));
+    // By itself it looks every ten seconds.
+    shown("second");
+    program.write("key.pem", &keys[1]);
+    comes("second", 30);
+    // A certificate without its key: what was shown goes on, and the next word mends it.
+    shown("third");
+    serving.signal("HUP");
+    assert!(is_shown("second"));
+    program.write("key.pem", &keys[2]);
+    serving.signal("HUP");
+    comes("third", 30);
+    assert!(!is_shown("second"));
+    let (code, log) = serving.stop("TERM");
+    assert_eq!(code, 0, "{log}");
+    assert!(log.contains("do not go together"), "{log}");
+}
+
+#[test]
 fn clients_show_a_certificate_where_the_server_asks_for_one() {
     let program = Program::without_models();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();

@@ -163,6 +163,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
     /// Ends it by a signal and returns its exit code and its log.
     pub(crate) fn stop(mut self, by: &str) -> (i32, String) {
         signal(&self.child, by);

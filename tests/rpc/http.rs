@@ -10,7 +10,7 @@ use super::messages::{collection, part, parts};
 use super::server::TestServer;
 
 /// Sends a request and returns the status line with the headers, and the body.
-fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
+pub(super) fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
     let head = format!(
@@ -24,7 +24,7 @@ fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
 }
 
-fn get(address: SocketAddr, path: &str) -> (String, String) {
+pub(super) fn get(address: SocketAddr, path: &str) -> (String, String) {
     let (head, body) = exchange(address, &format!("GET {path} HTTP/1.1"), b"");
     (head, String::from_utf8(body).unwrap())
 }

@@ -18,13 +18,13 @@ use super::server::TestServer;
 use crate::pictures::{bytes, references};
 use crate::support::catalogue_options;
 
-fn server() -> TestServer {
+pub(super) fn server() -> TestServer {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
     TestServer::start(CatalogueOptions { own: Some(own), ..catalogue_options() }, |_| {})
 }
 
 /// Creates a collection with these vectors, each bound to a model.
-fn create(server: &TestServer, name: &str, vectors: &[(&str, &str)], has_words: bool) {
+pub(super) fn create(server: &TestServer, name: &str, vectors: &[(&str, &str)], has_words: bool) {
     let vector = |&(name, model): &(&str, &str)| {
         let source = Some(Source::Embedder(model.to_owned()));
         (name.to_owned(), wire::VectorConfig { source, ..Default::default() })
@@ -37,7 +37,7 @@ fn create(server: &TestServer, name: &str, vectors: &[(&str, &str)], has_words: 
     });
 }
 
-fn file_of(name: &str) -> Vec<u8> {
+pub(super) fn file_of(name: &str) -> Vec<u8> {
     bytes(&references().into_iter().find(|reference| reference.name == name).unwrap().file)
 }
 

@@ -112,6 +112,68 @@ fn a_text_goes_to_the_embedder_that_the_collection_is_bound_to_and_to_no_other()
 }
 
 #[test]
+fn pictures_are_embedded_for_points_and_questions_by_the_model_that_reads_them() {
+    use super::pictures::{create, file_of, server};
+    use base64::Engine as _;
+    use wire::value::Kind as Written;
+
+    let server = server();
+    let base64 = |bytes: Vec<u8>| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let value = |text: String| Some(wire::Value { kind: Some(Written::StringValue(text)) });
+    let shape = |number: usize| base64(file_of(&format!("png-shapes-{number}")));
+    let image = |image: String, model: &str| wire::Image {
+        image: value(image),
+        model: model.to_owned(),
+        options: HashMap::new(),
+    };
+    let object = |picture: String, model: &str| wire::InferenceObject {
+        object: Some(wire::Value {
+            kind: Some(Written::StructValue(wire::Struct {
+                fields: HashMap::from([("image".to_owned(), value(picture).unwrap())]),
+            })),
+        }),
+        model: model.to_owned(),
+        options: HashMap::new(),
+    };
+    // One collection takes vectors, which the request has made; the other makes them itself.
+    server.create(collection("given", 48));
+    create(&server, "bound", &[("v", "colours")], false);
+    for name in ["given", "bound"] {
+        let model = if name == "given" { "some-publisher/Colours" } else { "" };
+        for number in 1..=5 {
+            let picture = match number % 2 {
+                0 => Kind::Object(object(shape(number), model)),
+                _ => Kind::Image(image(format!("data:image/png;base64,{}", shape(number)), model)),
+            };
+            let point = upsert(name, &format!("shapes-{number}"), "v", picture);
+            server.ask(server.points().upsert(point)).unwrap();
+        }
+        for asked in [
+            vector_input::Variant::Image(image(shape(4), model)),
+            vector_input::Variant::Object(object(shape(4), model)),
+        ] {
+            let answer = server.ask(server.points().query(query(name, "v", asked))).unwrap();
+            assert_eq!(ids(&answer)[0], "shapes-4", "{name}");
+            assert!(answer.result[0].score > 0.9999, "{name}: {:?}", answer.result[0]);
+            assert!(answer.result[1].score < 0.9999, "{name}: {:?}", answer.result[1]);
+        }
+    }
+    // What the collection embeds itself may be an example, too.
+    let example = vector_input::Variant::Image(image(shape(2), ""));
+    let positive = vec![wire::VectorInput { variant: Some(example) }];
+    let recommend = wire::RecommendInput { positive, ..Default::default() };
+    let recommend = wire::QueryPoints {
+        query: Some(wire::Query { variant: Some(Variant::Recommend(recommend)) }),
+        ..query("bound", "v", vector_input::Variant::Id(wire::PointId::default()))
+    };
+    let answer = server.ask(server.points().query(recommend)).unwrap();
+    assert_eq!(ids(&answer)[0], "shapes-2");
+    let other = Kind::Image(image(shape(1), "all-minilm-l6-v2"));
+    let refused = server.ask(server.points().upsert(upsert("given", "x", "v", other)));
+    assert!(refused.unwrap_err().message().contains("reads text, got image"));
+}
+
+#[test]
 fn what_is_kept_of_a_collection_outlives_the_server() {
     let mut server = TestServer::without_model(|_| {});
     let params = wire::VectorParams {

@@ -9,7 +9,7 @@ use simile::decode::video::FfmpegSearch;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{CatalogueOptions, DEFAULT_TEXT_MODEL, Keys, WorkerOptions};
-use simile::server::{Access, Server, ServerOptions};
+use simile::server::{Access, Certificates, Server, ServerOptions};
 use simile_proto::v1::admin_client::AdminClient;
 use simile_proto::v1::cluster_client::ClusterClient;
 use simile_proto::v1::collections_client::CollectionsClient;
@@ -21,7 +21,7 @@ use simile_proto::v1::snapshots_client::SnapshotsClient;
 use simile_proto::v1::{self as wire};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Response, Status};
 
 use crate::support::catalogue_options;
@@ -83,6 +83,10 @@ impl TestServer {
             report: Arc::new(|_, _, _| {}),
             message_bytes_max: MESSAGE_BYTES_MAX,
             streams_max: 256,
+            connections_max: 4_096,
+            bytes_in_flight_max: 1 << 30,
+            bytes_per_second_max: None,
+            cors_origins: Vec::new(),
             workers: 8,
             waiting_max: 256,
             request_time_max: Duration::from_secs(120),
@@ -96,6 +100,7 @@ impl TestServer {
             requests_per_second_max: None,
             access: Access::Open,
             tls: None,
+            traces: None,
         };
         change(&mut options);
         let runtime = Runtime::new().unwrap();
@@ -153,6 +158,11 @@ impl TestServer {
     /// Returns where the server listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.server.as_ref().unwrap().address()
+    }
+
+    /// Returns the certificates that new connections see.
+    pub(super) fn certificates(&self) -> Certificates {
+        self.server.as_ref().unwrap().certificates().unwrap().clone()
     }
 
     /// Starts to serve HTTP, too, and returns where.
@@ -260,7 +270,13 @@ impl Drop for TestServer {
 async fn serve(options: &ServerOptions) -> (Server, Channel) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::start(options.clone(), listener).await.unwrap();
-    let address = format!("http://{}", server.address());
-    let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-    (server, channel)
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    let address = format!("{scheme}://{}", server.address());
+    let mut endpoint = Endpoint::from_shared(address).unwrap();
+    if let Some(tls) = &options.tls {
+        let trusted = Certificate::from_pem(&tls.certificates);
+        let tls = ClientTlsConfig::new().ca_certificate(trusted);
+        endpoint = endpoint.tls_config(tls).unwrap();
+    }
+    (server, endpoint.connect().await.unwrap())
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// How many requests each key may still make: a second's worth is saved up, and no more.
+/// How much each key may still do, in requests or bytes: a second's worth is saved up, and no more.
 #[derive(Debug)]
 pub(super) struct Buckets {
     per_second: f64,
@@ -11,30 +11,45 @@ pub(super) struct Buckets {
 
 #[derive(Debug, Clone, Copy)]
 struct Level {
-    requests: f64,
+    amount: f64,
     at: Instant,
 }
 
 impl Buckets {
-    /// Returns full buckets of so many requests a second, at least 1.
-    pub(super) fn new(per_second: u32) -> Self {
-        Self { per_second: f64::from(per_second.max(1)), levels: Mutex::default() }
+    /// Returns full buckets of so much a second, at least 1.
+    pub(super) fn new(per_second: u64) -> Self {
+        Self { per_second: per_second.max(1) as f64, levels: Mutex::default() }
+    }
+
+    /// Returns what a second brings.
+    pub(super) fn per_second(&self) -> f64 {
+        self.per_second
     }
 
     /// Takes a request out of the bucket of a key; returns whether there was one.
     pub(super) fn take(&self, key: &str, now: Instant) -> bool {
+        self.change(key, now, 1.0, 1.0)
+    }
+
+    /// Takes an amount out of the bucket of a key unless that is empty; returns whether it was not. What
+    /// is larger than a bucket empties it for longer.
+    pub(super) fn spend(&self, key: &str, amount: f64, now: Instant) -> bool {
+        self.change(key, now, f64::MIN_POSITIVE, amount)
+    }
+
+    fn change(&self, key: &str, now: Instant, least: f64, amount: f64) -> bool {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         // As many as there are keys.
         let level =
-            levels.entry(key.to_owned()).or_insert(Level { requests: self.per_second, at: now });
+            levels.entry(key.to_owned()).or_insert(Level { amount: self.per_second, at: now });
         let gained = now.saturating_duration_since(level.at).as_secs_f64() * self.per_second;
-        level.requests = (level.requests + gained).min(self.per_second);
+        level.amount = (level.amount + gained).min(self.per_second);
         level.at = now;
-        let has_one = level.requests >= 1.0;
-        if has_one {
-            level.requests -= 1.0;
+        let has_enough = level.amount >= least;
+        if has_enough {
+            level.amount -= amount;
         }
-        has_one
+        has_enough
     }
 }
 
@@ -56,5 +71,15 @@ mod tests {
         // A long rest saves up one second's worth.
         let taken: Vec<bool> = (0..3).map(|_| buckets.take("a", at(60_000))).collect();
         assert_eq!(taken, [true, true, false]);
+    }
+
+    #[test]
+    fn what_is_larger_than_a_bucket_is_let_in_and_those_after_it_wait_for_longer() {
+        let (buckets, start) = (Buckets::new(100), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(buckets.spend("a", 300.0, at(0)));
+        assert!(!buckets.spend("a", 1.0, at(1_900)));
+        assert!(buckets.spend("a", 1.0, at(2_100)));
+        assert!(buckets.spend("b", 1.0, at(0)));
     }
 }

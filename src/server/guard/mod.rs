@@ -2,6 +2,7 @@
 //! at the key, and for a key that is for some collections at the name of the collection.
 
 mod bucket;
+mod flight;
 mod peek;
 mod table;
 
@@ -17,17 +18,28 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use bucket::Buckets;
+pub(super) use flight::Flight;
+use flight::{Answer, Answering, Counted, Held, Quota};
 pub use table::{METHODS, Need, Place};
 
+use super::listen::Arrival;
 use super::meter::Meter;
 use super::status::{self, status_name};
+use super::trace::Traces;
 use crate::access::{Grant, KeyStore, Scope};
 use crate::collection::Clock;
 use crate::error::ErrorKind;
 
 /// Who may come in.
 #[derive(Clone)]
-pub(super) struct Guard(Arc<Rules>, Option<Arc<Buckets>>);
+pub(super) struct Guard(Arc<Kept>);
+
+/// The rules, and what is counted to keep them.
+struct Kept {
+    rules: Rules,
+    requests: Option<Arc<Buckets>>,
+    bytes: Option<Arc<Buckets>>,
+}
 
 /// By which rules.
 pub(super) struct Rules {
@@ -41,6 +53,12 @@ pub(super) struct Rules {
     pub(super) slow_time: Duration,
     /// How many requests a second each key may make; none: as many as it likes.
     pub(super) requests_per_second_max: Option<u32>,
+    /// How many bytes the messages of each key may bring in a second; none: as many as it likes.
+    pub(super) bytes_per_second_max: Option<u64>,
+    /// What messages are on their way.
+    pub(super) flight: Flight,
+    /// Where the spans of requests go, if they do.
+    pub(super) traces: Option<Traces>,
 }
 
 /// What opens a server.
@@ -63,18 +81,53 @@ impl std::fmt::Debug for Guard {
 
 impl Guard {
     pub(super) fn new(rules: Rules) -> Self {
-        let buckets = rules.requests_per_second_max.map(|most| Arc::new(Buckets::new(most)));
-        Self(Arc::new(rules), buckets)
+        let buckets = |most: u64| Arc::new(Buckets::new(most));
+        Self(Arc::new(Kept {
+            requests: rules.requests_per_second_max.map(|most| buckets(most.into())),
+            bytes: rules.bytes_per_second_max.map(buckets),
+            rules,
+        }))
+    }
+
+    /// Makes room for a request of this length, which goes when the result is dropped; its key may send
+    /// that much.
+    pub(super) fn take_bytes(
+        &self,
+        grant: &Grant,
+        bytes: u64,
+    ) -> Result<impl Send + use<>, Status> {
+        if let Some(quota) = self.quota(grant) {
+            quota.spend(bytes)?;
+        }
+        let held: Held = self.0.rules.flight.take(bytes)?;
+        Ok(held)
+    }
+
+    fn quota(&self, grant: &Grant) -> Option<Quota> {
+        let buckets = Arc::clone(self.0.bytes.as_ref()?);
+        Some(Quota { buckets, key: grant.id.clone() })
+    }
+
+    /// Counts what a request brings from here on.
+    fn counted(
+        &self,
+        request: Request<Body>,
+        grant: Option<&Grant>,
+    ) -> (Request<Body>, Arc<Answering>) {
+        let (parts, body) = request.into_parts();
+        let quota = grant.and_then(|grant| self.quota(grant));
+        let (body, answering) = Counted::new(body, self.0.rules.flight.clone(), quota);
+        (Request::from_parts(parts, Body::new(body)), answering)
     }
 
     /// Writes down what took long, and who changed something: never what was in it.
     fn record(&self, method: &str, code: Code, took: Duration, caller: &Caller) {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let code = status_name(code);
-        if took >= self.0.slow_time {
+        if took >= self.0.rules.slow_time {
             tracing::warn!(method, code, took_ms, "slow request");
         }
-        if caller.changes && matches!(self.0.access, Access::Keys(_)) {
+        if caller.changes && matches!(self.0.rules.access, Access::Keys(_)) {
             tracing::info!(target: "audit", key = caller.key, method, code, "changed");
         }
     }
@@ -82,9 +135,9 @@ impl Guard {
     /// Returns what the key among the headers may do, unless it has done too much already.
     pub(super) fn grant(&self, headers: &HeaderMap) -> Result<Grant, Status> {
         let grant = self.grant_of(headers)?;
-        match &self.1 {
+        match &self.0.requests {
             Some(buckets) if !buckets.take(&grant.id, Instant::now()) => {
-                let most = self.0.requests_per_second_max.unwrap_or_default();
+                let most = buckets.per_second();
                 let message =
                     format!("key {} has made its {most} requests of this second", grant.id);
                 Err(status::from_kind(ErrorKind::Overloaded, message))
@@ -95,7 +148,7 @@ impl Guard {
 
     fn grant_of(&self, headers: &HeaderMap) -> Result<Grant, Status> {
         let given = key_of(headers);
-        match &self.0.access {
+        match &self.0.rules.access {
             Access::Open => Ok(Grant::everything()),
             Access::Own(own) => {
                 // Hashes are compared in constant time.
@@ -105,7 +158,7 @@ impl Guard {
                 }
                 Err(Status::unauthenticated("this server is for the command that started it"))
             }
-            Access::Keys(keys) => match keys.check(given, (self.0.clock)()) {
+            Access::Keys(keys) => match keys.check(given, (self.0.rules.clock)()) {
                 Ok(Ok(grant)) => Ok(grant),
                 Ok(Err(refusal)) => Err(Status::unauthenticated(refusal.to_string())),
                 Err(error) => {
@@ -118,29 +171,35 @@ impl Guard {
 
     /// Returns the request if it is let in, and whose key it came with.
     async fn admit(&self, request: Request<Body>) -> Result<(Request<Body>, Caller), Status> {
+        if let Some(arrival) = request.extensions().get::<Arrival>() {
+            arrival.check()?;
+        }
         let path = request.uri().path();
         let need = table::need(path);
         if need == Some(Need::Open) {
-            return Ok((request, Caller::default()));
+            let (request, asked) = self.counted(request, None);
+            return Ok((request, Caller { asked, ..Caller::default() }));
         }
         let grant = self.grant(request.headers())?;
         let Some(Need::Key(scope, place)) = need else {
             return Err(Status::unimplemented(format!("there is no method {path}")));
         };
         require(&grant, scope, path)?;
-        let caller = Caller { key: grant.id.clone(), changes: scope > Scope::Read };
-        let Some(own) = &grant.collections else { return Ok((request, caller)) };
-        let numbers = match place {
-            Place::None => return Ok((request, caller)),
-            Place::All => {
+        let numbers = match (&grant.collections, place) {
+            (None, _) | (Some(_), Place::None) => None,
+            (Some(_), Place::All) => {
                 let message = format!("key {} is for some collections, {path} for all", grant.id);
                 return Err(Status::permission_denied(message));
             }
-            Place::Field(numbers) => numbers,
+            (Some(own), Place::Field(numbers)) => Some((own, numbers)),
         };
+        let (request, asked) = self.counted(request, Some(&grant));
+        let caller = Caller { key: grant.id.clone(), changes: scope > Scope::Read, asked };
+        let Some((own, numbers)) = numbers else { return Ok((request, caller)) };
         let (parts, body) = request.into_parts();
-        let read = peek::first_message(body, self.0.message_bytes_max);
-        let read = tokio::time::timeout(self.0.first_message_time_max, read).await;
+        let rules = &self.0.rules;
+        let read = peek::first_message(body, rules.message_bytes_max);
+        let read = tokio::time::timeout(rules.first_message_time_max, read).await;
         let late = |_| Status::deadline_exceeded("the first message did not come in time");
         let (message, body) = read.map_err(late)??;
         let name = peek::text_at(&message, numbers)?;
@@ -159,6 +218,8 @@ struct Caller {
     key: String,
     /// Whether what is asked for may change something.
     changes: bool,
+    /// What counts until it is answered.
+    asked: Arc<Answering>,
 }
 
 /// Checks that a grant reaches far enough.
@@ -217,19 +278,31 @@ where
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         let guard = self.guard.clone();
         Box::pin(async move {
-            let meter = &guard.0.meter;
+            let meter = &guard.0.rules.meter;
             let (began, method) = (Instant::now(), table::known(request.uri().path()));
             let running = meter.begin();
-            let (response, caller) = match guard.admit(request).await {
-                Ok((request, caller)) => (ready.call(request).await?, caller),
-                Err(status) => (status.into_http(), Caller::default()),
+            let traces = guard.0.rules.traces.as_ref();
+            let traced = traces.map(|traces| traces.begin(method, "grpc", request.headers()));
+            let answer = async {
+                match guard.admit(request).await {
+                    Ok((request, caller)) => (ready.call(request).await, caller),
+                    Err(status) => (Ok(status.into_http()), Caller::default()),
+                }
             };
+            let (response, caller) = match &traced {
+                Some(traced) => traced.clone().around(answer).await,
+                None => answer.await,
+            };
+            let response = response?;
             // What fails later than this says so in the trailers.
             let code = Status::from_header_map(response.headers()).map(|status| status.code());
             let (code, took) = (code.unwrap_or(Code::Ok), began.elapsed());
             meter.end(running, method, code, took);
+            if let Some(traced) = traced {
+                traced.end(code);
+            }
             guard.record(method, code, took, &caller);
-            Ok(response)
+            Ok(response.map(|body| Body::new(Answer { body, _asked: caller.asked })))
         })
     }
 }

@@ -29,7 +29,7 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 78] = [
+pub const METHODS: [(&str, Need); 81] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
@@ -82,6 +82,9 @@ pub const METHODS: [(&str, Need); 78] = [
     // It may read a snapshot of another collection.
     ("simile.v1.Snapshots/Restore", Key(Admin, Place::All)),
     ("qdrant.Qdrant/HealthCheck", Open),
+    ("qdrant.Snapshots/Create", Key(Admin, FIRST)),
+    ("qdrant.Snapshots/Delete", Key(Admin, FIRST)),
+    ("qdrant.Snapshots/List", Key(Read, FIRST)),
     ("qdrant.Collections/CollectionExists", Key(Read, FIRST)),
     ("qdrant.Collections/Create", Key(Admin, FIRST)),
     ("qdrant.Collections/Delete", Key(Admin, FIRST)),

@@ -1,9 +1,8 @@
 //! Embeddings as OpenAI's API gives them.
 
 use axum::Json;
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::json;
@@ -61,13 +60,18 @@ enum Encoding {
 /// Embeds texts.
 pub(super) async fn embed(
     State(face): State<Face>,
-    headers: HeaderMap,
-    request: Result<Json<EmbeddingsRequest>, JsonRejection>,
+    request: Request,
 ) -> Result<Json<serde_json::Value>, Refused> {
-    let grant = face.guard.grant(&headers)?;
+    let grant = face.guard.grant(request.headers())?;
     require(&grant, Scope::Read, "/v1/embeddings")?;
-    let Json(request) =
-        request.map_err(|rejection| Status::invalid_argument(rejection.body_text()))?;
+    let most = face.core.options.message_bytes_max as u64;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    // Without a length it may be as long as may be.
+    let _held = face.guard.take_bytes(&grant, length.unwrap_or(most).min(most))?;
+    let Json(request) = Json::<EmbeddingsRequest>::from_request(request, &face)
+        .await
+        .map_err(|rejection| Status::invalid_argument(rejection.body_text()))?;
     let texts = texts(request.input)?;
     let (model, format, dimensions) = (request.model, request.encoding_format, request.dimensions);
     let work = move |shared: &Shared, cancel: &Cancellation| {

@@ -4,10 +4,11 @@
 mod embeddings;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,7 +19,9 @@ use tonic::{Code, Status};
 
 use super::core::Core;
 use super::guard::{Guard, require};
+use super::listen::{Arrival, Incoming};
 use super::models::Readiness;
+use super::origins;
 use super::qdrant::{PROTOCOL_VERSION, TITLE};
 use crate::access::Scope;
 
@@ -33,15 +36,13 @@ struct Face {
 #[derive(Debug)]
 struct Refused(Status);
 
-/// Starts to serve on the listener until the server stops.
+/// Starts to answer connections until the server stops.
 pub(super) fn serve(
     core: &Core,
     guard: &Guard,
-    listener: TcpListener,
-) -> io::Result<(SocketAddr, JoinHandle<io::Result<()>>)> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?;
+    incoming: Incoming,
+) -> (SocketAddr, JoinHandle<io::Result<()>>) {
+    let address = incoming.address();
     let face = Face { core: core.clone(), guard: guard.clone() };
     let router = Router::new()
         .route("/", get(root))
@@ -52,14 +53,46 @@ pub(super) fn serve(
         .route("/v1/models", get(embeddings::models))
         .fallback(async || Refused(Status::not_found("there is nothing at this path")))
         .layer(DefaultBodyLimit::max(core.options.message_bytes_max))
+        .layer(from_fn_with_state(face.clone(), traced))
+        .layer(from_fn(one_too_many))
+        .layer(origins::layer(&core.options.cors_origins))
         .with_state(face);
     let stopped = core.clone();
     let serving = tokio::spawn(async move {
-        axum::serve(listener, router)
+        axum::serve(incoming, router.into_make_service_with_connect_info::<Arrival>())
             .with_graceful_shutdown(async move { stopped.stopped().await })
             .await
     });
-    Ok((address, serving))
+    (address, serving)
+}
+
+/// Answers as part of a trace; probes are none of anybody's.
+async fn traced(State(face): State<Face>, request: Request, next: Next) -> Response {
+    let method = match request.uri().path() {
+        "/v1/embeddings" => "/v1/embeddings",
+        "/v1/models" => "/v1/models",
+        _ => return next.run(request).await,
+    };
+    let Some(traces) = &face.core.traces else { return next.run(request).await };
+    let traced = traces.begin(method, "http", request.headers());
+    let response = traced.clone().around(next.run(request)).await;
+    // The classes of HTTP, as far as conventions for spans tell them apart.
+    traced.end(match response.status() {
+        status if status.is_server_error() => Code::Internal,
+        status if status.is_client_error() => Code::InvalidArgument,
+        _ => Code::Ok,
+    });
+    response
+}
+
+/// Refuses what comes over a connection that is one too many.
+async fn one_too_many(
+    ConnectInfo(arrival): ConnectInfo<Arrival>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refused> {
+    arrival.check()?;
+    Ok(next.run(request).await)
 }
 
 /// What serves here. The version is that of the Qdrant protocol, which is what its clients ask for.

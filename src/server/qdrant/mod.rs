@@ -9,6 +9,7 @@ mod filter;
 mod points;
 mod query;
 mod read;
+mod snapshots;
 mod value;
 mod vector;
 mod write;
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status};
 
 pub(super) use collections::CollectionsService;
 pub(super) use points::PointsService;
+pub(super) use snapshots::SnapshotsService;
 pub(super) use vector::catalogue_name;
 
 /// The version of the protocol that is answered; clients warn if theirs is more than one minor version

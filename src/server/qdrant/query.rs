@@ -10,8 +10,8 @@ use super::ask::Asked;
 use super::filter::optional_filter;
 use super::value::{document_id, field_path, unsupported};
 use super::vector::{
-    Embeddings, Input, Texts, catalogue_name, dense_input, document, image, multi_input, object,
-    sparse_input, stored_name,
+    Embeddings, Input, Unembedded, catalogue_name, dense_input, document, image, multi_input,
+    object, sparse_input, stored_name,
 };
 use crate::document::Filter;
 use crate::embed::Role;
@@ -117,12 +117,12 @@ pub(super) fn step(asked: &Asked<'_>, query: Query) -> Result<Step, Status> {
     }))
 }
 
-/// Returns the search that a query asks for, with its texts embedded.
+/// Returns the search that a query asks for, with its texts and pictures embedded.
 pub(super) fn search(asked: &Asked<'_>, query: Query) -> Result<Search, Status> {
-    let mut reader = Reader { asked, texts: Texts::default(), is_distance: false };
+    let mut reader = Reader { asked, unembedded: Unembedded::default(), is_distance: false };
     let draft = reader.draft(query, 1)?;
     let is_distance = reader.is_distance;
-    let embeddings = reader.texts.embed(asked.shared, Role::Query, asked.cancel)?;
+    let embeddings = reader.unembedded.embed(asked.shared, Role::Query, asked.cancel)?;
     let request = draft.finish(&embeddings)?;
     Ok(Search { request, is_distance, embeddings })
 }
@@ -164,7 +164,7 @@ enum Given {
 
 struct Reader<'a> {
     asked: &'a Asked<'a>,
-    texts: Texts,
+    unembedded: Unembedded,
     /// Of the outermost search.
     is_distance: bool,
 }
@@ -284,15 +284,15 @@ impl Reader<'_> {
             Kind::Sparse(sparse) => sparse_input(name, sparse.indices, sparse.values)?,
             Kind::MultiDense(multi) => multi_input(name, multi)?,
             Kind::Document(given) => document(given)?,
-            Kind::Image(given) => image(&given)?,
+            Kind::Image(given) => image(given)?,
             Kind::Object(given) => object(given)?,
         };
-        if let Input::Text { model, .. } = &input {
+        if let Some(model) = input.model() {
             self.check_model(name, model)?;
         }
         let named = BTreeMap::from([(name.to_owned(), input.clone())]);
-        // What the collection embeds itself is asked for as a text.
-        self.texts.note(&named, &self.asked.collection.settings());
+        // What the collection embeds itself is asked for as a text or a picture.
+        self.unembedded.note(&named, &self.asked.collection.settings());
         Ok(Given::Input(input))
     }
 
@@ -301,7 +301,7 @@ impl Reader<'_> {
     }
 }
 
-/// Checks that a text for a vector that the collection embeds names the same model.
+/// Checks that a text or a picture for a vector that the collection embeds names the same model.
 pub(super) fn check_model(asked: &Asked<'_>, name: &str, model: &str) -> Result<(), Status> {
     let settings = asked.collection.settings();
     let Some(bound) = settings.embedder(name) else { return Ok(()) };
@@ -327,6 +327,9 @@ impl Draft {
                 (Input::Text { text, .. }, None) => {
                     (request.text, request.using) = (Some(text), Some(name));
                 }
+                (Input::Picture { picture, .. }, None) => {
+                    (request.image, request.using) = (Some(picture), Some(name));
+                }
                 (Input::Given(_), None) => {}
             }
         }
@@ -350,10 +353,13 @@ impl Draft {
 fn example(given: Given, embeddings: &Embeddings) -> Result<Weighted, Status> {
     match given {
         Given::Document(id) => Ok(Example::Document(id).into()),
-        Given::Input(input) => embeddings.vector(input).map(of_vector).ok_or_else(|| {
-            let what = "a text as an example for a vector that the collection embeds itself";
-            WireError::Unsupported(what.to_owned()).into()
-        }),
+        Given::Input(input) => match (input.clone(), embeddings.vector(input)) {
+            (_, Some(vector)) => Ok(of_vector(vector)),
+            // The collection embeds these itself.
+            (Input::Text { text, .. }, None) => Ok(Example::Text(text).into()),
+            (Input::Picture { picture, .. }, None) => Ok(Example::Image(picture).into()),
+            (Input::Given(_), None) => Err(Status::internal("a vector was lost")),
+        },
     }
 }
 

@@ -1,5 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use simile_proto::qdrant::value::Kind;
 use simile_proto::qdrant::vector::Vector as WireVector;
 use simile_proto::qdrant::vectors::VectorsOptions;
@@ -8,33 +11,52 @@ use tonic::Status;
 
 use super::super::core::Shared;
 use super::super::status;
-use super::super::translate::WireError;
+use super::super::translate::{WireError, at_most};
 use super::value::unsupported;
 use crate::cancel::Cancellation;
 use crate::collection::{Embedders as _, Settings};
-use crate::embed::{EmbedderHandle, Lane, Role};
+use crate::decode::decode_picture;
+use crate::embed::{EmbedderHandle, Lane, Modality, Role};
+use crate::error::Classified as _;
 use crate::vector::{DenseVector, MultiVector, SparseVector, Vector, VectorError};
 
 /// The vector of a collection that the protocol knows without a name.
 pub(super) const UNNAMED: &str = "default";
-/// Up to so many texts of one request somebody is taken to wait for.
+/// Up to so many texts, or pictures, of one request somebody is taken to wait for.
 const QUERY_TEXTS_MAX: usize = 16;
+/// The most pictures of one request.
+const PICTURES_MAX: usize = 256;
 
-/// A vector that is given, or a text to be embedded.
+/// A vector that is given, or a text or a picture, as the bytes of its file, to be embedded.
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     Given(Vector),
     Text { text: String, model: String },
+    Picture { picture: Arc<[u8]>, model: String },
 }
 
-/// The texts of a request, to be embedded together.
-#[derive(Debug, Default)]
-pub(super) struct Texts(BTreeMap<String, Vec<String>>);
+impl Input {
+    /// Returns the model that is to embed it; an empty name leaves the choice to the server.
+    pub(super) fn model(&self) -> Option<&str> {
+        match self {
+            Self::Given(_) => None,
+            Self::Text { model, .. } | Self::Picture { model, .. } => Some(model),
+        }
+    }
+}
 
-/// Embedded texts, and how many tokens each model read.
+/// The texts and pictures of a request by model, to be embedded together.
+#[derive(Debug, Default)]
+pub(super) struct Unembedded {
+    texts: BTreeMap<String, BTreeSet<String>>,
+    pictures: BTreeMap<String, BTreeSet<Arc<[u8]>>>,
+}
+
+/// What was embedded, and how many tokens each model read.
 #[derive(Debug, Default)]
 pub(super) struct Embeddings {
-    vectors: BTreeMap<(String, String), Vector>,
+    texts: BTreeMap<(String, String), Vector>,
+    pictures: BTreeMap<(String, Arc<[u8]>), Vector>,
     tokens: BTreeMap<String, u64>,
 }
 
@@ -69,7 +91,7 @@ fn input(name: &str, given: wire::Vector) -> Result<Input, WireError> {
         Some(WireVector::Sparse(sparse)) => sparse_input(name, sparse.indices, sparse.values),
         Some(WireVector::MultiDense(multi)) => multi_input(name, multi),
         Some(WireVector::Document(given)) => document(given),
-        Some(WireVector::Image(given)) => image(&given),
+        Some(WireVector::Image(given)) => image(given),
         Some(WireVector::Object(given)) => object(given),
         // As older clients write it.
         None => match given.indices {
@@ -112,30 +134,59 @@ pub(super) fn document(given: wire::Document) -> Result<Input, WireError> {
     Ok(Input::Text { text: given.text, model: given.model })
 }
 
-/// Refuses a picture: no model of this build reads any.
-pub(super) fn image(given: &wire::Image) -> Result<Input, WireError> {
+/// Returns a picture to be embedded.
+pub(super) fn image(given: wire::Image) -> Result<Input, WireError> {
     unsupported(!given.options.is_empty(), "`options` of an Image")?;
-    Err(WireError::Unsupported("a vector as Image".to_owned()))
+    match given.image.and_then(|value| value.kind) {
+        Some(Kind::StringValue(text)) => {
+            Ok(Input::Picture { picture: picture(&text)?, model: given.model })
+        }
+        _ => Err(WireError::Missing("the picture of an Image, as base64,")),
+    }
 }
 
-/// Returns what an object asks to be embedded: its field `text`.
+/// Returns what an object asks to be embedded: its field `text`, or its field `image`.
 pub(super) fn object(given: wire::InferenceObject) -> Result<Input, WireError> {
     unsupported(!given.options.is_empty(), "`options` of an InferenceObject")?;
-    let kind = given.object.and_then(|value| value.kind);
-    let text = match kind {
-        Some(Kind::StringValue(text)) => Some(text),
-        Some(Kind::StructValue(mut fields)) if fields.fields.len() == 1 => {
-            match fields.fields.remove("text").and_then(|value| value.kind) {
-                Some(Kind::StringValue(text)) => Some(text),
-                _ => None,
-            }
+    let (kind, model) = (given.object.and_then(|value| value.kind), given.model);
+    let field = match kind {
+        Some(Kind::StringValue(text)) => return Ok(Input::Text { text, model }),
+        Some(Kind::StructValue(fields)) if fields.fields.len() == 1 => {
+            fields.fields.into_iter().next().map(|(name, value)| (name, value.kind))
         }
         _ => None,
     };
-    let text = text.ok_or_else(|| {
-        WireError::Unsupported("an InferenceObject other than a text or {\"text\": ..}".to_owned())
-    })?;
-    Ok(Input::Text { text, model: given.model })
+    match field {
+        Some((name, Some(Kind::StringValue(text)))) if name == "text" => {
+            Ok(Input::Text { text, model })
+        }
+        Some((name, Some(Kind::StringValue(text)))) if name == "image" => {
+            Ok(Input::Picture { picture: picture(&text)?, model })
+        }
+        Some((name, _)) if name == "video" => {
+            let what = "a video as one vector (`simile.v1` stores it as a document of many parts)";
+            Err(WireError::Unsupported(what.to_owned()))
+        }
+        _ => {
+            let what = "an InferenceObject other than a text, {\"text\": ..} or {\"image\": ..}";
+            Err(WireError::Unsupported(what.to_owned()))
+        }
+    }
+}
+
+/// Reads a picture as clients write it: base64, alone or as a data URL. Nothing is fetched because a
+/// request says so.
+fn picture(text: &str) -> Result<Arc<[u8]>, WireError> {
+    let data = match text.split_once(':') {
+        Some(("data", rest)) => rest.split_once(";base64,").map(|(_, data)| data),
+        Some((scheme, _)) => {
+            return Err(WireError::PictureAddress(scheme.chars().take(16).collect()));
+        }
+        None => Some(text),
+    };
+    let data = data.ok_or(WireError::NoBase64)?.trim_end();
+    let bytes = STANDARD.decode(data).or_else(|_| URL_SAFE.decode(data));
+    Ok(bytes.map_err(|_| WireError::NoBase64)?.into())
 }
 
 /// Returns the embedder of this name. Clients write a model as its publisher does, with the
@@ -156,20 +207,27 @@ pub(in crate::server) fn catalogue_name(shared: &Shared, model: &str) -> String 
     }
 }
 
-impl Texts {
-    /// Notes the texts of inputs, but those that the collection embeds itself.
+impl Unembedded {
+    /// Notes the texts and pictures of inputs, but those that the collection embeds itself.
     pub(super) fn note(&mut self, inputs: &BTreeMap<String, Input>, settings: &Settings) {
         for (name, input) in inputs {
-            if let Input::Text { text, model } = input
-                && settings.embedder(name).is_none()
-            {
-                let texts = self.0.entry(model.clone()).or_default();
-                texts.push(text.clone());
+            if settings.embedder(name).is_some() {
+                continue;
+            }
+            match input {
+                Input::Given(_) => {}
+                Input::Text { text, model } => {
+                    self.texts.entry(model.clone()).or_default().insert(text.clone());
+                }
+                Input::Picture { picture, model } => {
+                    let pictures = self.pictures.entry(model.clone()).or_default();
+                    pictures.insert(Arc::clone(picture));
+                }
             }
         }
     }
 
-    /// Embeds the texts, those of a model together.
+    /// Embeds them, the texts of a model together.
     pub(super) fn embed(
         self,
         shared: &Shared,
@@ -178,12 +236,17 @@ impl Texts {
     ) -> Result<Embeddings, Status> {
         let mut embedded = Embeddings::default();
         // Before anything is computed, so that a model that is not there costs nothing.
-        for model in self.0.keys() {
+        for model in self.texts.keys() {
             embedder(shared, model)?;
         }
-        for (model, mut texts) in self.0 {
-            texts.sort_unstable();
-            texts.dedup();
+        let pictures: usize = self.pictures.values().map(BTreeSet::len).sum();
+        at_most("pictures", pictures, PICTURES_MAX)?;
+        for model in self.pictures.keys() {
+            let specification = embedder(shared, model)?;
+            let specification = specification.specification();
+            specification.require(Modality::Image).map_err(|error| status::of(&error))?;
+        }
+        for (model, texts) in self.texts {
             let embedder = embedder(shared, &model)?;
             let lane = if texts.len() <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
             let given: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -194,20 +257,47 @@ impl Texts {
                     let message = format!("model `{model}` knows no word of one of the texts");
                     Status::invalid_argument(message)
                 })?;
-                embedded.vectors.insert((model.clone(), text.clone()), vector);
+                embedded.texts.insert((model.clone(), text.clone()), vector);
                 *embedded.tokens.entry(model.clone()).or_default() += u64::from(embedding.tokens);
+            }
+        }
+        let lane = if pictures <= QUERY_TEXTS_MAX { Lane::Query } else { Lane::Bulk };
+        for (model, files) in self.pictures {
+            let embedder = embedder(shared, &model)?;
+            for file in files {
+                // One at a time, so that no more than one lies unpacked.
+                let vector = seen(&embedder, &file, shared, lane, cancel)?;
+                embedded.pictures.insert((model.clone(), file), vector);
             }
         }
         Ok(embedded)
     }
 }
 
+fn seen(
+    embedder: &EmbedderHandle,
+    file: &[u8],
+    shared: &Shared,
+    lane: Lane,
+    cancel: &Cancellation,
+) -> Result<Vector, Status> {
+    let picture = decode_picture(file, &shared.limits)
+        .map_err(|error| status::from_kind(error.kind(), format!("a picture: {error}")))?;
+    let found = embedder.embed_pictures(&[Arc::new(picture)], lane, cancel);
+    let found = found.map_err(|error| status::of(&error))?.embeddings.into_iter().next();
+    let name = &embedder.specification().name;
+    found
+        .and_then(|embedding| embedding.vector)
+        .ok_or_else(|| Status::internal(format!("model {name} made no vector of a picture")))
+}
+
 impl Embeddings {
-    /// Returns the vector of an input; none of a text that was not embedded.
+    /// Returns the vector of an input; none of what was not embedded.
     pub(super) fn vector(&self, input: Input) -> Option<Vector> {
         match input {
             Input::Given(vector) => Some(vector),
-            Input::Text { text, model } => self.vectors.get(&(model, text)).cloned(),
+            Input::Text { text, model } => self.texts.get(&(model, text)).cloned(),
+            Input::Picture { picture, model } => self.pictures.get(&(model, picture)).cloned(),
         }
     }
 

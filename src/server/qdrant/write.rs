@@ -1,6 +1,7 @@
 //! What is written: points, their payloads and their vectors.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use simile_proto::qdrant::points_selector::PointsSelectorOneOf;
 use simile_proto::qdrant::points_update_operation::{self as operation, Operation};
@@ -12,7 +13,7 @@ use super::ask::{Asked, one_server, status_of};
 use super::filter::filter;
 use super::query::check_model;
 use super::value::{document_id, document_ids, field_path, payload, unsupported};
-use super::vector::{Embeddings, Input, Texts, inputs, stored_name};
+use super::vector::{Embeddings, Input, Unembedded, inputs, stored_name};
 use crate::collection::{Expected, PayloadChange, StoredDocument, Terms, Updated, Upsert};
 use crate::document::{DocumentId, Filter, Payload, Sequence};
 use crate::embed::Role;
@@ -80,13 +81,13 @@ pub(super) fn upsert(asked: &Asked<'_>, message: wire::UpsertPoints) -> Result<W
     let mode = wire::UpdateMode::try_from(mode).map_err(unknown)?;
     at_most("points", message.points.len(), POINTS_MAX)?;
     let mut drafts = Vec::with_capacity(message.points.len());
-    let mut texts = Texts::default();
+    let mut unembedded = Unembedded::default();
     for point in message.points {
         let draft = Draft::of(asked, point)?;
-        texts.note(&draft.inputs, &asked.collection.settings());
+        unembedded.note(&draft.inputs, &asked.collection.settings());
         drafts.push(draft);
     }
-    let embeddings = texts.embed(asked.shared, Role::Passage, asked.cancel)?;
+    let embeddings = unembedded.embed(asked.shared, Role::Passage, asked.cancel)?;
     let mut upserts = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let Some(expected) = draft.expected(asked, mode)? else { continue };
@@ -101,7 +102,7 @@ pub(super) fn upsert(asked: &Asked<'_>, message: wire::UpsertPoints) -> Result<W
     Ok((last, embeddings.usage()))
 }
 
-/// A point whose texts are not embedded yet.
+/// A point whose texts and pictures are not embedded yet.
 struct Draft {
     id: DocumentId,
     inputs: BTreeMap<String, Input>,
@@ -113,7 +114,7 @@ impl Draft {
         let id = document_id(point.id.ok_or(WireError::Missing("the id of a point"))?)?;
         let inputs = inputs(point.vectors)?;
         for (name, input) in &inputs {
-            if let Input::Text { model, .. } = input {
+            if let Some(model) = input.model() {
                 check_model(asked, name, model)?;
             }
         }
@@ -140,12 +141,23 @@ impl Draft {
         })
     }
 
-    /// Returns what is stored. A text is kept beside its vector, so that it can be asked for by words.
+    /// Returns what is stored. A text is kept beside its vector, so that it can be asked for by words. A
+    /// picture that the collection embeds is a document as if its file was stored.
     fn source(self, asked: &Asked<'_>, embeddings: &Embeddings) -> Result<Source, Status> {
         let settings = asked.collection.settings();
         let (mut text, mut bound) = (None::<String>, None::<String>);
+        let mut shown = None::<Arc<[u8]>>;
         let mut vectors = BTreeMap::new();
         for (name, input) in self.inputs {
+            if let Input::Picture { picture, .. } = &input
+                && settings.embedder(&name).is_some()
+            {
+                if shown.as_ref().is_some_and(|shown| shown != picture) {
+                    let message = "the vectors that the collection embeds take one picture";
+                    return Err(Status::invalid_argument(message));
+                }
+                shown = Some(Arc::clone(picture));
+            }
             if let Input::Text { text: given, .. } = &input {
                 if settings.embedder(&name).is_some() {
                     if bound.as_ref().is_some_and(|bound| bound != given) {
@@ -160,6 +172,16 @@ impl Draft {
             if let Some(vector) = embeddings.vector(input) {
                 vectors.insert(name, vector);
             }
+        }
+        if let Some(shown) = shown {
+            if bound.is_some() || text.is_some() || !vectors.is_empty() {
+                let message = "beside a picture that the collection embeds, a point has no text and \
+                               no other vector";
+                return Err(Status::invalid_argument(message));
+            }
+            let (bytes, media_type) = (shown.to_vec(), None);
+            let content = SourceContent::File { name: String::new(), bytes, media_type };
+            return Ok(Source { id: self.id, content, payload: self.payload });
         }
         let content = match bound.or(text) {
             Some(text) => SourceContent::Parts(vec![PartSource { text, vectors, span: None }]),
@@ -276,7 +298,7 @@ pub(super) fn update_vectors(
 ) -> Result<Written, Status> {
     unsupported(update_filter.is_some(), "`update_filter`")?;
     at_most("points", points.len(), POINTS_MAX)?;
-    let mut texts = Texts::default();
+    let mut unembedded = Unembedded::default();
     let mut given = Vec::with_capacity(points.len());
     for point in points {
         let id = document_id(point.id.ok_or(WireError::Missing("the id of a point"))?)?;
@@ -284,14 +306,14 @@ pub(super) fn update_vectors(
         for (name, input) in &inputs {
             let is_made = asked.collection.settings().embedder(name).is_some();
             unsupported(is_made, &format!("another vector `{name}`, which the collection embeds"))?;
-            if let Input::Text { model, .. } = input {
+            if let Some(model) = input.model() {
                 check_model(asked, name, model)?;
             }
         }
-        texts.note(&inputs, &asked.collection.settings());
+        unembedded.note(&inputs, &asked.collection.settings());
         given.push((id, inputs));
     }
-    let embeddings = texts.embed(asked.shared, Role::Passage, asked.cancel)?;
+    let embeddings = unembedded.embed(asked.shared, Role::Passage, asked.cancel)?;
     let mut last = Sequence(0);
     for (id, inputs) in given {
         let new: BTreeMap<String, Vector> = inputs

@@ -20,4 +20,4 @@ pub(super) use documents::DocumentsService;
 pub(super) use embedding::EmbeddingService;
 pub(super) use jobs::JobsService;
 pub(super) use search::SearchService;
-pub(super) use snapshots::SnapshotsService;
+pub(super) use snapshots::{SNAPSHOT_TIME_MAX, SnapshotsService, create_snapshot};

@@ -79,7 +79,7 @@ impl Rerank {
                 (hit.text, hit.snippet) = (None, None);
             }
         }
-        answer.timings.push(StageTiming { stage: "rerank", duration: began.elapsed() });
+        answer.timings.push(StageTiming { stage: "rerank", began, duration: began.elapsed() });
         Ok(answer)
     }
 }

@@ -4,6 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::core::{Core, Shared};
 use super::super::status;
+use super::super::trace::note_stages;
 use super::super::translate::{
     WireError, answer_to_wire, at_most, batch_result_to_wire, document_id, explanation_to_wire,
     optional_filter, search_request,
@@ -36,6 +37,7 @@ impl Search for SearchService {
                 Some(rerank) => rerank.search(shared, &collection, &question, cancel)?,
                 None => collection.search(&question, cancel).map_err(|error| status::of(&error))?,
             };
+            note_stages(&answer.timings);
             Ok(answer_to_wire(answer))
         };
         Ok(Response::new(self.0.answer_with_models(&metadata, search).await?))

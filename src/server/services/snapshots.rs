@@ -12,7 +12,7 @@ use super::super::pool::time_allowed;
 use super::super::status;
 use super::super::translate::{WireError, snapshot_to_wire};
 use crate::cancel::Cancellation;
-use crate::collection::{Error, JobHandle, JobKind, SnapshotHeader};
+use crate::collection::{Error, JobHandle, JobKind, Snapshot, SnapshotHeader};
 
 /// How many bytes of a snapshot one message carries.
 const BYTES_OF_MESSAGE: usize = 1 << 20;
@@ -21,7 +21,7 @@ const MESSAGES_WAITING: usize = 4;
 /// How long a client that sends a snapshot may pause.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long taking or restoring a snapshot may take if its caller does not say.
-const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
+pub(in crate::server) const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// Collections as single files.
 #[derive(Debug)]
@@ -36,14 +36,11 @@ impl Snapshots for SnapshotsService {
         request: Request<wire::CreateSnapshotRequest>,
     ) -> Result<Response<wire::Snapshot>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let deadline = std::time::Instant::now() + time_allowed(&metadata, TIME_MAX);
+        let deadline = std::time::Instant::now() + time_allowed(&metadata, SNAPSHOT_TIME_MAX);
         let shared = self.0.clone();
         let create = move |cancel: &Cancellation| {
             let name = shared.collection(&message.collection)?.name().to_owned();
-            let taken = as_job(&shared, JobKind::Snapshot, &name, cancel, |progress, cancel| {
-                let asked = message.name.as_deref();
-                shared.collections.create_snapshot(&name, asked, progress, cancel)
-            });
+            let taken = create_snapshot(&shared, &name, message.name.as_deref(), cancel);
             taken.map(snapshot_to_wire)
         };
         Ok(Response::new(self.0.bulk.answer_by(deadline, create).await?))
@@ -96,7 +93,7 @@ impl Snapshots for SnapshotsService {
         request: Request<Streaming<wire::RestoreSnapshotRequest>>,
     ) -> Result<Response<wire::Snapshot>, Status> {
         let (metadata, _, mut messages) = request.into_parts();
-        let deadline = std::time::Instant::now() + time_allowed(&metadata, TIME_MAX);
+        let deadline = std::time::Instant::now() + time_allowed(&metadata, SNAPSHOT_TIME_MAX);
         let first = tokio::time::timeout(PAUSE_MAX, messages.message()).await;
         let first = first.map_err(|_| paused())??;
         let first = first.ok_or_else(|| Status::invalid_argument("the stream has no message"))?;
@@ -147,6 +144,18 @@ fn paused() -> Status {
         "nothing was sent for {} seconds, and the snapshot was not complete",
         PAUSE_MAX.as_secs()
     ))
+}
+
+/// Takes a snapshot of a collection, as a job.
+pub(in crate::server) fn create_snapshot(
+    shared: &Shared,
+    collection: &str,
+    name: Option<&str>,
+    cancel: &Cancellation,
+) -> Result<Snapshot, Status> {
+    as_job(shared, JobKind::Snapshot, collection, cancel, |progress, cancel| {
+        shared.collections.create_snapshot(collection, name, progress, cancel)
+    })
 }
 
 /// Runs work as a job that shows how many documents of how many are done.

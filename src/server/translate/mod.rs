@@ -74,6 +74,15 @@ pub(super) enum WireError {
         /// What is wrong.
         reason: String,
     },
+    /// A picture in a form that is none.
+    #[error("a picture is no base64: expected the bytes of its file, or `data:image/..;base64,..`")]
+    NoBase64,
+    /// A picture that is to be fetched.
+    #[error(
+        "a picture by address (`{0}:`) is not supported: nothing is fetched for a request, send the \
+         bytes of its file as base64"
+    )]
+    PictureAddress(String),
     /// Something that the message can say and this server cannot do.
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -150,12 +159,13 @@ impl Classified for WireError {
             | Self::BothForms(_)
             | Self::WordsOnly(_)
             | Self::SetAndDeleted(_)
+            | Self::NoBase64
             | Self::Cursor
             | Self::Span { .. }
             | Self::SpanOfTime { .. }
             | Self::SpanOfBoth
             | Self::EmptyArea { .. } => ErrorKind::InvalidInput,
-            Self::Unsupported(_) => ErrorKind::Unsupported,
+            Self::Unsupported(_) | Self::PictureAddress(_) => ErrorKind::Unsupported,
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Filter(error) => error.kind(),

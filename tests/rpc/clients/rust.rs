@@ -60,6 +60,14 @@ async fn use_all(client: &Qdrant) {
         }
     }
     assert_eq!(seen, 3);
+    let taken = client.create_snapshot("rust").await.unwrap().snapshot_description.unwrap();
+    assert!(taken.size > 0 && taken.creation_time.unwrap().seconds == 1_700_000_000, "{taken:?}");
+    let list = client.list_snapshots("rust").await.unwrap().snapshot_descriptions;
+    assert_eq!(list, [taken.clone()]);
+    client.delete_snapshot("rust", &taken.name).await.unwrap();
+    let gone = client.delete_snapshot("rust", &taken.name).await.unwrap_err().to_string();
+    assert!(gone.contains(&taken.name), "{gone}");
+    assert!(client.list_snapshots("rust").await.unwrap().snapshot_descriptions.is_empty());
     let delete = DeletePointsBuilder::new("rust").points(dogs).wait(true);
     client.delete_points(delete).await.unwrap();
     let count = client.count(CountPointsBuilder::new("rust")).await.unwrap();

@@ -23,6 +23,8 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(reads());
     rows.extend(queries());
     rows.extend(filters());
+    rows.extend(pictures());
+    rows.extend(snapshots());
     rows
 }
 
@@ -162,6 +164,63 @@ fn dense(data: &[f32]) -> VectorKind {
     VectorKind::Dense(wire::DenseVector { data: data.to_vec() })
 }
 
+fn pictures() -> Vec<Row> {
+    use simile_proto::qdrant::value::Kind;
+
+    let value = |text: &str| wire::Value { kind: Some(Kind::StringValue(text.to_owned())) };
+    let point = |vector, code, says| {
+        let points = vec![wire::PointStruct {
+            id: Some(id(1)),
+            vectors: vectors(vector),
+            ..Default::default()
+        }];
+        let collection_name = text("c");
+        let upsert = wire::UpsertPoints { collection_name, points, ..Default::default() };
+        row("qdrant.Points/Upsert", &upsert, code, says)
+    };
+    let image = |text: &str, code, says| {
+        let model = "simile-autoencoder-64".to_owned();
+        let image = Some(value(text));
+        let image = wire::Image { image, model, options: Default::default() };
+        point(VectorKind::Image(image), code, says)
+    };
+    let object = |fields: &[(&str, &str)], code, says| {
+        let fields = fields.iter().map(|(name, text)| ((*name).to_owned(), value(text)));
+        let object = Kind::StructValue(wire::Struct { fields: fields.collect() });
+        let object = Some(wire::Value { kind: Some(object) });
+        let object = wire::InferenceObject { object, ..Default::default() };
+        point(VectorKind::Object(object), code, says)
+    };
+    let other = "an InferenceObject other than a text";
+    vec![
+        point(VectorKind::Image(wire::Image::default()), WRONG, "the picture of an Image"),
+        image("no base64!", WRONG, "a picture is no base64"),
+        image("data:image/png,abc", WRONG, "a picture is no base64"),
+        image("https://example.com/a.png", CANNOT, "by address (`https:`) is not .. as base64"),
+        image("file:///etc/passwd", CANNOT, "by address (`file:`) is not"),
+        point(VectorKind::Object(wire::InferenceObject::default()), CANNOT, other),
+        object(&[("sound", "a")], CANNOT, other),
+        object(&[("text", "a"), ("image", "b")], CANNOT, other),
+        object(&[("video", "a")], CANNOT, "a video as one vector"),
+        object(&[("image", "gopher://a")], CANNOT, "by address (`gopher:`)"),
+    ]
+}
+
+fn snapshots() -> Vec<Row> {
+    let create = |name: &str| wire::CreateSnapshotRequest { collection_name: text(name) };
+    let delete = |name: &str| wire::DeleteSnapshotRequest {
+        collection_name: text("c"),
+        snapshot_name: text(name),
+    };
+    let method = "qdrant.Snapshots/Delete";
+    vec![
+        gone("qdrant.Snapshots/Create", &create("none")),
+        gone("qdrant.Snapshots/List", &create("none")),
+        row(method, &delete("none"), Code::NotFound, "there is no snapshot `none`"),
+        row(method, &delete("../c/1"), WRONG, "the name of a snapshot has .. got `../c/1`"),
+    ]
+}
+
 fn writes() -> Vec<Row> {
     let method = "qdrant.Points/Upsert";
     let upsert = |collection: &str, id, vectors| wire::UpsertPoints {
@@ -174,8 +233,6 @@ fn writes() -> Vec<Row> {
         let (text, model) = (text("cat"), model.to_owned());
         vectors(VectorKind::Document(wire::Document { text, model, options: Default::default() }))
     };
-    let image = vectors(VectorKind::Image(wire::Image::default()));
-    let object = vectors(VectorKind::Object(wire::InferenceObject::default()));
     let multi = vectors(VectorKind::MultiDense(wire::MultiDenseVector::default()));
     let unnamed = wire::Vectors {
         vectors_options: Some(VectorsOptions::Vector(wire::Vector {
@@ -230,8 +287,6 @@ fn writes() -> Vec<Row> {
             Code::Unavailable,
             "model all-minilm-l6-v2 is not loaded",
         ),
-        row(method, &upsert("c", Some(id(1)), image), CANNOT, "a vector as Image is not"),
-        row(method, &upsert("c", Some(id(1)), object), CANNOT, "an InferenceObject other than"),
         row(method, &upsert("c", Some(id(1)), multi), WRONG, "a multivector has 1 to 2048 vectors"),
         row(method, &shard, CANNOT, "`shard_key_selector` is not supported"),
         row(method, &only_if, CANNOT, "`update_filter` is not supported"),
