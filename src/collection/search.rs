@@ -7,7 +7,7 @@ use super::open::Collection;
 use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Value};
+use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Span, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
     Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
@@ -250,11 +250,14 @@ impl Collection {
             let leg = leg.clone();
             found.map(|(rank, score)| LegScore { leg, rank, score: score.0, contribution })
         });
+        let span = Span::from(part.span);
+        let place = self.place(asked, slot, &span)?;
         Ok(Hit {
             id: body.id,
             part: slot.0 - part.first,
             score: fused.score,
-            span: part.span.into(),
+            span,
+            place,
             text: request.with_text.then_some(part.text),
             snippet,
             payload: request.with_payload.then_some(body.payload),

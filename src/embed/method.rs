@@ -4,7 +4,7 @@ use super::heads::{ColbertSettings, DenseSettings, SpladeSettings, check_dense, 
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
-use super::video::SpacetimeSettings;
+use super::video::{SpacetimeOutput, SpacetimeSettings};
 use super::{Modality, RemoteSettings};
 use crate::vector::Form;
 
@@ -360,6 +360,10 @@ impl Method {
     pub fn form(&self) -> Form {
         match self {
             Self::Colbert { .. } => Form::Multi,
+            Self::Spacetime { spacetime } => match spacetime.output {
+                SpacetimeOutput::Clip => Form::Dense,
+                SpacetimeOutput::Patches => Form::Multi,
+            },
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
@@ -370,8 +374,7 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
-            | Self::OnnxJoint { .. }
-            | Self::Spacetime { .. } => Form::Dense,
+            | Self::OnnxJoint { .. } => Form::Dense,
             Self::Splade { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }

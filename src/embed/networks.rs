@@ -265,6 +265,7 @@ fn read(path: &Path, options: &NetworkOptions, threads: usize) -> Result<Found, 
         layer: layer.name.clone(),
         pooling,
         normalize: options.normalize.unwrap_or(true),
+        any_size: false,
     };
     let (height, width) = (image.height, image.width);
     let description = format!(

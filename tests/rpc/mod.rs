@@ -18,6 +18,7 @@ mod messages;
 mod model;
 mod multi;
 mod pictures;
+mod places;
 mod plain;
 mod qdrant;
 mod reembed;

@@ -103,7 +103,7 @@ impl Sampler {
         if embedder.specification().modalities.contains(&Modality::Video) {
             let clip: Vec<ClipFrame> = seen.map(|sample| clip_frame(&sample.frame)).collect();
             let clip = embedder.embed_clip(&clip, self.size, lane, cancel).map_err(failed)?;
-            return Ok(clip.vector.map(Vector::from));
+            return Ok(clip.vector);
         }
         let picture = std::slice::from_ref(sharpest);
         let embedded = embedder.embed_pictures(picture, lane, cancel).map_err(failed)?;
