@@ -13,7 +13,7 @@ use super::obtain::{
 };
 use super::onnx::{
     Colbert, CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Splade, Transformer,
-    graph_bytes,
+    VideoNetwork, graph_bytes,
 };
 use super::remote::{Keys, Remote};
 use super::sparse::Counter;
@@ -377,6 +377,12 @@ impl Catalogue {
                 let graph = entry.graph(&network.file)?;
                 let threads = self.options.threads;
                 Box::new(PictureNetwork::open(manifest, image, network, &graph, threads)?)
+            }
+            Method::OnnxVideo { image, frames } => {
+                self.options.runtime.load(progress)?;
+                let graph = entry.graph(&frames.file)?;
+                let threads = self.options.threads;
+                Box::new(VideoNetwork::open(manifest, image, frames, &graph, threads)?)
             }
             Method::OnnxJoint { image, joint } => {
                 self.options.runtime.load(progress)?;

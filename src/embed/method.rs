@@ -4,7 +4,7 @@ use super::heads::{ColbertSettings, DenseSettings, SpladeSettings, check_dense, 
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
-use super::video::{SpacetimeOutput, SpacetimeSettings};
+use super::video::{FrameSettings, SpacetimeOutput, SpacetimeSettings};
 use super::{Modality, RemoteSettings};
 use crate::vector::Form;
 
@@ -48,6 +48,9 @@ pub enum Kind {
     /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
     /// kin, as ONNX graphs: their vectors are in one space.
     OnnxJoint,
+    /// A network that reads the frames of a clip at once, of `VideoMAE`'s or `ViViT`'s kin, as an ONNX
+    /// graph.
+    OnnxVideo,
     /// Clips of videos, by an image model that looks at their frames.
     Spacetime,
 }
@@ -73,6 +76,7 @@ impl Kind {
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
             Self::OnnxJoint => "onnx-joint",
+            Self::OnnxVideo => "onnx-video",
             Self::Spacetime => "spacetime",
         }
     }
@@ -204,6 +208,13 @@ pub enum Method {
         /// Which graphs are run, and how texts are read.
         joint: JointSettings,
     },
+    /// See [`Kind::OnnxVideo`].
+    OnnxVideo {
+        /// How a frame becomes what the network reads.
+        image: ImageSettings,
+        /// Which graph is run, and how it is fed.
+        frames: FrameSettings,
+    },
     /// See [`Kind::Spacetime`].
     Spacetime {
         /// Which image model looks at the frames, and how they become clips.
@@ -328,6 +339,7 @@ impl Method {
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
             Self::OnnxJoint { .. } => Kind::OnnxJoint,
+            Self::OnnxVideo { .. } => Kind::OnnxVideo,
             Self::Spacetime { .. } => Kind::Spacetime,
         }
     }
@@ -337,7 +349,7 @@ impl Method {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
             Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
-            Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
+            Self::OnnxVideo { .. } | Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
             Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
@@ -374,7 +386,8 @@ impl Method {
             | Self::Lda { .. }
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
-            | Self::OnnxJoint { .. } => Form::Dense,
+            | Self::OnnxJoint { .. }
+            | Self::OnnxVideo { .. } => Form::Dense,
             Self::Splade { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -393,6 +406,7 @@ impl Method {
             | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
+            | Self::OnnxVideo { .. }
             | Self::Spacetime { .. } => true,
             Self::StaticText { .. }
             | Self::Remote { .. }
@@ -425,7 +439,7 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
-            Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
+            Self::OnnxImage { .. } | Self::OnnxVideo { .. } | Self::Spacetime { .. } => 0,
             Self::OnnxJoint { joint, .. } => joint.tokens_max,
         }
     }
@@ -466,6 +480,10 @@ impl Method {
                 image.check()?;
                 joint.check()
             }
+            Self::OnnxVideo { image, frames } => {
+                image.check()?;
+                frames.check()
+            }
             Self::Spacetime { spacetime } => spacetime.check(),
         }
     }
@@ -491,6 +509,7 @@ impl Method {
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
+            | Self::OnnxVideo { .. }
             | Self::Spacetime { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }

@@ -309,7 +309,7 @@ pub(in crate::embed) fn finished(
 
 /// Refuses texts for a model that reads none.
 #[derive(Debug)]
-struct NoText(Specification);
+pub(super) struct NoText(pub(super) Specification);
 
 impl Tokenize for NoText {
     fn encode(&self, _: &str, _: Role) -> Result<Encoded, EmbedError> {

@@ -45,6 +45,14 @@ impl EmbedderHandle {
         lane: Lane,
         cancel: &Cancellation,
     ) -> Result<Clip, EmbedError> {
+        if let Some(reading) = self.clip_reading() {
+            let places = reading.places(frames.len()).into_iter();
+            let read = places.filter_map(|place| frames.get(place));
+            let pictures: Vec<Arc<Picture>> =
+                read.map(|frame| Arc::clone(&frame.picture)).collect();
+            let vector = self.embed_stack(&pictures, lane, cancel)?;
+            return Ok(Clip { vector, patches: Vec::new() });
+        }
         let (settings, grid) = self.spacetime_of()?;
         let frames = match settings.output {
             SpacetimeOutput::Clip => frames.iter().collect(),

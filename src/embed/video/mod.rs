@@ -11,6 +11,7 @@
 
 mod clip;
 mod flow;
+mod frames;
 mod latent;
 mod own;
 mod patch;
@@ -22,6 +23,8 @@ mod tests;
 
 pub use clip::{Clip, ClipFrame};
 pub use flow::{Flow, flow};
+pub(in crate::embed) use frames::Stacked;
+pub use frames::{ClipReading, FrameSettings};
 pub use latent::{Latent, TimedLatent};
 pub use own::{DEFAULT_PATCH_MODEL, DEFAULT_VIDEO_MODEL};
 pub(in crate::embed) use own::{IMAGE_MODEL, own_manifests};

@@ -64,7 +64,7 @@ impl EmbedderHandle {
         let grid = self.grid()?;
         let (down, across) = settings.patches_across(grid);
         let moment = down * across;
-        if count == 0 || count % moment != 0 || row >= count {
+        if count == 0 || !count.is_multiple_of(moment) || row >= count {
             return None;
         }
         let (steps, step) = (count / moment, row / moment);

@@ -12,7 +12,7 @@ use crate::vector::{MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, Vector};
 /// The most frames of a second that are looked at.
 const RATE_MAX: f64 = 120.0;
 /// The longest window, in milliseconds.
-const WINDOW_MS_MAX: u64 = 600_000;
+pub(super) const WINDOW_MS_MAX: u64 = 600_000;
 /// The most rows, columns or frames of a patch, and the most parts of a side.
 const SIDE_MAX: usize = 64;
 

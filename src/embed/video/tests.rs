@@ -227,7 +227,7 @@ fn the_noise_of_a_still_picture_stays_noise() {
 const SECOND: usize = 3;
 const AT: (usize, usize) = (48, 32);
 
-/// One frame of each second: a square of some colour stands in one of them.
+/// One frame of each second: a square of two colours stands in one of them.
 struct Scene {
     seconds: Vec<Picture>,
     /// The same square elsewhere on another ground, which is asked about.
@@ -236,18 +236,22 @@ struct Scene {
 
 fn scene(dice: &mut Dice) -> Scene {
     const SQUARE: usize = 16;
-    let colour: [f32; 3] = std::array::from_fn(|_| dice.between(0.0, 255.0));
+    let mut colour = || -> [f32; 3] { std::array::from_fn(|_| dice.between(0.0, 255.0)) };
+    let halves = [colour(), colour()];
     let mut draw = |at: Option<(usize, usize)>| {
         let ground: [f32; 3] = std::array::from_fn(|_| dice.between(60.0, 160.0));
         let (slope_x, slope_y) = (dice.between(-0.5, 0.5), dice.between(-0.5, 0.5));
         let mut samples = Vec::with_capacity(SIDE * SIDE * 3);
         for place in 0..SIDE * SIDE {
             let (x, y) = (place % SIDE, place / SIDE);
-            let is_inside = at.is_some_and(|(left, top)| {
-                (left..left + SQUARE).contains(&x) && (top..top + SQUARE).contains(&y)
+            let inside = at.filter(|(left, top)| {
+                (*left..left + SQUARE).contains(&x) && (*top..top + SQUARE).contains(&y)
             });
             let shade = x as f32 * slope_x + y as f32 * slope_y;
-            let pixel = if is_inside { colour } else { ground.map(|value| value + shade) };
+            let pixel = match inside {
+                Some((left, _)) => halves[usize::from(x >= left + SQUARE / 2)],
+                None => ground.map(|value| value + shade),
+            };
             samples.extend(pixel.iter().map(|value| *value as u8));
         }
         Picture::new(SIDE as u32, SIDE as u32, samples).unwrap()
@@ -302,7 +306,7 @@ fn a_part_of_a_picture_is_found_in_its_second_at_its_place_and_not_by_a_permuted
     });
     let constant = placed(|_| Latent::new(3, 8, 8, vec![0.5; 192]).unwrap());
     assert!(
-        seeing >= 0.8 && permuted <= 0.3 && constant <= 0.3,
+        seeing >= 0.75 && permuted <= 0.2 && constant <= 0.2,
         "seeing {seeing:.2}, permuted {permuted:.2}, constant {constant:.2}"
     );
 }
