@@ -23,7 +23,8 @@ use crate::error::ErrorKind;
     simile model add BAAI/bge-small-zh-v1.5                 from the model hub, or --hub\n  \
     simile model add intfloat/e5-small@ffb93f3 --name e5    at a revision\n  \
     simile model add vgg16.onnx --layer 30 --pooling gem    an image network, and which layer of it\n  \
-    simile model add ./dinov2-small                         one with its preprocessor_config.json\n\n\
+    simile model add ./dinov2-small                         one with its preprocessor_config.json\n  \
+    simile model add ./videomae-base                        one that reads clips: VideoMAE, ViViT\n\n\
     FOLDER holds config.json, tokenizer.json and model.safetensors (BERT, RoBERTa, XLM-R, DistilBERT,\n\
     MPNet, ModernBERT) or model.onnx (any), as sentence-transformers saves them; modules.json,\n\
     1_Pooling, 2_Dense, sentence_bert_config.json and config_sentence_transformers.json are read where\n\

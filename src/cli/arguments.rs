@@ -244,12 +244,14 @@ pub(super) struct IngestArguments {
     simile search '\"exact phrase\" -without' --mode lexical --syntax query\n  \
     simile search cats --filter 'year>=2020' --filter 'tags=animals|pets'\n  \
     simile search --image beach.jpg -c photos --html hits.html\n  \
+    simile search --image desk.jpg --crop 310,120,80,60 -c clips   where is this thing?\n  \
+    simile search --clip excerpt.mp4 -c clips\n  \
     simile search \"a red car\" --image car.jpg --without \"at night\" -c photos\n  \
     simile search cats --filter '{\"any\": [{\"field\": \"lang\", \"equals\": \"en\"}, {\"not\": {\"field\": \"draft\", \"exists\": true}}]}'")]
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image", "batch"])]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image", "clip", "batch"])]
     pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,

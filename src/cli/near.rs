@@ -89,3 +89,28 @@ fn render(met: &[Meeting<Sight>]) -> String {
     }
     text
 }
+
+/// Returns the moments of an answer, those of one video together, in the order of its best one.
+pub(super) fn by_video(answer: &wire::SearchResponse) -> String {
+    let mut text = String::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for hit in &answer.hits {
+        if seen.contains(&hit.id.as_str()) {
+            continue;
+        }
+        seen.push(&hit.id);
+        drop(writeln!(text, "{STRONG}{}{STRONG:#}", hit.id));
+        for hit in answer.hits.iter().filter(|other| other.id == hit.id) {
+            let where_it_is = hit.place.as_ref().or(hit.span.as_ref()).map(place);
+            let where_it_is = where_it_is.unwrap_or_else(|| "all of it".to_owned());
+            drop(writeln!(text, "  {where_it_is}  {FAINT}{:.3}{FAINT:#}", hit.score));
+        }
+    }
+    if seen.is_empty() {
+        text.push_str("nothing looks like it\n");
+    }
+    for warning in &answer.warnings {
+        drop(writeln!(text, "warning: {warning}"));
+    }
+    text
+}

@@ -14,7 +14,7 @@ use super::arguments::{EmbedArguments, Fusion, Mode, SearchArguments, Syntax};
 use super::connection::{Session, with_session};
 use super::documents::{place, span_to_json};
 use super::exit::{CliError, Outcome};
-use super::near::search_near;
+use super::near::{by_video, search_near};
 use super::output::{BAD, FAINT, MATCH, Output, STRONG, TITLE, styled};
 use super::pictures::{Terminal, Thumbnails};
 use super::serve::Setting;
@@ -60,7 +60,11 @@ pub(super) fn search(
         } else {
             Thumbnails::new()
         };
-        output.answer(|| to_json(&answer), || render(&answer, arguments.full, &shown))?;
+        let render_answer = || match arguments.pictures.clip {
+            Some(_) if !arguments.pictures.inline => by_video(&answer),
+            _ => render(&answer, arguments.full, &shown),
+        };
+        output.answer(|| to_json(&answer), render_answer)?;
         Ok(Outcome::Done)
     })
 }
@@ -272,6 +276,7 @@ fn hit_to_json(hit: &wire::Hit) -> Json {
         "part": hit.part,
         "score": hit.score,
         "span": hit.span.as_ref().map(span_to_json),
+        "place": hit.place.as_ref().map(span_to_json),
         "text": hit.text,
         "snippet": hit.snippet.as_ref().map(|snippet| json!({
             "text": snippet.text,
@@ -323,7 +328,7 @@ pub(super) fn render(answer: &wire::SearchResponse, is_full: bool, shown: &Thumb
 fn render_hit(number: usize, hit: &wire::Hit, is_full: bool, shown: &Thumbnails) -> String {
     let legs: Vec<String> =
         hit.legs.iter().map(|leg| format!("{} #{} {:.3}", leg.leg, leg.rank, leg.score)).collect();
-    let place = hit.span.as_ref().map(place).unwrap_or_default();
+    let place = hit.place.as_ref().or(hit.span.as_ref()).map(place).unwrap_or_default();
     let mut text = format!(
         "{TITLE}{number:>2}{TITLE:#}  {STRONG}{}{STRONG:#}  {:.4}  {FAINT}{}{FAINT:#}\n",
         hit.id,

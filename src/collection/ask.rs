@@ -9,9 +9,10 @@ use crate::cancel::Cancellation;
 use crate::decode::decode_picture;
 use crate::document::{DocumentId, Slot, SlotSet};
 use crate::embed::{EmbedderHandle, Lane, Role};
+use crate::picture::{Area, Picture};
 use crate::query::{
-    Example, Plan, PlanError, Question, Recommend, SearchRequest, Strategy, VectorLeg, Weighted,
-    average, fitting, plan,
+    Example, Plan, PlanError, Question, Recommend, SearchRequest, Seen, Strategy, VectorLeg,
+    Weighted, average, fitting, plan,
 };
 use crate::vector::{Form, Vector};
 
@@ -41,6 +42,8 @@ pub(super) struct Examples {
     pub(super) name: String,
     pub(super) positive: Vec<(Vector, f32)>,
     pub(super) negative: Vec<(Vector, f32)>,
+    /// What of them was left out, and why.
+    warnings: Vec<String>,
 }
 
 impl Asked<'_> {
@@ -65,10 +68,11 @@ impl Collection {
         cancel: &Cancellation,
     ) -> Result<Asked<'r>, Error> {
         let mut excluded = SlotSet::new();
-        let mut examples = None;
+        let (mut examples, mut warnings) = (None, Vec::new());
         let mut asked = Cow::Borrowed(request);
         if let Some(recommend) = &request.recommend {
-            let found = self.examples(recommend, &mut excluded, cancel)?;
+            let mut found = self.examples(recommend, &mut excluded, cancel)?;
+            warnings = std::mem::take(&mut found.warnings);
             let vector = match recommend.strategy {
                 Strategy::Average => average(&found.positive, &found.negative)
                     .map_err(|source| PlanError::Vector { name: found.name.clone(), source })?,
@@ -87,6 +91,7 @@ impl Collection {
         let kept = self.engine.kept();
         let numbers = Arc::clone(&kept.numbers);
         let mut plan = plan(&asked, &kept.shape)?;
+        plan.warnings.append(&mut warnings);
         let mut prefetch = Vec::with_capacity(request.prefetch.len());
         for inner in &request.prefetch {
             let inner = self.ask(inner, cancel)?;
@@ -161,12 +166,16 @@ impl Collection {
     fn vector_of_image(
         &self,
         name: &str,
-        image: &[u8],
+        image: &Seen,
         cancel: &Cancellation,
     ) -> Result<Option<Vector>, Error> {
         let embedder = self.embedder_of(name)?;
-        let picture = decode_picture(image, &self.engine.limits).map_err(Error::Picture)?;
+        let picture = decode_picture(&image.bytes, &self.engine.limits).map_err(Error::Picture)?;
         let picture = Arc::new(picture);
+        if let Some(area) = image.area {
+            check_inside(area, &picture)?;
+            return Ok(embedder.embed_area(&picture, area, Lane::Query, cancel)?);
+        }
         let embedded = embedder.embed_pictures(&[picture], Lane::Query, cancel)?;
         Ok(embedded.embeddings.into_iter().next().and_then(|first| first.vector))
     }
@@ -205,6 +214,7 @@ impl Collection {
             let reason = "examples are compared by a dense or a sparse vector";
             return Err(PlanError::Combination(reason).into());
         }
+        let mut warnings = Vec::new();
         let mut read = |examples: &[Weighted]| -> Result<Vec<(Vector, f32)>, Error> {
             let mut vectors = Vec::with_capacity(examples.len());
             for Weighted { example, weight } in examples {
@@ -215,7 +225,14 @@ impl Collection {
                         self.vector_of_text(&name, text, cancel)?.into_iter().collect()
                     }
                     Example::Image(image) => {
-                        self.vector_of_image(&name, image, cancel)?.into_iter().collect()
+                        let image = Seen { bytes: Arc::clone(image), area: None };
+                        self.vector_of_image(&name, &image, cancel)?.into_iter().collect()
+                    }
+                    Example::Clip(bytes) => {
+                        let excerpt = self.excerpt(bytes, &self.embedder_of(&name)?, cancel)?;
+                        warnings.extend(excerpt.warnings);
+                        let stretches = excerpt.stretches.into_iter();
+                        stretches.map(|stretch| stretch.vector).collect()
                     }
                 };
                 if found.is_empty() {
@@ -227,7 +244,7 @@ impl Collection {
             Ok(vectors)
         };
         let (positive, negative) = (read(&recommend.positive)?, read(&recommend.negative)?);
-        Ok(Examples { name, positive, negative })
+        Ok(Examples { name, positive, negative, warnings })
     }
 
     /// Returns the vectors of the parts of a document, at least one.
@@ -252,4 +269,21 @@ impl Collection {
         }
         Ok(vectors)
     }
+}
+
+/// Checks that an area lies in a picture.
+fn check_inside(area: Area, picture: &Picture) -> Result<(), Error> {
+    let Area { left, top, width, height } = area;
+    let is_inside = |start: u32, length: u32, of: u32| {
+        length > 0 && start.checked_add(length).is_some_and(|end| end <= of)
+    };
+    if is_inside(left, width, picture.width()) && is_inside(top, height, picture.height()) {
+        return Ok(());
+    }
+    Err(Error::Settings(format!(
+        "the part of the picture that is asked about begins at {left}, {top} and is {width} x {height} \
+         pixels, expected one inside the picture's {} x {}",
+        picture.width(),
+        picture.height()
+    )))
 }

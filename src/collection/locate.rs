@@ -6,8 +6,8 @@ use crate::cancel::Cancellation;
 use crate::decode::decode_frames;
 use crate::decode::video::container;
 use crate::document::{DocumentId, Filter, Span};
-use crate::embed::Modality;
-use crate::ingest::excerpt;
+use crate::embed::{EmbedderHandle, Modality};
+use crate::ingest::{Excerpt, excerpt};
 use crate::query::{Grouping, Mode, Moment, SearchRequest, Sighting, moments};
 
 /// How many stored stretches each stretch of an excerpt is compared with in the end.
@@ -53,10 +53,7 @@ impl Collection {
     /// cancelled, timed out; unavailable if the embedder is not there.
     pub fn locate(&self, request: &LocateRequest, cancel: &Cancellation) -> Result<Located, Error> {
         let (name, embedder) = self.seeing(request.using.as_deref())?;
-        let container = container(&request.bytes)
-            .ok_or_else(|| Error::Settings("the excerpt is no video".to_owned()))?;
-        let frames = decode_frames(&request.bytes, container, &self.engine.limits, cancel)?;
-        let excerpt = excerpt(frames, &embedder, cancel)?;
+        let excerpt = self.excerpt(&request.bytes, &embedder, cancel)?;
         let question = |vector| SearchRequest {
             vectors: BTreeMap::from([(name.clone(), vector)]),
             mode: Mode::Semantic,
@@ -98,8 +95,21 @@ impl Collection {
         Ok(Located { moments, warnings: excerpt.warnings })
     }
 
+    /// Returns what an excerpt looks like to a model, stretch by stretch.
+    pub(super) fn excerpt(
+        &self,
+        bytes: &[u8],
+        embedder: &EmbedderHandle,
+        cancel: &Cancellation,
+    ) -> Result<Excerpt, Error> {
+        let container = container(bytes)
+            .ok_or_else(|| Error::Settings("the excerpt is no video".to_owned()))?;
+        let frames = decode_frames(bytes, container, &self.engine.limits, cancel)?;
+        Ok(excerpt(frames, embedder, cancel)?)
+    }
+
     /// Returns the vector name, and its embedder, that sees videos or the pictures in them.
-    fn seeing(&self, using: Option<&str>) -> Result<(String, crate::embed::EmbedderHandle), Error> {
+    fn seeing(&self, using: Option<&str>) -> Result<(String, EmbedderHandle), Error> {
         let kept = self.engine.kept();
         let names = match using {
             Some(name) => vec![name],

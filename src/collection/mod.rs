@@ -33,6 +33,7 @@ mod mutation_tests;
 mod notes;
 mod open;
 mod pictures;
+mod places;
 #[cfg(test)]
 mod question_tests;
 mod rank;

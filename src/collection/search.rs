@@ -6,7 +6,7 @@ use super::open::Collection;
 use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Condition, Filter, Scalar, SlotSet, Value};
+use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Span, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
     Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
@@ -246,11 +246,13 @@ impl Collection {
             let leg = leg.clone();
             found.map(|(rank, score)| LegScore { leg, rank, score: score.0, contribution })
         });
+        let place = self.place(asked, slot, &part.span)?;
         Ok(Hit {
             id: body.id.clone(),
             part: slot.0 - part.first.0,
             score: fused.score,
             span: part.span.clone(),
+            place,
             text: request.with_text.then(|| part.text.clone()),
             snippet,
             payload: request.with_payload.then(|| body.payload.clone()),

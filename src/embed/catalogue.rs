@@ -14,7 +14,7 @@ use super::obtain::{
 };
 use super::onnx::{
     Colbert, CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Splade, Transformer,
-    graph_bytes,
+    VideoNetwork, graph_bytes,
 };
 use super::remote::{Keys, Remote};
 use super::sparse::Counter;
@@ -391,6 +391,12 @@ impl Catalogue {
                 let threads = self.options.threads;
                 Box::new(PictureNetwork::open(manifest, image, network, &graph, threads)?)
             }
+            Method::OnnxVideo { image, frames } => {
+                self.options.runtime.load(progress)?;
+                let graph = entry.graph(&frames.file)?;
+                let threads = self.options.threads;
+                Box::new(VideoNetwork::open(manifest, image, frames, &graph, threads)?)
+            }
             Method::OnnxJoint { image, joint } => {
                 self.options.runtime.load(progress)?;
                 let threads = self.options.threads;
@@ -466,10 +472,13 @@ impl Shelf {
             shelf.entries.insert(manifest.name.clone(), Entry { manifest, folder, program });
         }
         if let Some(image) = shelf.entries.get(video::IMAGE_MODEL) {
-            let manifest = Arc::new(video::own_manifest(&image.manifest));
-            let folder = options.models.join(&manifest.name);
-            let entry = Entry { manifest, folder, program: &[] };
-            shelf.entries.insert(video::DEFAULT_VIDEO_MODEL.to_owned(), entry);
+            let program = image.program;
+            for manifest in video::own_manifests(&image.manifest) {
+                let folder = options.models.join(&manifest.name);
+                let program = if manifest.files.is_empty() { &[] } else { program };
+                let (name, manifest) = (manifest.name.clone(), Arc::new(manifest));
+                shelf.entries.insert(name, Entry { manifest, folder, program });
+            }
         }
         for models in [Some(&options.models), options.own.as_ref()].into_iter().flatten() {
             for folder in fs_err::read_dir(models).into_iter().flatten().flatten() {

@@ -7,7 +7,7 @@ use super::heads::{
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
-use super::video::SpacetimeSettings;
+use super::video::{FrameSettings, SpacetimeOutput, SpacetimeSettings};
 use super::{Modality, RemoteSettings};
 use crate::vector::Form;
 
@@ -51,6 +51,9 @@ pub enum Kind {
     /// Two networks that were trained together, one for texts and one for pictures, of CLIP's or SigLIP's
     /// kin, as ONNX graphs: their vectors are in one space.
     OnnxJoint,
+    /// A network that reads the frames of a clip at once, of `VideoMAE`'s or `ViViT`'s kin, as an ONNX
+    /// graph.
+    OnnxVideo,
     /// Clips of videos, by an image model that looks at their frames.
     Spacetime,
     /// Long texts, by a model that reads their pieces.
@@ -78,6 +81,7 @@ impl Kind {
             Self::Doc2Vec => "doc2vec",
             Self::OnnxImage => "onnx-image",
             Self::OnnxJoint => "onnx-joint",
+            Self::OnnxVideo => "onnx-video",
             Self::Spacetime => "spacetime",
             Self::Document => "document",
         }
@@ -212,6 +216,13 @@ pub enum Method {
         image: ImageSettings,
         /// Which graphs are run, and how texts are read.
         joint: JointSettings,
+    },
+    /// See [`Kind::OnnxVideo`].
+    OnnxVideo {
+        /// How a frame becomes what the network reads.
+        image: ImageSettings,
+        /// Which graph is run, and how it is fed.
+        frames: FrameSettings,
     },
     /// See [`Kind::Spacetime`].
     Spacetime {
@@ -378,6 +389,7 @@ impl Method {
             Self::Doc2Vec { .. } => Kind::Doc2Vec,
             Self::OnnxImage { .. } => Kind::OnnxImage,
             Self::OnnxJoint { .. } => Kind::OnnxJoint,
+            Self::OnnxVideo { .. } => Kind::OnnxVideo,
             Self::Spacetime { .. } => Kind::Spacetime,
             Self::Document { .. } => Kind::Document,
         }
@@ -388,7 +400,7 @@ impl Method {
         match self {
             Self::OnnxImage { .. } => &[Modality::Image],
             Self::OnnxJoint { .. } => &[Modality::Text, Modality::Image],
-            Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
+            Self::OnnxVideo { .. } | Self::Spacetime { .. } => &[Modality::Image, Modality::Video],
             Self::CrossEncoder { .. } => &[Modality::Pair],
             Self::BertText { .. }
             | Self::OnnxText { .. }
@@ -412,6 +424,10 @@ impl Method {
     pub fn form(&self) -> Form {
         match self {
             Self::Colbert { .. } => Form::Multi,
+            Self::Spacetime { spacetime } => match spacetime.output {
+                SpacetimeOutput::Clip => Form::Dense,
+                SpacetimeOutput::Patches => Form::Multi,
+            },
             Self::BertText { .. }
             | Self::OnnxText { .. }
             | Self::StaticText { .. }
@@ -423,7 +439,7 @@ impl Method {
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
-            | Self::Spacetime { .. }
+            | Self::OnnxVideo { .. }
             | Self::Document { .. } => Form::Dense,
             Self::Splade { .. }
             | Self::OneHot { .. }
@@ -443,6 +459,7 @@ impl Method {
             | Self::CrossEncoder { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
+            | Self::OnnxVideo { .. }
             | Self::Spacetime { .. } => true,
             // What is inside may.
             Self::Document { .. }
@@ -477,7 +494,7 @@ impl Method {
             | Self::FastText { .. }
             | Self::Lda { .. }
             | Self::Doc2Vec { .. } => text::TOKENS_MAX,
-            Self::OnnxImage { .. } | Self::Spacetime { .. } => 0,
+            Self::OnnxImage { .. } | Self::OnnxVideo { .. } | Self::Spacetime { .. } => 0,
             Self::OnnxJoint { joint, .. } => joint.tokens_max,
             Self::Document { document } => document.tokens_max,
         }
@@ -529,6 +546,10 @@ impl Method {
                 image.check()?;
                 joint.check()
             }
+            Self::OnnxVideo { image, frames } => {
+                image.check()?;
+                frames.check()
+            }
             Self::Spacetime { spacetime } => spacetime.check(),
             Self::Document { document } => document.check(),
         }
@@ -555,6 +576,7 @@ impl Method {
             | Self::Doc2Vec { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
+            | Self::OnnxVideo { .. }
             | Self::Spacetime { .. }
             | Self::Document { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]

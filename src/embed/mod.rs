@@ -11,6 +11,7 @@
 mod cache;
 mod canary;
 mod catalogue;
+mod clips;
 mod document;
 mod error;
 mod fetched;
@@ -44,7 +45,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::image::{Pixels, Preprocess};
-use self::video::SpacetimeSettings;
+use self::video::{ClipReading, SpacetimeSettings};
 use crate::vector::{Form, Metric, Vector};
 
 pub use cache::{Cache, CacheStatistics};
@@ -236,6 +237,12 @@ pub trait Embedder: Send + Debug {
         None
     }
 
+    /// Returns how the model looks at videos, if it reads the frames of a clip at once; its pictures come
+    /// as such clips then.
+    fn clip_reading(&self) -> Option<ClipReading> {
+        None
+    }
+
     /// Returns one vector per text of the batch, in order; none for a text that the model knows
     /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
     ///
@@ -274,6 +281,10 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
         (**self).spacetime()
+    }
+
+    fn clip_reading(&self) -> Option<ClipReading> {
+        (**self).clip_reading()
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {

@@ -11,7 +11,7 @@ use super::image::{
 use super::import::{Found, bytes, file_name, refused};
 use super::obtain::Progress;
 use super::onnx::{Features, Layer, Layers, finished, graph_bytes, layers};
-use super::{Catalogue, EmbedError, Manifest, Method, Modality, joint};
+use super::{Catalogue, EmbedError, Manifest, Method, Modality, clips, joint};
 use crate::picture::{Filter, Picture};
 use crate::vector::{DIMENSION_MAX, Metric, Vector};
 
@@ -171,6 +171,10 @@ impl Catalogue {
     ) -> Result<Arc<Manifest>, EmbedError> {
         self.options.runtime.load(progress)?;
         let threads = self.options.threads;
+        if path.is_dir() && clips::is_one(path)? {
+            let found = || clips::read(path, options, threads);
+            return self.adopt(name, found, options.licence.clone(), progress);
+        }
         let found = || match joint::graphs(path)? {
             Some(graphs) => joint::read(path, graphs, options, threads),
             None => read(path, options, threads),
@@ -265,6 +269,7 @@ fn read(path: &Path, options: &NetworkOptions, threads: usize) -> Result<Found, 
         layer: layer.name.clone(),
         pooling,
         normalize: options.normalize.unwrap_or(true),
+        any_size: false,
     };
     let (height, width) = (image.height, image.width);
     let description = format!(

@@ -10,7 +10,7 @@ use crate::decode::thumbnail;
 use crate::document::{Part, Payload, Span, Value, check_payload};
 use crate::embed::{EmbedError, Embedded, EmbedderHandle, Lane, Modality};
 use crate::error::ErrorKind;
-use crate::picture::{Likeness, Picture, sharpness};
+use crate::picture::{Area, Likeness, Picture, sharpness};
 
 /// The field of a picture's payload that says how sharp it is.
 pub const SHARPNESS: &str = "sharpness";
@@ -31,6 +31,22 @@ pub(super) fn part_of(picture: &Picture) -> (Part, PartPicture) {
     let part = Part { span: Span::Whole, text: String::new(), vectors: BTreeMap::new() };
     let (thumbnail, likeness) = (thumbnail(picture), Likeness::of(picture));
     (part, PartPicture { thumbnail, likeness })
+}
+
+/// Returns all of a picture of this width and height.
+pub(super) fn whole((width, height): (u32, u32)) -> Area {
+    Area { left: 0, top: 0, width: width.max(1), height: height.max(1) }
+}
+
+/// Returns where a picture stands in its document: in a collection that keeps patches, with its size, in
+/// which their places are told.
+pub(super) fn span_of(picture: &Picture, context: &PrepareContext) -> Span {
+    let has_places = readers(context, Modality::Image).any(|(_, embedder)| embedder.has_places());
+    if has_places {
+        let area = Some(whole((picture.width(), picture.height())));
+        return Span::Media { time: None, area };
+    }
+    Span::Whole
 }
 
 /// Puts into a payload how sharp a picture is, unless the user said so or the payload is full.

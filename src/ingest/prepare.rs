@@ -232,7 +232,8 @@ fn cut(
                     picture::require(context, Modality::Image)?;
                     let PictureContent { picture, title, metadata, mut warnings, .. } = content;
                     let mut payload = file_payload(source, name, (title, metadata), &mut warnings);
-                    let (part, kept) = picture::part_of(&picture);
+                    let (mut part, kept) = picture::part_of(&picture);
+                    part.span = picture::span_of(&picture, context);
                     picture::note_sharpness(&mut payload, &picture);
                     waiting.push(Waiting { document: 0, part: 0, picture: Arc::new(picture) });
                     let mut prepared = base(vec![part], payload);

@@ -39,6 +39,9 @@ pub struct Hit {
     pub score: f32,
     /// Where in the document it stands.
     pub span: Span,
+    /// The patch that speaks most for it, with its moment and its place in the picture, where a leg asked
+    /// patches.
+    pub place: Option<Span>,
     /// The passage itself, if asked for.
     pub text: Option<String>,
     /// The passage around the words that matched, if words were asked for.

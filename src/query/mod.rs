@@ -25,7 +25,8 @@ pub use hit::{Answer, Hit, HitGroup, LegScore, Snippet, StageTiming, Stages};
 pub use moments::{Meeting, Moment, Sighting, meetings, moments};
 pub use order::{Direction, OrderBy, OrderKey, order_key};
 pub use plan::{
-    Plan, PlanError, Question, Reads, Shape, SparseShape, VectorLeg, VectorShape, fitting, plan,
+    Plan, PlanError, Question, Reads, Seen, Shape, SparseShape, VectorLeg, VectorShape, fitting,
+    plan,
 };
 pub use recommend::{Example, Recommend, Strategy, Weighted, average, best_score};
 pub use request::{

@@ -35,6 +35,8 @@ pub enum Example {
     Text(String),
     /// A picture, the bytes of its file, embedded for the vector that is compared.
     Image(Arc<[u8]>),
+    /// An excerpt of a video, the bytes of its file: what it looks like in each of its stretches.
+    Clip(Arc<[u8]>),
 }
 
 /// An example, and how much it counts among those of its side.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Diversity, GroupBy, Recommend};
 use crate::document::Filter;
+use crate::picture::Area;
 use crate::vector::Vector;
 
 /// The most hits of one answer.
@@ -33,6 +34,8 @@ pub struct SearchRequest {
     /// A picture as question, the bytes of its file: embedded for the vectors whose embedder reads
     /// pictures.
     pub image: Option<Arc<[u8]>>,
+    /// The part of that picture that is asked about; none: all of it.
+    pub image_area: Option<Area>,
     /// Questions given as vectors, by vector name.
     pub vectors: BTreeMap<String, Vector>,
     /// More like some documents or vectors, and less like others.
@@ -83,6 +86,7 @@ impl Default for SearchRequest {
         Self {
             text: None,
             image: None,
+            image_area: None,
             vectors: BTreeMap::new(),
             recommend: None,
             prefetch: Vec::new(),

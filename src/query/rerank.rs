@@ -26,6 +26,7 @@ mod tests {
             part: 0,
             score: 0.5,
             span: Span::Whole,
+            place: None,
             text: None,
             snippet: None,
             payload: None,

@@ -12,6 +12,11 @@ use crate::error::{Classified, ErrorKind};
 /// How long a caller that was refused for load is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// How the layer below says that a message is longer than is read.
+const TOO_LARGE: &str = "message length too large";
+const ADVICE: &str = "send less at once (a long video in pieces, or smaller), or raise the server's setting \
+                      message_bytes_max";
+
 /// Returns the status of an error: the code of its kind, and the messages of the error and of what
 /// caused it. A defect of this program is logged and not spelled out to the caller.
 pub(super) fn of(error: &(impl Classified + ?Sized)) -> Status {
@@ -41,6 +46,22 @@ pub(super) fn from_kind(kind: ErrorKind, message: String) -> Status {
         | ErrorKind::Corrupt
         | ErrorKind::Internal => Status::new(code, message),
     }
+}
+
+/// Returns what a request ended with, and, if its message was longer than is read, what to do about it.
+pub(super) fn with_advice(status: Status) -> Status {
+    let message = status.message();
+    if status.code() != Code::OutOfRange || !message.contains(TOO_LARGE) {
+        return status;
+    }
+    Status::out_of_range(format!("{message}; {ADVICE}"))
+}
+
+/// Returns the status of a message that is longer than is read.
+pub(super) fn too_large(actual: usize, most: usize) -> Status {
+    with_advice(Status::out_of_range(format!(
+        "{TOO_LARGE}: found {actual} bytes, the limit is: {most} bytes"
+    )))
 }
 
 /// Returns the status of something that will be there soon.

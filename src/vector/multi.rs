@@ -121,6 +121,29 @@ impl MultiVector {
         let score = sum as f32;
         Score(score)
     }
+
+    /// Returns which vector of `other` speaks most for the score of [`Self::max_sim`]: each vector of
+    /// this one counts for its greatest product by how far that stands above its mean product, so that
+    /// what is everywhere alike says nothing.
+    ///
+    /// # Panics
+    /// If the dimensions differ, which the index rules out.
+    pub fn most_telling(&self, other: &Self) -> usize {
+        let mut votes = vec![0.0_f64; other.count()];
+        for question in self.rows() {
+            let (mut best, mut most, mut sum) = (0, f64::NEG_INFINITY, 0.0);
+            for (row, answer) in other.rows().enumerate() {
+                let product = f64::from(kernel::dot(question, answer));
+                sum += product;
+                if product > most {
+                    (best, most) = (row, product);
+                }
+            }
+            votes[best] += most - sum / votes.len() as f64;
+        }
+        let most = votes.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+        most.map_or(0, |(row, _)| row)
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +170,16 @@ mod tests {
         let error = zero.normalized().unwrap_err().to_string();
         assert!(error.starts_with("vector 1 of a multivector: a vector of length zero"), "{error}");
         assert!(MultiVector::new(2, vec![1.0; 3]).is_err());
+    }
+
+    #[test]
+    fn what_speaks_most_for_a_score_is_not_what_is_everywhere_alike() {
+        let question =
+            MultiVector::from_rows(vec![vec![1.0, 0.0], vec![1.0, 0.0], vec![0.0, 1.0]]).unwrap();
+        // The first two vectors of the question find everything about as well, the third one thing.
+        let rows = vec![vec![0.9, 0.0], vec![0.92, 0.0], vec![0.8, 0.7], vec![0.9, 0.1]];
+        let answer = MultiVector::from_rows(rows).unwrap();
+        assert_eq!(question.most_telling(&answer), 2);
     }
 
     #[test]

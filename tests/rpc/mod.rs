@@ -19,6 +19,7 @@ mod messages;
 mod model;
 mod multi;
 mod pictures;
+mod places;
 mod plain;
 mod qdrant;
 mod reembed;

@@ -4,5 +4,6 @@ mod decoding;
 mod ffmpeg;
 mod ingesting;
 mod locating;
+mod networks;
 mod real;
 mod render;

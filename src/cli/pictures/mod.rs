@@ -33,6 +33,14 @@ pub(super) struct PictureArguments {
     /// where one model reads both, for what lies between them
     #[arg(long, value_name = "FILE")]
     pub(super) image: Vec<PathBuf>,
+    /// Ask only about this part of the picture, in its pixels from the upper left corner: X,Y,WIDTH,HEIGHT.
+    /// Where patches are kept (simile-patches-256), hits say when and where it is seen
+    #[arg(long, value_name = "X,Y,W,H", requires = "image", value_parser = area)]
+    pub(super) crop: Option<wire::Area>,
+    /// Ask with this excerpt of a video or animated picture: which moments look like one of its stretches?
+    /// (`simile locate` asks where all of it begins)
+    #[arg(long, value_name = "FILE")]
+    pub(super) clip: Option<PathBuf>,
     /// Less of what this picture shows (may be repeated)
     #[arg(long, value_name = "FILE")]
     without_image: Vec<PathBuf>,
@@ -70,6 +78,11 @@ impl PictureArguments {
             || !(self.without.is_empty() && self.without_image.is_empty())
             || request.recommend.is_some();
         let has_pictures = !(self.image.is_empty() && self.without_image.is_empty());
+        if self.crop.is_some() && is_mixed {
+            let message = "--crop asks about a part of one picture, and goes with no other example";
+            return Err(CliError::usage(message.to_owned()));
+        }
+        request.image_area = self.crop;
         match &self.image[..] {
             [only] if !is_mixed => request.image = Some(read(only)?),
             _ if !has_pictures && self.without.is_empty() => {}
@@ -96,6 +109,17 @@ impl PictureArguments {
                 recommend.negative.extend(without.chain(unlike));
             }
         }
+        if let Some(file) = &self.clip {
+            let kind = Some(Kind::Clip(read_file(file)?));
+            let recommend = request.recommend.get_or_insert_with(|| wire::Recommend {
+                vector: vector.map(str::to_owned),
+                ..Default::default()
+            });
+            recommend.positive.push(wire::Example { kind, ..Default::default() });
+            // Each of its stretches is looked for, and each moment is a hit.
+            recommend.strategy = wire::RecommendStrategy::BestScore.into();
+            request.grouping = wire::Grouping::Passage.into();
+        }
         Ok(request)
     }
 }
@@ -105,8 +129,7 @@ impl PictureArguments {
 /// # Errors
 /// It is not there, or larger than a question may be.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, CliError> {
-    let bytes = fs_err::read(file)
-        .map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))?;
+    let bytes = read_file(file)?;
     if bytes.len() > IMAGE_BYTES_MAX {
         let (name, bytes) = (file.display(), bytes.len());
         return Err(CliError::usage(format!(
@@ -114,6 +137,21 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, CliError> {
         )));
     }
     Ok(bytes)
+}
+
+fn read_file(file: &Path) -> Result<Vec<u8>, CliError> {
+    fs_err::read(file).map_err(|error| CliError::local(ErrorKind::NotFound, error.to_string()))
+}
+
+/// Reads `X,Y,WIDTH,HEIGHT`.
+fn area(text: &str) -> Result<wire::Area, String> {
+    let numbers: Result<Vec<u32>, _> = text.split(',').map(|one| one.trim().parse()).collect();
+    match numbers.as_deref() {
+        Ok(&[left, top, width, height]) if width > 0 && height > 0 => {
+            Ok(wire::Area { left, top, width, height })
+        }
+        _ => Err("expected X,Y,WIDTH,HEIGHT in pixels, as 310,120,80,60".to_owned()),
+    }
 }
 
 /// Asks for the thumbnails of parts; those that are no pictures have none.
@@ -169,6 +207,8 @@ mod tests {
     fn arguments(image: &[&Path]) -> PictureArguments {
         PictureArguments {
             image: image.iter().map(|path| path.to_path_buf()).collect(),
+            crop: None,
+            clip: None,
             without_image: Vec::new(),
             without: Vec::new(),
             text_weight: 1.0,
@@ -198,6 +238,21 @@ mod tests {
         assert_eq!(recommend.positive[0].weight, Some(0.5));
         assert_eq!(recommend.vector.as_deref(), Some("joint"));
         assert_eq!((mixed.image, mixed.text.as_deref()), (None, Some("red")));
+        let crop = Some(area("1, 2,3,4").unwrap());
+        let part = PictureArguments { crop, ..arguments(&[&file]) }.apply(text(), None).unwrap();
+        assert_eq!(part.image_area, Some(wire::Area { left: 1, top: 2, width: 3, height: 4 }));
+        let mixed = PictureArguments { crop, ..arguments(&[&file, &file]) };
+        assert!(mixed.apply(text(), None).is_err());
+        assert!(["", "1,2,3", "1,2,0,4", "1,2,3,-4", "a,2,3,4"].iter().all(|no| area(no).is_err()));
+        let clip = PictureArguments { clip: Some(file.clone()), ..arguments(&[]) };
+        let asked = clip.apply(text(), Some("clip")).unwrap();
+        assert_eq!(
+            (asked.text.as_deref(), asked.grouping()),
+            (Some("red"), wire::Grouping::Passage)
+        );
+        let recommend = asked.recommend.unwrap();
+        assert_eq!(recommend.positive[0].kind, Some(Kind::Clip(b"jpeg".to_vec())));
+        assert_eq!(recommend.strategy(), wire::RecommendStrategy::BestScore);
         assert!(arguments(&[Path::new("no/such.jpg")]).apply(text(), None).is_err());
         assert_eq!(arguments(&[]).apply(text(), None).unwrap(), text());
     }

@@ -50,7 +50,10 @@ pub(in crate::cli) fn contact_sheet(
 fn card(number: usize, hit: &wire::Hit, thumbnails: &Thumbnails) -> String {
     let id = escaped(&hit.id);
     let shown = match thumbnails.get(&(hit.id.clone(), hit.part)) {
-        Some(source) => format!("<img src=\"{source}\" alt=\"{id}\" loading=\"lazy\">"),
+        Some(source) => match boxed(hit, source, &id) {
+            Some(boxed) => boxed,
+            None => format!("<img src=\"{source}\" alt=\"{id}\" loading=\"lazy\">"),
+        },
         None => {
             let passage: String =
                 hit.text.iter().flat_map(|text| text.chars()).take(PASSAGE_SHOWN).collect();
@@ -64,7 +67,8 @@ fn card(number: usize, hit: &wire::Hit, thumbnails: &Thumbnails) -> String {
     };
     let fields: String = FIELDS.iter().filter_map(field).collect();
     // Of a video, when; of a text its place says less than its words.
-    let span = hit.span.as_ref().filter(|span| span.start_ms.is_some());
+    let span = hit.place.as_ref().or(hit.span.as_ref());
+    let span = span.filter(|span| span.start_ms.is_some() || hit.place.is_some());
     let time = span.map(|span| format!("<br>{}", escaped(&place(span)))).unwrap_or_default();
     let legs: Vec<String> =
         hit.legs.iter().map(|leg| format!("{} #{}", escaped(&leg.leg), leg.rank)).collect();
@@ -74,6 +78,22 @@ fn card(number: usize, hit: &wire::Hit, thumbnails: &Thumbnails) -> String {
         hit.score,
         legs.join(", ")
     )
+}
+
+/// Returns the picture of a hit with a box around its place in it, if it has one.
+fn boxed(hit: &wire::Hit, source: &str, id: &str) -> Option<String> {
+    let whole = hit.span.as_ref()?.area.as_ref()?;
+    let area = hit.place.as_ref()?.area.as_ref()?;
+    let (width, height) = (whole.width.max(1), whole.height.max(1));
+    // As thick in a large picture as in a small one.
+    let stroke = f64::from(width.max(height)) / 100.0;
+    Some(format!(
+        "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{id}\">\
+         <image href=\"{source}\" width=\"{width}\" height=\"{height}\" \
+         preserveAspectRatio=\"none\"/>\
+         <rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" stroke-width=\"{stroke:.1}\"/></svg>",
+        area.left, area.top, area.width, area.height
+    ))
 }
 
 #[cfg(test)]
@@ -95,5 +115,25 @@ mod tests {
         assert!(page.contains("src=\"data:image/jpeg;base64,/9g=\""));
         assert!(!page.contains("<b onload") && !page.contains("http:"), "{page}");
         assert!(!page.contains("https:"), "{page}");
+    }
+
+    #[test]
+    fn a_place_is_a_box_in_the_picture_and_stands_below_it() {
+        let area = |left, top, width, height| Some(wire::Area { left, top, width, height });
+        let span = |area| {
+            let (start_ms, end_ms) = (Some(3_000), Some(4_000));
+            Some(wire::Span { start_ms, end_ms, area, ..Default::default() })
+        };
+        let hit = wire::Hit {
+            id: "a.mp4".into(),
+            span: span(area(0, 0, 320, 240)),
+            place: span(area(40, 60, 80, 60)),
+            ..Default::default()
+        };
+        let thumbnails = Thumbnails::from([(("a.mp4".to_owned(), 0), in_page(b"\xFF\xD8"))]);
+        let card = card(1, &hit, &thumbnails);
+        assert!(card.contains("viewBox=\"0 0 320 240\""), "{card}");
+        assert!(card.contains("<rect x=\"40\" y=\"60\" width=\"80\" height=\"60\""), "{card}");
+        assert!(card.contains("0:03.0 to 0:04.0, x 40-120, y 60-120"), "{card}");
     }
 }

@@ -30,6 +30,7 @@ struct Config {
     crop_size: Option<Size>,
     do_rescale: Option<bool>,
     rescale_factor: Option<f64>,
+    #[serde(alias = "offset")]
     rescale_offset: Option<bool>,
     include_top: Option<bool>,
     do_normalize: Option<bool>,

@@ -1,5 +1,6 @@
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::resize::{Resized, resize};
 use super::{Channels, Crop, ImageSettings, Layout, Resize};
@@ -36,6 +37,21 @@ pub trait Preprocess: Send + Sync + Debug {
     /// # Errors
     /// [`EmbedError`] (invalid input) if the model cannot read such a picture.
     fn preprocess(&self, picture: &Picture) -> Result<Pixels, EmbedError>;
+
+    /// Returns pictures one after another, as a model reads them that reads several at once.
+    ///
+    /// # Errors
+    /// As [`Self::preprocess`].
+    fn stack(&self, pictures: &[Arc<Picture>]) -> Result<Pixels, EmbedError> {
+        let mut stacked = Pixels { height: 0, width: 0, values: Vec::new() };
+        for picture in pictures {
+            let Pixels { height, width, values } = self.preprocess(picture)?;
+            stacked.height += height;
+            stacked.width = width;
+            stacked.values.extend(values);
+        }
+        Ok(stacked)
+    }
 
     /// Returns the part of a picture that the model sees; all of it, if nothing is cut off.
     fn covered(&self, whole: Area) -> Area {

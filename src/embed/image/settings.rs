@@ -129,6 +129,10 @@ pub struct NetworkSettings {
     /// Whether the vector is scaled to length one.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub normalize: bool,
+    /// Whether the graph reads pictures of any size, whatever size it was written down with: a network
+    /// of convolutions gives a larger map for a larger picture.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub any_size: bool,
 }
 
 /// The two graphs of a joint model, and how texts are read.

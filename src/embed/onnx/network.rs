@@ -63,7 +63,11 @@ impl PictureNetwork {
     ) -> Result<Self, EmbedError> {
         let failed = |reason| EmbedError::Failed { name: manifest.name.clone(), reason };
         let layers = [(network.layer.clone(), network.pooling)];
-        let features = Features::open(graph, image, &layers, threads).map_err(failed)?;
+        let mut cut = Cut::read(graph).map_err(failed)?;
+        if network.any_size {
+            cut.forget_sizes(image.layout);
+        }
+        let features = Features::of(&cut, image, &layers, threads).map_err(failed)?;
         let (expected, actual) = (manifest.dimension, features.dimension(0));
         if actual != expected {
             let layer = &network.layer;
@@ -87,8 +91,17 @@ impl Features {
         layers: &[(String, Reduction)],
         threads: usize,
     ) -> Result<Self, String> {
+        Self::of(&Cut::read(graph)?, image, layers, threads)
+    }
+
+    fn of(
+        cut: &Cut,
+        image: &ImageSettings,
+        layers: &[(String, Reduction)],
+        threads: usize,
+    ) -> Result<Self, String> {
         let names: Vec<&str> = layers.iter().map(|(layer, _)| layer.as_str()).collect();
-        let (graph, asked) = Cut::read(graph)?.features(&names)?;
+        let (graph, asked) = cut.features(&names)?;
         let size = [image.height as usize, image.width as usize];
         let channels = image.channels.count();
         check_input(&asked, size, channels, image.layout)?;
@@ -296,7 +309,7 @@ pub(in crate::embed) fn finished(
 
 /// Refuses texts for a model that reads none.
 #[derive(Debug)]
-struct NoText(Specification);
+pub(super) struct NoText(pub(super) Specification);
 
 impl Tokenize for NoText {
     fn encode(&self, _: &str, _: Role) -> Result<Encoded, EmbedError> {

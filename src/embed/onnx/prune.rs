@@ -8,9 +8,10 @@ use std::collections::{HashMap, HashSet};
 use prost::Message;
 
 use super::graph::{
-    Attribute, FLOAT, Node, OperatorSet, Shape, TensorType, TypeMessage, ValueInfo, attribute,
-    value_info,
+    Attribute, Dimension, FLOAT, Node, OperatorSet, Shape, TensorType, TypeMessage, ValueInfo,
+    attribute, value_info,
 };
+use crate::embed::image::Layout;
 
 /// The most bytes of a graph, which is what its format allows.
 pub(super) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
@@ -166,6 +167,22 @@ impl Cut {
             }
         }
         Ok(Self { model, graph, nodes, constants, makers })
+    }
+
+    /// Forgets the sizes of the pictures that the graph says it reads: what follows the batch and, in
+    /// the first of the layouts, the channels.
+    pub(super) fn forget_sizes(&mut self, layout: Layout) {
+        let sides = match layout {
+            Layout::Nchw => 2..4,
+            Layout::Nhwc => 1..3,
+        };
+        for input in &mut self.graph.input {
+            let shape = input.kind.as_mut().and_then(|kind| kind.tensor_type.as_mut());
+            let Some(shape) = shape.and_then(|tensor| tensor.shape.as_mut()) else { continue };
+            if shape.dim.len() == 4 && !self.constants.contains_key(&input.name) {
+                shape.dim[sides.clone()].fill(Dimension::default());
+            }
+        }
     }
 
     /// Returns the names of what the graph gives, in order.

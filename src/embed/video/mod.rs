@@ -11,9 +11,11 @@
 
 mod clip;
 mod flow;
+mod frames;
 mod latent;
 mod own;
 mod patch;
+mod place;
 mod pool;
 mod spacetime;
 #[cfg(test)]
@@ -21,10 +23,13 @@ mod tests;
 
 pub use clip::{Clip, ClipFrame};
 pub use flow::{Flow, flow};
+pub(in crate::embed) use frames::Stacked;
+pub use frames::{ClipReading, FrameSettings};
 pub use latent::{Latent, TimedLatent};
-pub use own::DEFAULT_VIDEO_MODEL;
-pub(in crate::embed) use own::{IMAGE_MODEL, own_manifest};
+pub use own::{DEFAULT_PATCH_MODEL, DEFAULT_VIDEO_MODEL};
+pub(in crate::embed) use own::{IMAGE_MODEL, own_manifests};
 pub use patch::{Patch, PatchSizes, patches};
+pub use place::{PatchPlace, multivector};
 pub use pool::{ClipPooling, clip_dimension, clip_vector};
 pub(in crate::embed) use spacetime::Spacetime;
-pub use spacetime::SpacetimeSettings;
+pub use spacetime::{SpacetimeOutput, SpacetimeSettings};

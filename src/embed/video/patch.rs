@@ -89,7 +89,7 @@ pub fn patches(latents: &[TimedLatent], sizes: PatchSizes, covered: Area) -> Opt
 }
 
 /// Returns where the cells from `first` on lie among `pixels`, and how many of those they cover.
-fn stretch(first: usize, cells: usize, of: usize, pixels: u32) -> (u32, u32) {
+pub(super) fn stretch(first: usize, cells: usize, of: usize, pixels: u32) -> (u32, u32) {
     let edge = |cell: usize| (cell.min(of) as u64 * u64::from(pixels) / of as u64) as u32;
     let start = edge(first).min(pixels.saturating_sub(1));
     (start, (edge(first + cells) - start.min(edge(first + cells))).max(1))

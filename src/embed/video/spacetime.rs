@@ -7,14 +7,25 @@ use crate::embed::image::{Pixels, Preprocess};
 use crate::embed::{
     EmbedError, Embedder, Encoded, Grid, Manifest, Modality, Specification, Tokenize,
 };
-use crate::vector::Vector;
+use crate::vector::{MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, Vector};
 
 /// The most frames of a second that are looked at.
 const RATE_MAX: f64 = 120.0;
 /// The longest window, in milliseconds.
-const WINDOW_MS_MAX: u64 = 600_000;
+pub(super) const WINDOW_MS_MAX: u64 = 600_000;
 /// The most rows, columns or frames of a patch, and the most parts of a side.
 const SIDE_MAX: usize = 64;
+
+/// What a model of clips gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpacetimeOutput {
+    /// One vector of each clip, pooled over time and places.
+    #[default]
+    Clip,
+    /// The patches of each clip side by side, as a multivector: each is a moment and a place.
+    Patches,
+}
 
 /// How frames become the vector of a clip, by an image model. The table `spacetime` of a manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +42,9 @@ pub struct SpacetimeSettings {
     /// The longest clip that becomes one vector, in milliseconds.
     #[serde(default = "usual_window")]
     pub window_ms: u64,
+    /// Whether a clip is one vector or its patches.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub output: SpacetimeOutput,
     /// How far a patch reaches.
     #[serde(default)]
     pub patch: PatchSizes,
@@ -40,6 +54,10 @@ pub struct SpacetimeSettings {
     /// The usual value of each channel, which is taken away; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub centre: Vec<f32>,
+}
+
+fn is_usual(output: &SpacetimeOutput) -> bool {
+    *output == SpacetimeOutput::default()
 }
 
 fn usual_rate() -> f64 {
@@ -58,6 +76,7 @@ impl SpacetimeSettings {
             image_fingerprint: image.fingerprint.to_string(),
             frames_per_second: usual_rate(),
             window_ms: usual_window(),
+            output: SpacetimeOutput::default(),
             patch: PatchSizes::default(),
             pooling: ClipPooling::default(),
             centre: Vec::new(),
@@ -95,6 +114,33 @@ impl SpacetimeSettings {
     }
 }
 
+impl SpacetimeSettings {
+    /// Returns how many patches there are of each moment: rows, and patches of a row.
+    pub(super) fn patches_across(&self, grid: Grid) -> (usize, usize) {
+        let of = |cells: usize, side: usize| cells.div_ceil(side.max(1)).max(1);
+        (of(grid.rows, self.patch.height), of(grid.columns, self.patch.width))
+    }
+
+    /// Checks that the patches of the longest clip are a multivector.
+    fn check_patches(&self, grid: Grid) -> Result<(), String> {
+        let (down, across) = self.patches_across(grid);
+        // One frame more than fits, where the video's own rate is no multiple.
+        let frames = (self.window_ms as f64 / 1_000.0 * self.frames_per_second).ceil() + 1.0;
+        let steps = (frames as usize).div_ceil(self.patch.time.max(1));
+        let patches = steps * down * across;
+        let components = patches * self.patch.dimension(grid.channels);
+        if patches <= MULTI_VECTORS_MAX && components <= MULTI_COMPONENTS_MAX {
+            return Ok(());
+        }
+        Err(format!(
+            "a clip of {} ms has up to {patches} patches of together {components} components, expected \
+             at most {MULTI_VECTORS_MAX} of {MULTI_COMPONENTS_MAX}: shorten the window, or make patches \
+             larger",
+            self.window_ms
+        ))
+    }
+}
+
 /// An image model whose frames become clips. Its pictures come out as latents; who holds the handle
 /// pools them, so that a clip may be longer than a batch.
 #[derive(Debug)]
@@ -124,10 +170,18 @@ impl Spacetime {
         }
         let whole = Grid { channels: inner.dimension, rows: 1, columns: 1 };
         let grid = image.grid().unwrap_or(whole);
-        let (expected, actual) =
-            (manifest.dimension, clip_dimension(&settings.pooling, grid.channels));
+        let (what, actual) = match settings.output {
+            SpacetimeOutput::Clip => ("clip", clip_dimension(&settings.pooling, grid.channels)),
+            SpacetimeOutput::Patches => ("patch", settings.patch.dimension(grid.channels)),
+        };
+        let expected = manifest.dimension;
         if expected != actual {
-            return Err(failed(format!("expected {expected} components of a clip, got {actual}")));
+            return Err(failed(format!(
+                "expected {expected} components of a {what}, got {actual}"
+            )));
+        }
+        if settings.output == SpacetimeOutput::Patches {
+            settings.check_patches(grid).map_err(failed)?;
         }
         if !settings.centre.is_empty() && settings.centre.len() != grid.channels {
             let (expected, actual) = (grid.channels, settings.centre.len());
@@ -135,7 +189,11 @@ impl Spacetime {
         }
         let mut specification = manifest.specification();
         // Where a clip is the mean of its frames, texts that lie beside pictures lie beside clips.
-        if is_plain_mean(&settings.pooling, grid) && inner.modalities.contains(&Modality::Text) {
+        let is_clip = settings.output == SpacetimeOutput::Clip;
+        if is_clip
+            && is_plain_mean(&settings.pooling, grid)
+            && inner.modalities.contains(&Modality::Text)
+        {
             specification.modalities = &[Modality::Text, Modality::Image, Modality::Video];
             specification.tokens_max = inner.tokens_max;
         }

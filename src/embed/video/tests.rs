@@ -222,3 +222,102 @@ fn the_noise_of_a_still_picture_stays_noise() {
     let noise = by_patches(vec![noisy(), noisy(), noisy()]);
     assert!(cosine(&still, &noise) > 0.999, "{}", cosine(&still, &noise));
 }
+
+/// When and where the square stands.
+const SECOND: usize = 3;
+const AT: (usize, usize) = (48, 32);
+
+/// One frame of each second: a square of two colours stands in one of them.
+struct Scene {
+    seconds: Vec<Picture>,
+    /// The same square elsewhere on another ground, which is asked about.
+    question: (Picture, Area),
+}
+
+fn scene(dice: &mut Dice) -> Scene {
+    const SQUARE: usize = 16;
+    let mut colour = || -> [f32; 3] { std::array::from_fn(|_| dice.between(0.0, 255.0)) };
+    let halves = [colour(), colour()];
+    let mut draw = |at: Option<(usize, usize)>| {
+        let ground: [f32; 3] = std::array::from_fn(|_| dice.between(60.0, 160.0));
+        let (slope_x, slope_y) = (dice.between(-0.5, 0.5), dice.between(-0.5, 0.5));
+        let mut samples = Vec::with_capacity(SIDE * SIDE * 3);
+        for place in 0..SIDE * SIDE {
+            let (x, y) = (place % SIDE, place / SIDE);
+            let inside = at.filter(|(left, top)| {
+                (*left..left + SQUARE).contains(&x) && (*top..top + SQUARE).contains(&y)
+            });
+            let shade = x as f32 * slope_x + y as f32 * slope_y;
+            let pixel = match inside {
+                Some((left, _)) => halves[usize::from(x >= left + SQUARE / 2)],
+                None => ground.map(|value| value + shade),
+            };
+            samples.extend(pixel.iter().map(|value| *value as u8));
+        }
+        Picture::new(SIDE as u32, SIDE as u32, samples).unwrap()
+    };
+    let mut seconds: Vec<Picture> = (0..8).map(|_| draw(None)).collect();
+    let asked = draw(Some((24, 8)));
+    seconds[SECOND] = draw(Some(AT));
+    Scene { seconds, question: (asked, Area { left: 24, top: 8, width: 16, height: 16 }) }
+}
+
+/// How many of the squares are found in their second and at their place by patches of 2 x 2 cells.
+fn placed(mut see: impl FnMut(&Picture) -> Latent) -> f64 {
+    const SCENES: usize = 24;
+    let whole = Area { left: 0, top: 0, width: SIDE as u32, height: SIDE as u32 };
+    let sizes = PatchSizes { time: 1, height: 2, width: 2 };
+    let mut dice = Dice(23);
+    let mut right = 0;
+    for _ in 0..SCENES {
+        let Scene { seconds, question: (picture, area) } = scene(&mut dice);
+        let asked = place::patches_in(&see(&picture), sizes, whole, area);
+        let Ok(Some(asked)) = multivector(asked) else { continue };
+        let mut best = (f32::MIN, 0, whole);
+        for (number, frame) in seconds.iter().enumerate() {
+            let found = patches(&timed([see(frame)]), sizes, whole).unwrap();
+            let rows = found.iter().map(|patch| patch.vector.clone());
+            let Ok(Some(stored)) = multivector(rows) else { continue };
+            let score = asked.max_sim(&stored).0;
+            if score > best.0 {
+                best = (score, number, found[asked.most_telling(&stored)].area);
+            }
+        }
+        let (_, found, area) = best;
+        let is_there = (area.left as usize, area.top as usize) == AT;
+        right += usize::from(found == SECOND && is_there);
+    }
+    right as f64 / SCENES as f64
+}
+
+#[test]
+fn a_part_of_a_picture_is_found_in_its_second_at_its_place_and_not_by_a_permuted_encoder() {
+    let seeing = placed(centred);
+    let mut dice = Dice(31);
+    let permuted = placed(|picture| {
+        let latent = centred(picture);
+        let mut order: Vec<(f32, usize)> = (0..64).map(|cell| (dice.roll(), cell)).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let cells = |channel: usize| {
+            let values = latent.channel(channel).to_vec();
+            order.iter().map(move |&(_, cell)| values[cell]).collect::<Vec<f32>>()
+        };
+        Latent::new(3, 8, 8, (0..3).flat_map(cells).collect()).unwrap()
+    });
+    let constant = placed(|_| Latent::new(3, 8, 8, vec![0.5; 192]).unwrap());
+    assert!(
+        seeing >= 0.75 && permuted <= 0.2 && constant <= 0.2,
+        "seeing {seeing:.2}, permuted {permuted:.2}, constant {constant:.2}"
+    );
+}
+
+/// Mean colours without what is usual of a picture.
+fn centred(picture: &Picture) -> Latent {
+    let latent = mean_colours(picture);
+    let channel = |number: usize| {
+        let values = latent.channel(number).to_vec();
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        values.into_iter().map(move |value| value - mean).collect::<Vec<f32>>()
+    };
+    Latent::new(3, 8, 8, (0..3).flat_map(channel).collect()).unwrap()
+}

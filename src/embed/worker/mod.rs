@@ -2,6 +2,7 @@
 
 mod failure;
 mod kept;
+mod pictures;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,7 @@ use super::{
     EmbedError, Embedder, Embedding, Encoded, Grid, Modality, Role, Specification, Tokenize,
 };
 use crate::cancel::Cancellation;
-use crate::embed::video::SpacetimeSettings;
-use crate::picture::Picture;
+use crate::embed::video::{ClipReading, SpacetimeSettings};
 use crate::vector::Vector;
 
 /// Which queue a request waits in.
@@ -83,6 +83,7 @@ pub struct EmbedderHandle {
     preprocessor: Option<Arc<dyn Preprocess>>,
     grid: Option<Grid>,
     spacetime: Option<Arc<SpacetimeSettings>>,
+    reading: Option<ClipReading>,
     queue: Arc<Queue>,
     cache: Option<Arc<Cache>>,
     #[expect(dead_code, reason = "ends the thread when it is dropped")]
@@ -173,6 +174,7 @@ impl EmbedderHandle {
         let preprocessor = embedder.preprocessor();
         let grid = embedder.grid();
         let spacetime = embedder.spacetime();
+        let reading = embedder.clip_reading();
         let queue = Arc::new(Queue {
             options,
             state: Mutex::default(),
@@ -185,7 +187,17 @@ impl EmbedderHandle {
             .spawn(move || serve(embedder, &served))?;
         let owner = Arc::new(Owner(Arc::clone(&queue)));
         let cache = None;
-        Ok(Self { specification, tokenizer, preprocessor, grid, spacetime, queue, cache, owner })
+        Ok(Self {
+            specification,
+            tokenizer,
+            preprocessor,
+            grid,
+            spacetime,
+            reading,
+            queue,
+            cache,
+            owner,
+        })
     }
 
     /// Returns what the model is.
@@ -207,6 +219,19 @@ impl EmbedderHandle {
     /// Returns how frames become clips, if the model reads videos.
     pub fn spacetime(&self) -> Option<Arc<SpacetimeSettings>> {
         self.spacetime.clone()
+    }
+
+    /// Returns how the model looks at a video, if it reads the frames of a clip at once.
+    pub(in crate::embed) fn clip_reading(&self) -> Option<ClipReading> {
+        self.reading
+    }
+
+    /// Returns how many frames of a second the model looks at, at most, and how long a clip is at most, in
+    /// milliseconds, if it reads videos.
+    pub fn looks_at(&self) -> Option<(f64, u64)> {
+        let of_frames = self.reading.map(|reading| (reading.frames_per_second, reading.window_ms));
+        let settings = self.spacetime.as_ref();
+        of_frames.or(settings.map(|settings| (settings.frames_per_second, settings.window_ms)))
     }
 
     /// Returns what makes pictures ready for the model, if it reads them.
@@ -269,60 +294,6 @@ impl EmbedderHandle {
             let name = self.specification.name.clone();
             EmbedError::Failed { name, reason: "it gives no score".to_owned() }
         })
-    }
-
-    /// Returns the vector of each picture, in order; waits for them. Those of the bulk are made ready
-    /// while the model works on the ones before them.
-    ///
-    /// # Errors
-    /// [`EmbedError`]: invalid input if the model reads no pictures; overloaded if the query lane is
-    /// full; cancelled or timed out as the token says; internal if the model fails.
-    pub fn embed_pictures(
-        &self,
-        pictures: &[Arc<Picture>],
-        lane: Lane,
-        cancel: &Cancellation,
-    ) -> Result<Embedded, EmbedError> {
-        let latents = self.embed_latents(pictures, lane, cancel)?;
-        if self.spacetime.is_none() {
-            return Ok(latents);
-        }
-        // A picture is a clip of one frame.
-        let Embedded { embeddings, timings } = latents;
-        Ok(Embedded { embeddings: self.stills(embeddings)?, timings })
-    }
-
-    /// Returns what the network itself makes of each picture, in order; waits for them.
-    pub(in crate::embed) fn embed_latents(
-        &self,
-        pictures: &[Arc<Picture>],
-        lane: Lane,
-        cancel: &Cancellation,
-    ) -> Result<Embedded, EmbedError> {
-        self.specification.require(Modality::Image)?;
-        let Some(preprocessor) = &self.preprocessor else {
-            let name = self.specification.name.clone();
-            let reason = "it does not say how pictures are made ready".to_owned();
-            return Err(EmbedError::Failed { name, reason });
-        };
-        let request = Request::of(pictures.len(), cancel);
-        let mut took = Duration::ZERO;
-        let mut first = None;
-        let mut items = Vec::new();
-        for (place, picture) in pictures.iter().enumerate() {
-            cancel.check()?;
-            let began = Instant::now();
-            items.push(request.item(place, Input::Picture(preprocessor.preprocess(picture)?)));
-            took += began.elapsed();
-            if lane == Lane::Bulk {
-                first.get_or_insert_with(Instant::now);
-                self.enqueue(std::mem::take(&mut items), lane, cancel)?;
-            }
-        }
-        if lane == Lane::Query {
-            self.enqueue(items, lane, cancel)?;
-        }
-        self.embedded(&request, took, first.unwrap_or_else(Instant::now))
     }
 
     /// Waits for what was asked for; it was made ready in `took` and queued at `queued`.

@@ -5,6 +5,7 @@ use super::*;
 use crate::cancel::Interrupted;
 use crate::embed::{Manifest, catalogue};
 use crate::error::{Classified as _, ErrorKind};
+use crate::picture::Picture;
 use crate::vector::DenseVector;
 
 /// Tells the length of the first text of each batch, and goes on when it is let.

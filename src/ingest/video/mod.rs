@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use self::sampler::{Sample, Sampler, sharpest};
-use super::picture::part_of;
+use super::picture::{part_of, whole};
 use super::prepare::PrepareContext;
 use super::{ItemError, PartPicture};
 use crate::cancel::Cancellation;
@@ -22,9 +22,13 @@ use crate::decode::video::Frames;
 use crate::document::{Part, Payload, Span, Value};
 use crate::embed::{EmbedderHandle, Lane, Modality};
 use crate::error::ErrorKind;
+use crate::vector::Vector;
 
 /// The most bytes of the thumbnails of a video, which are stored with it in one batch.
 const THUMBNAILS_BYTES_MAX: usize = 16 << 20;
+/// The most bytes of the patches of a video, likewise: about twenty minutes of the model that comes with
+/// the program.
+const PATCHES_BYTES_MAX: usize = 36 << 20;
 
 /// What was made of a video.
 #[derive(Debug)]
@@ -60,9 +64,12 @@ pub(super) fn cut_video(
     let mut work = Work {
         readers,
         sampler,
+        size: (width, height),
         parts: Vec::new(),
         pictures: BTreeMap::new(),
         thumbnails_bytes: 0,
+        patches_bytes: 0,
+        patches_end_ms: None,
         embed: Duration::ZERO,
         blank_ms: 0,
         cancel,
@@ -90,13 +97,19 @@ pub(super) fn cut_video(
     if let Some(shot) = cutter.finish() {
         work.finish(&shot)?;
     }
-    let Work { parts, pictures, embed, blank_ms, .. } = work;
+    let Work { parts, pictures, embed, blank_ms, patches_end_ms, .. } = work;
     if parts.is_empty() {
         return Err(nothing_to_see());
     }
     if blank_ms > 0 {
         let seconds = blank_ms as f64 / 1_000.0;
         warnings.push(format!("{seconds:.1} s without anything to see were left out"));
+    }
+    if let Some(end_ms) = patches_end_ms {
+        let (seconds, most) = (end_ms as f64 / 1_000.0, PATCHES_BYTES_MAX >> 20);
+        warnings.push(format!(
+            "patches were kept of the first {seconds:.0} s: those of a video take at most {most} MiB"
+        ));
     }
     if pictures.len() < parts.len() {
         let (kept, all) = (pictures.len(), parts.len());
@@ -120,9 +133,14 @@ struct Work<'a> {
     /// The models that see, by vector name.
     readers: Vec<(&'a str, &'a EmbedderHandle)>,
     sampler: Sampler,
+    /// The width and the height of its picture.
+    size: (u32, u32),
     parts: Vec<Part>,
     pictures: BTreeMap<u32, PartPicture>,
     thumbnails_bytes: usize,
+    patches_bytes: usize,
+    /// Until when there was room for patches, if there is none left.
+    patches_end_ms: Option<u64>,
     embed: Duration,
     /// How long nothing was to be seen.
     blank_ms: u64,
@@ -136,16 +154,27 @@ impl Work<'_> {
         let samples = self.sampler.take_before(shot.frames.end);
         let began = Instant::now();
         let mut vectors = BTreeMap::new();
+        let mut has_places = false;
         for (name, embedder) in &self.readers {
+            if embedder.has_places() && self.patches_bytes >= PATCHES_BYTES_MAX {
+                self.patches_end_ms.get_or_insert(shot.start_ms);
+                continue;
+            }
             let seen = self.sampler.vector(&samples, embedder, Lane::Bulk, self.cancel)?;
+            if let Some(Vector::Multi(patches)) = &seen {
+                self.patches_bytes += size_of_val(patches.as_slice());
+                has_places = true;
+            }
             vectors.extend(seen.map(|vector| ((*name).to_owned(), vector)));
         }
         self.embed += began.elapsed();
-        if vectors.is_empty() {
+        if vectors.is_empty() && self.patches_end_ms.is_none() {
             self.blank_ms += shot.end_ms - shot.start_ms;
-        } else {
+        } else if !vectors.is_empty() {
             self.keep_picture(&samples);
-            let span = Span::Media { time: Some(shot.start_ms..shot.end_ms), area: None };
+            // Places in a picture are told in its pixels.
+            let area = has_places.then(|| whole(self.size));
+            let span = Span::Media { time: Some(shot.start_ms..shot.end_ms), area };
             self.parts.push(Part { span, text: String::new(), vectors });
         }
         Ok(())

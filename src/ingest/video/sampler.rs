@@ -40,9 +40,8 @@ pub(super) struct Sample {
 impl Sampler {
     /// Returns what picks frames as often as the most demanding of the models asks.
     pub(super) fn new(size: (u32, u32), embedders: &[&EmbedderHandle]) -> Self {
-        let settings = embedders.iter().filter_map(|embedder| embedder.spacetime());
-        let (rate, window_ms) = settings
-            .map(|settings| (settings.frames_per_second, settings.window_ms))
+        let asked = embedders.iter().filter_map(|embedder| embedder.looks_at());
+        let (rate, window_ms) = asked
             .reduce(|a, b| (a.0.max(b.0), a.1.min(b.1)))
             .unwrap_or((FRAMES_PER_SECOND, WINDOW_MS));
         let gap_ms = 1_000.0 / rate;
@@ -103,7 +102,7 @@ impl Sampler {
         if embedder.specification().modalities.contains(&Modality::Video) {
             let clip: Vec<ClipFrame> = seen.map(|sample| clip_frame(&sample.frame)).collect();
             let clip = embedder.embed_clip(&clip, self.size, lane, cancel).map_err(failed)?;
-            return Ok(clip.vector.map(Vector::from));
+            return Ok(clip.vector);
         }
         let picture = std::slice::from_ref(sharpest);
         let embedded = embedder.embed_pictures(picture, lane, cancel).map_err(failed)?;

@@ -14,6 +14,7 @@ use super::request::{
     WINDOW_MAX,
 };
 use super::{Example, Leg, Mode, Recommend, SearchRequest};
+use crate::picture::Area;
 use crate::vector::{DenseVector, Form, Metric, MultiVector, Vector, VectorError};
 
 /// What a plan has to know of a collection.
@@ -87,10 +88,19 @@ pub enum Question {
     Given(Vector),
     /// The embedding of this text.
     Embed(String),
-    /// The embedding of this picture, the bytes of its file.
-    See(Arc<[u8]>),
+    /// The embedding of this picture.
+    See(Seen),
     /// What lies between the embeddings of a text and of a picture.
-    Both(String, Arc<[u8]>),
+    Both(String, Seen),
+}
+
+/// A picture of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The bytes of its file.
+    pub bytes: Arc<[u8]>,
+    /// The part of it that is asked about; none: all of it.
+    pub area: Option<Area>,
 }
 
 /// Returns the steps that answer the request on a collection of this shape.
@@ -190,6 +200,9 @@ fn check_combination(request: &SearchRequest) -> Result<(), PlanError> {
     if request.ef.is_some() && request.target_recall.is_some() {
         return refused("the breadth of a search is given by ef or by target_recall, not both");
     }
+    if request.image_area.is_some() && request.image.is_none() {
+        return refused("a part of a picture is asked about with that picture");
+    }
     if request.group_by.is_some() && request.diversity.is_some() {
         return refused("an answer is grouped or diversified, not both");
     }
@@ -246,10 +259,11 @@ fn vector_legs(
             Reads { .. } => PlanError::NoEmbedder { name: name.clone() },
         });
     }
+    let seen = |bytes: &Arc<[u8]>| Seen { bytes: Arc::clone(bytes), area: request.image_area };
     for (name, (form, text, image)) in questions {
         let question = match (text, image) {
-            (Some(text), Some(image)) => Question::Both(text.to_owned(), Arc::clone(image)),
-            (None, Some(image)) => Question::See(Arc::clone(image)),
+            (Some(text), Some(image)) => Question::Both(text.to_owned(), seen(image)),
+            (None, Some(image)) => Question::See(seen(image)),
             (Some(text), None) => Question::Embed(text.to_owned()),
             (None, None) => continue,
         };
@@ -328,7 +342,8 @@ impl Shape {
         let dense_or_multi = || self.vectors.values().chain(self.multi.values());
         let reads_texts = dense_or_multi().any(|shape| shape.reads.texts)
             || self.sparse.values().any(|shape| shape.has_embedder);
-        let mut seeing = self.vectors.iter().filter(|(_, shape)| shape.reads.pictures);
+        let all = self.vectors.iter().chain(&self.multi);
+        let mut seeing = all.filter(|(_, shape)| shape.reads.pictures);
         seeing.next().filter(|_| !reads_texts).map(|(name, _)| name.as_str())
     }
 
@@ -353,7 +368,8 @@ impl Shape {
     pub fn compared(&self, recommend: &Recommend) -> Result<String, PlanError> {
         let all = || recommend.examples();
         let has_text = all().any(|one| matches!(one.example, Example::Text(_)));
-        let has_image = all().any(|one| matches!(one.example, Example::Image(_)));
+        let is_seen = |one: &Example| matches!(one, Example::Image(_) | Example::Clip(_));
+        let has_image = all().any(|one| is_seen(&one.example));
         let name = match &recommend.vector {
             Some(name) => name.as_str(),
             None => {

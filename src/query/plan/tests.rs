@@ -205,7 +205,16 @@ fn text_and_picture_each_go_to_the_vector_that_is_made_of_them() {
     assert_eq!(legs(&both, &apart), ["lexical", "dense:image", "dense:text"]);
     let one = joint(&[("joint", BOTH)], false);
     let planned = plan(&both, &one).unwrap();
-    assert_eq!(planned.vectors[0].question, Question::Both("cat".into(), b"jpeg"[..].into()));
+    let seen = Seen { bytes: b"jpeg"[..].into(), area: None };
+    assert_eq!(planned.vectors[0].question, Question::Both("cat".into(), seen));
+    // A part of a picture is asked about with the picture.
+    let area = Some(Area { left: 0, top: 0, width: 1, height: 1 });
+    let part = SearchRequest { image_area: area, ..see(b"jpeg") };
+    let seen = Seen { bytes: b"jpeg"[..].into(), area };
+    assert_eq!(plan(&part, &one).unwrap().vectors[0].question, Question::See(seen));
+    let alone = SearchRequest { image: None, ..part };
+    let error = plan(&alone, &one).unwrap_err().to_string();
+    assert!(error.contains("with that picture"), "{error}");
     // Named, the vector of pictures takes the picture, and the text is left to the words.
     let named = SearchRequest { using: Some("image".into()), ..both };
     assert_eq!(legs(&named, &apart), ["lexical", "dense:image"]);

@@ -295,7 +295,12 @@ where
             };
             let response = response?;
             // What fails later than this says so in the trailers.
-            let code = Status::from_header_map(response.headers()).map(|status| status.code());
+            let failed = Status::from_header_map(response.headers());
+            let code = failed.as_ref().map(Status::code);
+            let response = match failed.filter(|status| status.code() == Code::OutOfRange) {
+                Some(status) => status::with_advice(status).into_http(),
+                None => response,
+            };
             let (code, took) = (code.unwrap_or(Code::Ok), began.elapsed());
             meter.end(running, method, code, took);
             if let Some(traced) = traced {

@@ -11,6 +11,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::server::status;
+
 /// What stands before each message: whether it is compressed, and its length.
 const HEADER_BYTES: usize = 5;
 
@@ -48,8 +50,7 @@ fn length_of_first(read: &BytesMut, bytes_max: usize) -> Result<Option<usize>, S
     }
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     if length > bytes_max {
-        let message = format!("found {length} bytes, the limit is: {bytes_max} bytes");
-        return Err(Status::out_of_range(message));
+        return Err(status::too_large(length, bytes_max));
     }
     Ok(Some(length))
 }

@@ -156,6 +156,7 @@ fn embeds(question: &SearchRequest) -> bool {
     let examples = question.recommend.iter().flat_map(Recommend::examples);
     let mut kinds = examples.map(|weighted| &weighted.example);
     let has_image = question.image.is_some();
-    let has_example = kinds.any(|kind| matches!(kind, Example::Text(_) | Example::Image(_)));
+    let has_example =
+        kinds.any(|kind| matches!(kind, Example::Text(_) | Example::Image(_) | Example::Clip(_)));
     is_embedded || has_image || has_example || question.prefetch.iter().any(embeds)
 }

@@ -111,7 +111,7 @@ pub(super) async fn upsert(
         drop(place);
         if let Err(status) = ended {
             // A client that is gone needs no last word.
-            drop(results.send(Err(status)).await);
+            drop(results.send(Err(status::with_advice(status))).await);
             drop(results);
             // To close on a client that sends takes away what it has not read yet.
             let ignored = async { while let Ok(Some(_)) = messages.message().await {} };

@@ -7,6 +7,7 @@ use super::WireError;
 use super::filter::optional_filter;
 use super::value::{WireVectors, dense_vector, document_id, sparse_vector, vectors};
 use crate::document::FieldPath;
+use crate::picture::Area;
 use crate::query::{
     Diversity, Example, Fusion, GroupBy, Grouping, LIMIT_DEFAULT, Mode, PREFETCH_DEPTH_MAX,
     PlanError, Recommend, SearchRequest, Strategy, Weighted, WordSyntax,
@@ -30,6 +31,7 @@ pub(in crate::server) fn search_request(
         grouping,
         text: request.text,
         image: request.image.map(Arc::from),
+        image_area: request.image_area.map(area),
         vectors: vectors(WireVectors { dense, sparse, multi })?,
         recommend: request.recommend.map(recommend).transpose()?,
         prefetch: prefetches(request.prefetch, grouping, 2)?,
@@ -63,6 +65,7 @@ fn prefetches(
         Ok(SearchRequest {
             text: inner.text,
             image: inner.image.map(Arc::from),
+            image_area: inner.image_area.map(area),
             vectors: vectors(WireVectors { dense, sparse, multi })?,
             recommend: inner.recommend.map(recommend).transpose()?,
             prefetch: prefetches(inner.prefetch, grouping, depth + 1)?,
@@ -104,15 +107,22 @@ fn recommend(given: wire::Recommend) -> Result<Recommend, WireError> {
 
 fn example(given: wire::Example) -> Result<Weighted, WireError> {
     const NAME: &str = "example";
-    let missing = WireError::Missing("the id, the vector, the text or the picture of an example");
+    let missing =
+        WireError::Missing("the id, the vector, the text, the picture or the clip of an example");
     let example = match given.kind.ok_or(missing)? {
         example::Kind::Id(id) => Example::Document(document_id(id)?),
         example::Kind::Vector(vector) => Example::Vector(dense_vector(NAME, vector)?.into()),
         example::Kind::Sparse(vector) => Example::Vector(sparse_vector(NAME, vector)?.into()),
         example::Kind::Text(text) => Example::Text(text),
         example::Kind::Image(image) => Example::Image(image.into()),
+        example::Kind::Clip(clip) => Example::Clip(clip.into()),
     };
     Ok(Weighted { example, weight: given.weight.unwrap_or(1.0) })
+}
+
+fn area(given: wire::Area) -> Area {
+    let wire::Area { left, top, width, height } = given;
+    Area { left, top, width, height }
 }
 
 fn group_by(given: wire::GroupBy) -> Result<GroupBy, WireError> {

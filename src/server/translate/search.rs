@@ -79,6 +79,7 @@ fn hit(hit: Hit) -> wire::Hit {
         id: hit.id.to_string(),
         score: hit.score,
         span: span_to_wire(hit.span),
+        place: hit.place.and_then(span_to_wire),
         text: hit.text,
         snippet: hit.snippet.map(|snippet| wire::Snippet {
             highlights: snippet

@@ -53,7 +53,10 @@ fn numbers() -> Vec<Row> {
     let ef = |ef| wire::SearchRequest { ef: Some(ef), ..cat() };
     let target = |share| wire::SearchRequest { target_recall: Some(share), ..cat() };
     let threshold = |least| wire::SearchRequest { score_threshold: Some(least), ..cat() };
+    let area = Some(wire::Area { left: 0, top: 0, width: 1, height: 1 });
+    let part = wire::SearchRequest { image_area: area, ..cat() };
     vec![
+        search(&part, WRONG, "a part of a picture is asked about with that picture"),
         search(&limit(0, 0), WRONG, "limit is 0, expected 1 to 1000"),
         search(&limit(1_001, 0), WRONG, "limit is 1001, expected 1 to 1000"),
         search(&limit(10, 9_991), WRONG, "limit + offset is 10001, expected 1 to 10000"),
