@@ -65,7 +65,10 @@ async fn follow(
         wire::JobState::Cancelled => {
             return Err(CliError::local(ErrorKind::Cancelled, last.message));
         }
-        wire::JobState::Failed | wire::JobState::Running | wire::JobState::Unspecified => {
+        wire::JobState::Failed
+        | wire::JobState::Running
+        | wire::JobState::Interrupted
+        | wire::JobState::Unspecified => {
             return Err(CliError::local(ErrorKind::Conflict, last.message));
         }
     }

@@ -6,7 +6,7 @@ use super::open::Collection;
 use super::rank::{Reach, above_threshold, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
-use crate::document::{Condition, Filter, Scalar, Slot, SlotSet, Span, Value};
+use crate::document::{Condition, Filter, Scalar, SlotSet, Value};
 use crate::index::lexical::{self, LexicalQuery};
 use crate::query::{
     Answer, Diversity, Fused, GroupBy, Groups, Hit, HitGroup, LegScore, PlanError, SearchRequest,
