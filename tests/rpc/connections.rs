@@ -239,9 +239,9 @@ fn messages_beyond_the_bytes_in_flight_are_refused_and_none_count_for_longer_tha
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert!(status.message().contains("1048576 bytes (bytes_in_flight_max)"), "{status}");
     assert!(status.metadata().contains_key("retry-after"));
-    // Ten times what may be there at once, one after the other; and in one stream.
+    // Ten times what may be there at once, one after the other.
     for _ in 0..20 {
-        ask(700 << 10).unwrap();
+        ask(500 << 10).unwrap();
     }
     server.create(collection("c", 2));
     let documents = |from: usize| {

@@ -1,9 +1,10 @@
 //! The client of Qdrant for Rust.
 
 use qdrant_client::qdrant::{
-    Condition, CountPointsBuilder, CreateCollectionBuilder, DeletePointsBuilder, Distance, Filter,
-    GetPointsBuilder, PointStruct, PointsIdsList, QueryPointsBuilder, ScrollPointsBuilder,
-    SetPayloadPointsBuilder, UpsertPointsBuilder, VectorParamsBuilder,
+    Condition, CountPointsBuilder, CreateCollectionBuilder, DeletePointsBuilder,
+    DeleteSnapshotRequestBuilder, Distance, Filter, GetPointsBuilder, PointStruct, PointsIdsList,
+    QueryPointsBuilder, ScrollPointsBuilder, SetPayloadPointsBuilder, UpsertPointsBuilder,
+    VectorParamsBuilder,
 };
 use qdrant_client::{Payload, Qdrant};
 use serde_json::json;
@@ -63,9 +64,10 @@ async fn use_all(client: &Qdrant) {
     let taken = client.create_snapshot("rust").await.unwrap().snapshot_description.unwrap();
     assert!(taken.size > 0 && taken.creation_time.unwrap().seconds == 1_700_000_000, "{taken:?}");
     let list = client.list_snapshots("rust").await.unwrap().snapshot_descriptions;
-    assert_eq!(list, [taken.clone()]);
-    client.delete_snapshot("rust", &taken.name).await.unwrap();
-    let gone = client.delete_snapshot("rust", &taken.name).await.unwrap_err().to_string();
+    assert_eq!(list, std::slice::from_ref(&taken));
+    let delete = || DeleteSnapshotRequestBuilder::new("rust", &taken.name);
+    client.delete_snapshot(delete()).await.unwrap();
+    let gone = client.delete_snapshot(delete()).await.unwrap_err().to_string();
     assert!(gone.contains(&taken.name), "{gone}");
     assert!(client.list_snapshots("rust").await.unwrap().snapshot_descriptions.is_empty());
     let delete = DeletePointsBuilder::new("rust").points(dogs).wait(true);
