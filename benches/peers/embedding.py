@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 TOKENS_MAX, BATCH, LAYERS, WIDTH, INNER = 256, 32, 6, 384, 1536
 
@@ -145,6 +146,7 @@ def main() -> None:
     for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]:
         os.environ[name] = str(arguments.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    warnings.simplefilter("ignore")
     import numpy
     import torch
     import transformers
