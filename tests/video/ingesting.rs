@@ -9,7 +9,9 @@ use simile::decode::Limits;
 use simile::decode::video::{Container, VideoOptions, frames};
 use simile::document::{DocumentId, Part, Payload, Span, Value};
 use simile::embed::image::{Pixels, Preprocess};
-use simile::embed::video::{ClipPooling, PatchSizes, SpacetimeSettings, clip_dimension};
+use simile::embed::video::{
+    ClipPooling, PatchSizes, SpacetimeOutput, SpacetimeSettings, clip_dimension,
+};
 use simile::embed::{
     EmbedError, Embedder, EmbedderHandle, Encoded, Fingerprint, Grid, Kind, Modality, Role,
     Specification, Tokenize, WorkerOptions,
@@ -110,6 +112,7 @@ fn colours(is_blind: bool) -> Colours {
         image_fingerprint: String::new(),
         frames_per_second: 4.0,
         window_ms: 2_000,
+        output: SpacetimeOutput::default(),
         patch: PatchSizes::default(),
         pooling,
         centre: Vec::new(),
