@@ -112,6 +112,7 @@ fn colours(is_blind: bool) -> Colours {
         image_fingerprint: String::new(),
         frames_per_second: 4.0,
         window_ms: 2_000,
+        output: SpacetimeOutput::default(),
         patch: PatchSizes::default(),
         pooling,
         output: SpacetimeOutput::Clip,
