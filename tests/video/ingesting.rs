@@ -115,7 +115,6 @@ fn colours(is_blind: bool) -> Colours {
         output: SpacetimeOutput::default(),
         patch: PatchSizes::default(),
         pooling,
-        output: SpacetimeOutput::Clip,
         centre: Vec::new(),
     };
     let specification = Specification {
