@@ -43,7 +43,7 @@ impl Shape {
         match self.kind {
             Kind::Cross => dx.max(dy) < reach && dx.min(dy) < reach / 3.0,
             Kind::Disc => dx.hypot(dy) < reach,
-            Kind::Bars => dx.max(dy) < reach && (dx / reach * 5.0) as usize % 2 == 0,
+            Kind::Bars => dx.max(dy) < reach && ((dx / reach * 5.0) as usize).is_multiple_of(2),
         }
     }
 }
