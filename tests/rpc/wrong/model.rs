@@ -188,7 +188,7 @@ fn questions() -> Vec<Row> {
         search(
             &recommend(like(vec![wire::Example::default()])),
             WRONG,
-            "the id, the vector, the text or the picture",
+            "the id, the vector, the text, the picture or the clip",
         ),
         search(
             &recommend(wire::Recommend { strategy: 9, ..like(vec![id("a")]) }),
