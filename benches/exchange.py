@@ -81,7 +81,7 @@ def resident(pid):
 def run(options, server, file, *arguments):
     """Runs a command; returns its figures."""
     copy = copied(file) if file.exists() else None
-    command = [options.binary, "--server", f"http://{server.address}", "--json", *arguments]
+    command = [options.binary, *arguments, "--server", f"http://{server.address}", "--json"]
     start, samples, is_over = time.perf_counter(), [], threading.Event()
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -6,7 +6,7 @@ use crate::vector::{Score, SparseVector};
 /// How many vectors are scored side by side; their scores fit the first cache.
 const WINDOW: usize = 4_096;
 /// Looking a slot up in a list costs about as much as reading this many of its entries.
-const LOOKUP_COST: u64 = 16;
+const LOOKUP_COST: usize = 16;
 /// Bounds are sums that were rounded; no score exceeds its bound by more than this share.
 const SLACK: f64 = 1.0 + 1e-9;
 
@@ -43,11 +43,20 @@ struct Cursor<'c> {
 pub(super) struct Scratch {
     sums: Vec<f64>,
     touched: Vec<u64>,
+    /// Whether lists are left unread where their bounds allow it.
+    leaves_unread: bool,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { sums: vec![0.0; WINDOW], touched: vec![0; WINDOW / 64] }
+        Self { sums: vec![0.0; WINDOW], touched: vec![0; WINDOW / 64], leaves_unread: true }
+    }
+}
+
+impl Scratch {
+    /// Makes ready for another query.
+    pub(super) fn begin(&mut self) {
+        self.leaves_unread = true;
     }
 }
 
@@ -135,7 +144,7 @@ impl Chunk {
         if entries == 0 || matches == 0 {
             return Ok(());
         }
-        if matches.saturating_mul(cursors.len() as u64 * LOOKUP_COST) < entries {
+        if matches.saturating_mul((cursors.len() * LOOKUP_COST) as u64) < entries {
             self.look_up(&mut cursors, allowed, best);
             return Ok(());
         }
@@ -188,7 +197,9 @@ impl Chunk {
     }
 
     /// Scores the slots of one window. Lists that together cannot lift a slot to the threshold are
-    /// not read for slots that stand in no other list (Turtle and Flood 1995, `MaxScore`).
+    /// not read for slots that stand in no other list (Turtle and Flood 1995, `MaxScore`). Where so many slots
+    /// came near the threshold that looking them up in all lists was dearer than reading these, all lists
+    /// are read from the next window on.
     fn search_window(
         &self,
         start: usize,
@@ -203,7 +214,8 @@ impl Chunk {
             let rest = &cursor.places[cursor.from..];
             cursor.to += rest.partition_point(|&place| (place as usize) < end);
         }
-        let (is_read, unread) = choose(cursors, best.threshold());
+        let threshold = best.threshold().filter(|_| scratch.leaves_unread);
+        let (is_read, unread) = choose(cursors, threshold);
         for (cursor, _) in cursors.iter().zip(&is_read).filter(|(_, is_read)| **is_read) {
             for at in cursor.from..cursor.to {
                 let offset = cursor.places[at] as usize - start;
@@ -212,6 +224,7 @@ impl Chunk {
             }
         }
         let is_whole = unread == 0.0 && is_read.iter().all(|&is_read| is_read);
+        let mut looked_up = 0;
         for group in 0..scratch.touched.len() {
             let mut touched = std::mem::take(&mut scratch.touched[group]);
             while touched != 0 {
@@ -225,10 +238,15 @@ impl Chunk {
                 let place = start + offset;
                 let slot = self.slots[place];
                 if allowed.contains(slot) {
+                    looked_up += usize::from(!is_whole);
                     let sum = if is_whole { sum } else { whole_sum(cursors, place) };
                     best.offer(Slot(slot), narrow(sum));
                 }
             }
+        }
+        let entries: usize = cursors.iter().map(|cursor| cursor.to - cursor.from).sum();
+        if looked_up * cursors.len() * LOOKUP_COST > entries {
+            scratch.leaves_unread = false;
         }
     }
 }

@@ -98,6 +98,7 @@ impl SparseIndex {
             }
         }
         let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
+        scratch.begin();
         let outcome = chunks
             .iter()
             .try_for_each(|chunk| chunk.search(query, allowed, &mut best, &mut scratch, cancel));
