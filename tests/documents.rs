@@ -2,23 +2,12 @@
 
 use std::path::Path;
 
-use simile::cancel::Cancellation;
-use simile::embed::{AddOptions, EmbedderHandle, Lane, Piece, PieceWeight, Role};
+use simile::embed::{AddOptions, EmbedderHandle, Piece, PieceWeight, Role};
 
-use crate::support;
+use crate::support::{self, dot, embed};
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/embed/models/small");
 const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/demo/texts");
-
-fn embed(model: &EmbedderHandle, texts: &[&str], role: Role) -> Vec<Vec<f32>> {
-    let embedded = model.embed(texts, role, Lane::Bulk, &Cancellation::new()).unwrap();
-    let vectors = embedded.embeddings.into_iter().map(|embedding| embedding.vector.unwrap());
-    vectors.map(|vector| vector.as_dense().unwrap().as_slice().to_vec()).collect()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
 
 /// The English texts of the demo, without their headings.
 fn texts() -> Vec<String> {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use simile::cancel::Cancellation;
-use simile::embed::{AddOptions, Catalogue, EmbedderHandle, Lane, Method, Pooling, Role};
+use simile::embed::{AddOptions, Catalogue, EmbedderHandle, Method, Pooling, Role};
 use simile::vector::Metric;
 
-use crate::support;
+use crate::support::{self, dot, embed};
 
 const EXPECTED: &str = include_str!("fixtures/families/expected.json");
 const COSINE_MIN: f32 = 0.9999;
@@ -33,16 +32,6 @@ fn fixture(name: &str) -> PathBuf {
 fn add(catalogue: &Catalogue, name: &str, options: &AddOptions) -> EmbedderHandle {
     catalogue.add(name, &fixture(name), options, &|_, _, _| {}).unwrap();
     catalogue.load(name, &|_, _, _| {}).unwrap()
-}
-
-fn embed(model: &EmbedderHandle, texts: &[&str], role: Role) -> Vec<Vec<f32>> {
-    let embedded = model.embed(texts, role, Lane::Bulk, &Cancellation::new()).unwrap();
-    let vectors = embedded.embeddings.into_iter().map(|embedding| embedding.vector.unwrap());
-    vectors.map(|vector| vector.as_dense().unwrap().as_slice().to_vec()).collect()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 #[track_caller]

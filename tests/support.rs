@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use simile::cancel::Cancellation;
 use simile::embed::obtain::Hub;
 use simile::embed::onnx::RuntimeSearch;
 use simile::embed::{
-    Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, EmbedderHandle, WorkerOptions,
+    Catalogue, CatalogueOptions, DEFAULT_TEXT_MODEL, EmbedderHandle, Lane, Role, WorkerOptions,
 };
 use simile::picture::Picture;
 
@@ -73,4 +74,16 @@ pub(crate) fn picture([width, height]: [u32; 2]) -> Picture {
         samples.push(if width % 2 == 0 { u8::try_from(smooth).unwrap() } else { sample });
     }
     Picture::new(width, height, samples).unwrap()
+}
+
+/// Returns the dense vectors of texts.
+pub(crate) fn embed(model: &EmbedderHandle, texts: &[&str], role: Role) -> Vec<Vec<f32>> {
+    let embedded = model.embed(texts, role, Lane::Bulk, &Cancellation::new()).unwrap();
+    let vectors = embedded.embeddings.into_iter().map(|embedding| embedding.vector.unwrap());
+    vectors.map(|vector| vector.as_dense().unwrap().as_slice().to_vec()).collect()
+}
+
+/// Returns the inner product.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }

@@ -118,7 +118,8 @@ pub(super) fn add(
     say_added(catalogue, &manifest, output)
 }
 
-fn say_added(
+/// Says what was added.
+pub(super) fn say_added(
     catalogue: &Catalogue,
     manifest: &Manifest,
     output: &Output,

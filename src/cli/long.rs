@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::add::say_added;
 use super::exit::{CliError, Outcome};
 use super::output::Output;
-use super::train::{choice, describe, to_json};
+use super::train::choice;
 use crate::embed::{Catalogue, Piece, PieceWeight};
 
 #[derive(Debug, Args)]
@@ -53,10 +54,5 @@ pub(super) fn add(
         &progress,
     );
     let manifest = manifest.map_err(|error| CliError::of(&error))?;
-    let folder = catalogue.folder(name).map_err(|error| CliError::of(&error))?;
-    output.answer(
-        || to_json(&manifest, &folder, None),
-        || describe(&manifest, &folder, "added".to_owned()),
-    )?;
-    Ok(Outcome::Done)
+    say_added(catalogue, &manifest, output)
 }

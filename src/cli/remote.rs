@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::add::say_added;
 use super::exit::{CliError, Outcome};
 use super::output::Output;
-use super::train::{describe, to_json};
 use crate::embed::{Catalogue, RemoteSettings};
 
 #[derive(Debug, Args)]
@@ -79,10 +79,5 @@ pub(super) fn add(
     let manifest = catalogue
         .add_remote(name, settings, dimension, licence, &progress)
         .map_err(|error| CliError::of(&error))?;
-    let folder = catalogue.folder(name).map_err(|error| CliError::of(&error))?;
-    output.answer(
-        || to_json(&manifest, &folder, None),
-        || describe(&manifest, &folder, "added".to_owned()),
-    )?;
-    Ok(Outcome::Done)
+    say_added(catalogue, &manifest, output)
 }

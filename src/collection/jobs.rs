@@ -23,14 +23,15 @@ struct Registry {
     clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
+    /// Where those that run are written down. Taken before `state`, which is not held while it is written:
+    /// who lists or watches jobs waits for no disk.
+    unfinished: Option<Mutex<Unfinished>>,
 }
 
 #[derive(Default)]
 struct State {
     last: u64,
     jobs: BTreeMap<u64, Entry>,
-    /// Where those that run are written down.
-    unfinished: Option<Unfinished>,
     /// Whether what fails from now on does so because the program ends.
     is_ending: bool,
 }
@@ -125,7 +126,12 @@ pub struct JobHandle {
 impl Jobs {
     /// Returns an empty registry.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Registry { clock, state: Mutex::default(), changed: Condvar::new() }))
+        Self::with(clock, State::default(), None)
+    }
+
+    fn with(clock: Clock, state: State, unfinished: Option<Unfinished>) -> Self {
+        let (state, unfinished) = (Mutex::new(state), unfinished.map(Mutex::new));
+        Self(Arc::new(Registry { clock, state, changed: Condvar::new(), unfinished }))
     }
 
     /// Returns the registry of a data directory: with the jobs that ran when the last program over it ended,
@@ -134,8 +140,7 @@ impl Jobs {
         let (unfinished, last, left) = Unfinished::open(folder, clock());
         let entry = |(number, status)| (number, Entry { status, cancel: Cancellation::new() });
         let jobs = left.into_iter().map(entry).collect();
-        let state = State { last, jobs, unfinished: Some(unfinished), is_ending: false };
-        Self(Arc::new(Registry { clock, state: Mutex::new(state), changed: Condvar::new() }))
+        Self::with(clock, State { last, jobs, is_ending: false }, Some(unfinished))
     }
 
     /// Says that the program ends: jobs that do not come to their end any more stay written down.
@@ -222,9 +227,21 @@ impl Jobs {
             change(&mut entry.status);
             entry.status.revision += 1;
         }
-        state.write_down(number, now);
         drop(state);
         self.0.changed.notify_all();
+        self.write_down(number, now);
+    }
+
+    /// Keeps the file of those that run up to date, now that one of them has changed.
+    fn write_down(&self, changed: u64, now: u64) {
+        let Some(unfinished) = &self.0.unfinished else { return };
+        let mut unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, jobs) = {
+            let state = self.lock();
+            let Some(jobs) = state.unwritten(&unfinished, changed, now) else { return };
+            (state.last, jobs)
+        };
+        unfinished.write(last, &jobs, now);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -239,27 +256,31 @@ impl fmt::Debug for Jobs {
 }
 
 impl State {
-    /// Keeps the file of those that run up to date, now that one of them has changed.
-    fn write_down(&mut self, changed: u64, now: u64) {
-        let Self { last, jobs, unfinished: Some(unfinished), is_ending } = self else { return };
-        let Some(status) = jobs.get(&changed).map(|entry| &entry.status) else { return };
+    /// Returns the jobs that the file is to name, if it has to be written now that one of them has changed.
+    fn unwritten(
+        &self,
+        unfinished: &Unfinished,
+        changed: u64,
+        now: u64,
+    ) -> Option<Vec<(u64, JobStatus)>> {
+        let status = &self.jobs.get(&changed)?.status;
         let has_ended = match status.state {
             JobState::Running | JobState::Interrupted => false,
             JobState::Done => true,
-            JobState::Failed | JobState::Cancelled => !*is_ending,
+            JobState::Failed | JobState::Cancelled => !self.is_ending,
         };
-        if unfinished.is_due(changed, status, now) || has_ended && unfinished.names(changed) {
-            let running = |(number, entry): (&u64, &Entry)| {
-                let runs = entry.status.state == JobState::Running
-                    && Unfinished::is_long(&entry.status, now);
-                let was_cut_off = *is_ending && unfinished.names(*number) && *number != changed;
-                (runs || was_cut_off).then_some(*number)
-            };
-            let numbers: Vec<u64> = jobs.iter().filter_map(running).collect();
-            let running: Vec<(u64, &JobStatus)> =
-                numbers.iter().map(|number| (*number, &jobs[number].status)).collect();
-            unfinished.write(*last, &running, now);
+        let names_ended = has_ended && unfinished.names(changed);
+        if !names_ended && !unfinished.is_due(changed, status, now) {
+            return None;
         }
+        let is_named = |(number, entry): &(&u64, &Entry)| {
+            let runs =
+                entry.status.state == JobState::Running && Unfinished::is_long(&entry.status, now);
+            let was_cut_off = self.is_ending && unfinished.names(**number) && **number != changed;
+            runs || was_cut_off
+        };
+        let named = self.jobs.iter().filter(is_named);
+        Some(named.map(|(number, entry)| (*number, entry.status.clone())).collect())
     }
 
     fn forget_old(&mut self, now: u64) {

@@ -75,7 +75,7 @@ impl Unfinished {
     }
 
     /// Writes down these jobs; `last` is the number of the newest one.
-    pub(super) fn write(&mut self, last: u64, jobs: &[(u64, &JobStatus)], now: u64) {
+    pub(super) fn write(&mut self, last: u64, jobs: &[(u64, JobStatus)], now: u64) {
         self.written_unix_ms = now;
         self.numbers = jobs.iter().map(|(number, _)| *number).collect();
         let jobs = jobs.iter().map(|(number, status)| Noted::of(*number, status)).collect();

@@ -14,7 +14,7 @@ use super::obtain::{
 };
 use super::onnx::{
     Colbert, CrossEncoder, JointNetwork, PictureNetwork, RuntimeSearch, Splade, Transformer,
-    VideoNetwork, graph_bytes,
+    graph_bytes,
 };
 use super::remote::{Keys, Remote};
 use super::sparse::Counter;
@@ -395,7 +395,7 @@ impl Catalogue {
                 self.options.runtime.load(progress)?;
                 let graph = entry.graph(&frames.file)?;
                 let threads = self.options.threads;
-                Box::new(VideoNetwork::open(manifest, image, frames, &graph, threads)?)
+                Box::new(PictureNetwork::open_clips(manifest, image, frames, &graph, threads)?)
             }
             Method::OnnxJoint { image, joint } => {
                 self.options.runtime.load(progress)?;

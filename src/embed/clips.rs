@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::image::{ImageSettings, Layout, Reduction};
 use super::import::{Found, GRAPHS, bytes, file_name, refused};
 use super::networks::{NetworkOptions, PREPROCESSOR};
-use super::onnx::{VideoNetwork, graph_bytes, outputs};
+use super::onnx::{Features, graph_bytes, outputs};
 use super::video::FrameSettings;
 use super::{EmbedError, Method};
 use crate::vector::Metric;
@@ -89,8 +89,8 @@ pub(super) fn read(
     let frames = FrameSettings::of(file_name(&graph), layer, pooling, count);
     frames.check().map_err(of_graph)?;
     let content = graph_bytes(&graph).map_err(of_graph)?;
-    let dimension =
-        VideoNetwork::dimension(&content, &image, &frames, threads).map_err(of_graph)?;
+    let features = Features::open_clips(&content, &image, &frames, threads).map_err(of_graph)?;
+    let dimension = features.dimension(0);
     let (height, width) = (image.height, image.width);
     Ok(Found {
         method: Method::OnnxVideo { image, frames },

@@ -134,7 +134,7 @@ impl Catalogue {
         licence: &str,
         progress: Progress<'_>,
     ) -> Result<Arc<Manifest>, EmbedError> {
-        let (own, making) = self.begin(name)?;
+        let making = self.begin(name)?;
         let manifest = Manifest {
             schema: SCHEMA,
             name: name.to_owned(),
@@ -147,9 +147,7 @@ impl Catalogue {
             sources: Vec::new(),
             canary: None,
         };
-        manifest.to_toml()?;
-        let texts = CANARY.map(str::to_owned).into();
-        self.settle(manifest, texts, making, &own, progress)
+        self.settle_without_files(manifest, making, progress)
     }
 
     /// Adds a model of long texts on top of one that reads their pieces, which stays where it is.
@@ -165,7 +163,7 @@ impl Catalogue {
         change: impl FnOnce(&mut DocumentSettings),
         progress: Progress<'_>,
     ) -> Result<Arc<Manifest>, EmbedError> {
-        let (own, making) = self.begin(name)?;
+        let making = self.begin(name)?;
         let inner = self.entry(inner)?.manifest;
         let specification = inner.specification();
         specification.require(Modality::Text)?;
@@ -198,9 +196,7 @@ impl Catalogue {
             sources: Vec::new(),
             canary: None,
         };
-        manifest.to_toml()?;
-        let texts = CANARY.map(str::to_owned).into();
-        self.settle(manifest, texts, making, &own, progress)
+        self.settle_without_files(manifest, making, progress)
     }
 
     fn import(
@@ -286,6 +282,17 @@ impl Catalogue {
         fs_err::create_dir_all(&own)?;
         let making = tempfile::Builder::new().prefix(".making-").tempdir_in(&own)?;
         Ok((own, making))
+    }
+
+    /// Settles a model that is its manifest alone, which is looked at before anything is asked of it.
+    fn settle_without_files(
+        &self,
+        manifest: Manifest,
+        (own, making): (PathBuf, tempfile::TempDir),
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        manifest.to_toml()?;
+        self.settle(manifest, CANARY.map(str::to_owned).into(), making, &own, progress)
     }
 
     /// Gives the model in a folder its canary, its manifest and its name.

@@ -21,7 +21,6 @@ mod reduce;
 mod runtime;
 mod splade;
 mod transformer;
-mod video;
 mod weights;
 mod words;
 
@@ -37,6 +36,5 @@ pub use runtime::{RUNTIME_VERSION, Runtime, RuntimeError, RuntimeSearch};
 pub(super) use splade::{SCORES_MAX, Splade};
 pub(super) use transformer::OutputShape;
 pub(super) use transformer::Transformer;
-pub(super) use video::VideoNetwork;
 pub use weights::ImportError;
 pub(super) use weights::{INDEX, shards};

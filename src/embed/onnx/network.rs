@@ -11,30 +11,42 @@ use super::transformer::builder;
 use crate::embed::image::{
     ImageSettings, Layout, NetworkSettings, Pixels, Preprocess, Preprocessor, Reduction,
 };
+use crate::embed::video::{ClipReading, FrameSettings, Stacked};
 use crate::embed::{
     EmbedError, Embedder, Encoded, Grid, Manifest, Modality, Role, Specification, Tokenize,
 };
 use crate::vector::{DenseVector, Vector};
 
-/// An image network in a session of ONNX Runtime, cut to what its layer needs.
+/// A network in a session of ONNX Runtime that reads pictures, or the frames of a clip at once, cut to what
+/// its layer needs.
 #[derive(Debug)]
 pub(in crate::embed) struct PictureNetwork {
     specification: Specification,
-    preprocessor: Arc<Preprocessor>,
+    preprocessor: Arc<dyn Preprocess>,
     features: Features,
     normalizes: bool,
+    /// How it looks at videos, if it reads clips.
+    clip_reading: Option<ClipReading>,
 }
 
 /// A graph that was cut to some of its values.
 #[derive(Debug)]
 pub(in crate::embed) struct Features {
     session: Session,
-    size: [usize; 2],
-    channels: usize,
-    layout: Layout,
+    reads: Reads,
     /// How many pictures it reads at a time, if that is fixed.
     batch: Option<usize>,
     taps: Vec<Tap>,
+}
+
+/// What a graph reads as one picture: a picture, or the frames of a clip, one below the other.
+#[derive(Debug, Clone)]
+struct Reads {
+    /// Rows and columns of pixels.
+    size: [usize; 2],
+    /// The dimensions of its tensor.
+    shape: Vec<usize>,
+    layout: Layout,
 }
 
 /// A value that is taken, what it is for one picture, and what is made of it.
@@ -67,18 +79,55 @@ impl PictureNetwork {
         if network.any_size {
             cut.forget_sizes(image.layout);
         }
-        let features = Features::of(&cut, image, &layers, threads).map_err(failed)?;
-        let (expected, actual) = (manifest.dimension, features.dimension(0));
-        if actual != expected {
-            let layer = &network.layer;
-            return Err(failed(format!("expected {expected} components of {layer}, got {actual}")));
-        }
+        let features = Features::of(&cut, Reads::picture(image), &layers, threads);
+        let features = features.and_then(|features| features.of_dimension(manifest.dimension));
         Ok(Self {
             specification: manifest.specification(),
             preprocessor: Arc::new(Preprocessor::of(image.clone())),
-            features,
+            features: features.map_err(failed)?,
             normalizes: network.normalize,
+            clip_reading: None,
         })
+    }
+
+    /// Loads the network of a graph that reads the frames of a clip at once, of the kin of `VideoMAE`
+    /// (Tong et al. 2022) and `ViViT` (Arnab et al. 2021), and looks at a black clip with it; the runtime
+    /// is loaded already.
+    pub(in crate::embed) fn open_clips(
+        manifest: &Manifest,
+        image: &ImageSettings,
+        frames: &FrameSettings,
+        graph: &[u8],
+        threads: usize,
+    ) -> Result<Self, EmbedError> {
+        let features = Features::open_clips(graph, image, frames, threads);
+        let features = features.and_then(|features| features.of_dimension(manifest.dimension));
+        let failed = |reason| EmbedError::Failed { name: manifest.name.clone(), reason };
+        Ok(Self {
+            specification: manifest.specification(),
+            preprocessor: Arc::new(Stacked::of(Preprocessor::of(image.clone()), frames.count)),
+            features: features.map_err(failed)?,
+            normalizes: true,
+            clip_reading: Some(frames.reading()),
+        })
+    }
+}
+
+impl Reads {
+    fn picture(image: &ImageSettings) -> Self {
+        let size = [image.height as usize, image.width as usize];
+        let ([height, width], channels) = (size, image.channels.count());
+        let shape = match image.layout {
+            Layout::Nchw => vec![channels, height, width],
+            Layout::Nhwc => vec![height, width, channels],
+        };
+        Self { size, shape, layout: image.layout }
+    }
+
+    fn clip(image: &ImageSettings, frames: usize) -> Self {
+        let Self { size: [height, width], mut shape, layout } = Self::picture(image);
+        shape.insert(0, frames);
+        Self { size: [frames * height, width], shape, layout }
     }
 }
 
@@ -91,24 +140,36 @@ impl Features {
         layers: &[(String, Reduction)],
         threads: usize,
     ) -> Result<Self, String> {
-        Self::of(&Cut::read(graph)?, image, layers, threads)
+        Self::of(&Cut::read(graph)?, Reads::picture(image), layers, threads)
+    }
+
+    /// As [`Self::open`], of a graph that reads the frames of a clip at once.
+    pub(in crate::embed) fn open_clips(
+        graph: &[u8],
+        image: &ImageSettings,
+        frames: &FrameSettings,
+        threads: usize,
+    ) -> Result<Self, String> {
+        if image.layout != Layout::Nchw {
+            return Err("a network of clips reads channel by channel".to_owned());
+        }
+        let layers = [(frames.layer.clone(), frames.pooling)];
+        Self::of(&Cut::read(graph)?, Reads::clip(image, frames.count), &layers, threads)
     }
 
     fn of(
         cut: &Cut,
-        image: &ImageSettings,
+        reads: Reads,
         layers: &[(String, Reduction)],
         threads: usize,
     ) -> Result<Self, String> {
         let names: Vec<&str> = layers.iter().map(|(layer, _)| layer.as_str()).collect();
         let (graph, asked) = cut.features(&names)?;
-        let size = [image.height as usize, image.width as usize];
-        let channels = image.channels.count();
-        check_input(&asked, size, channels, image.layout)?;
+        check_input(&asked, &reads.shape)?;
         let session = builder(threads)?.commit_from_memory(&graph).map_err(|e| e.to_string())?;
         let batch = asked.dimensions.first().copied().flatten();
-        let layout = image.layout;
-        let mut features = Self { session, size, channels, layout, batch, taps: Vec::new() };
+        let layout = reads.layout;
+        let mut features = Self { session, reads, batch, taps: Vec::new() };
         let black = vec![0.0; batch.unwrap_or(1) * features.picture_values()];
         let given = features.values(&black, layers.len())?;
         for ((layer, reduction), values) in layers.iter().zip(given) {
@@ -119,6 +180,16 @@ impl Features {
             features.taps.push(Tap { layer: layer.clone(), given, reduction: *reduction });
         }
         Ok(features)
+    }
+
+    /// Returns these, if the vectors of the first layer have so many components.
+    fn of_dimension(self, expected: usize) -> Result<Self, String> {
+        match (self.dimension(0), self.taps.first()) {
+            (actual, Some(Tap { layer, .. })) if actual != expected => {
+                Err(format!("expected {expected} components of {layer}, got {actual}"))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// Returns how many components the vectors of a layer have.
@@ -143,8 +214,8 @@ impl Features {
         for group in batch.chunks(self.batch.unwrap_or(batch.len()).max(1)) {
             let mut values: Vec<f32> = Vec::with_capacity(group.len() * self.picture_values());
             for pixels in group {
-                if [pixels.height, pixels.width] != self.size {
-                    let ([h, w], Pixels { height, width, .. }) = (self.size, pixels);
+                if [pixels.height, pixels.width] != self.reads.size {
+                    let ([h, w], Pixels { height, width, .. }) = (self.reads.size, pixels);
                     return Err(format!("expected {h} x {w} pixels, got {height} x {width}"));
                 }
                 values.extend_from_slice(&pixels.values);
@@ -155,7 +226,7 @@ impl Features {
             for ((tap, Values { dimensions, values }), vectors) in
                 self.taps.iter().zip(given).zip(&mut vectors)
             {
-                let given = Given::of(&dimensions, self.layout)?;
+                let given = Given::of(&dimensions, self.reads.layout)?;
                 if given != tap.given {
                     return Err(format!(
                         "expected {:?} of {}, got {given:?}",
@@ -164,7 +235,7 @@ impl Features {
                 }
                 let one = dimensions.iter().product::<usize>().max(1);
                 for values in values.chunks_exact(one).take(group.len()) {
-                    vectors.push(reduce(values, given, self.layout, tap.reduction)?);
+                    vectors.push(reduce(values, given, self.reads.layout, tap.reduction)?);
                 }
             }
         }
@@ -177,18 +248,15 @@ impl Features {
     }
 
     fn picture_values(&self) -> usize {
-        self.size[0] * self.size[1] * self.channels
+        self.reads.shape.iter().product()
     }
 
     /// Runs the graph over pictures that lie one after another.
     fn values(&mut self, pixels: &[f32], layers: usize) -> Result<Vec<Values>, String> {
-        let [height, width] = self.size;
         let count = pixels.len() / self.picture_values();
-        let shape = match self.layout {
-            Layout::Nchw => [count, self.channels, height, width],
-            Layout::Nhwc => [count, height, width, self.channels],
-        };
-        let mut run = || -> ort::Result<Vec<Values>> {
+        let shape: Vec<usize> =
+            [count].into_iter().chain(self.reads.shape.iter().copied()).collect();
+        let run = || -> ort::Result<Vec<Values>> {
             let input = TensorRef::from_array_view((shape, pixels))?;
             let outputs = self.session.run(ort::inputs![INPUT => input])?;
             let values = |place: usize| {
@@ -235,17 +303,8 @@ pub(in crate::embed) fn graph_bytes(file: &Path) -> Result<Vec<u8>, String> {
     fs_err::read(file).map_err(|error| error.to_string())
 }
 
-/// Checks that a graph reads pictures of this size in this layout.
-fn check_input(
-    asked: &Asked,
-    [height, width]: [usize; 2],
-    channels: usize,
-    layout: Layout,
-) -> Result<(), String> {
-    let expected = match layout {
-        Layout::Nchw => [channels, height, width],
-        Layout::Nhwc => [height, width, channels],
-    };
+/// Checks that a graph reads tensors of these dimensions, behind the number of them.
+fn check_input(asked: &Asked, expected: &[usize]) -> Result<(), String> {
     let name = &asked.name;
     // A graph need not say what it reads.
     if asked.dimensions.is_empty() {
@@ -254,12 +313,13 @@ fn check_input(
     let rest = asked.dimensions.get(1..).unwrap_or_default();
     let fits =
         |(fixed, expected): (&Option<usize>, &usize)| fixed.is_none_or(|fixed| fixed == *expected);
-    if rest.len() == expected.len() && rest.iter().zip(&expected).all(fits) {
+    if rest.len() == expected.len() && rest.iter().zip(expected).all(fits) {
         return Ok(());
     }
     let length = |length: &Option<usize>| length.map_or("any".to_owned(), |it| it.to_string());
     let actual: Vec<String> = asked.dimensions.iter().map(length).collect();
-    let expected = expected.map(|length| length.to_string()).join(" x ");
+    let expected: Vec<String> = expected.iter().map(usize::to_string).collect();
+    let expected = expected.join(" x ");
     Err(format!("its input `{name}` is {}, expected any x {expected}", actual.join(" x ")))
 }
 
@@ -273,7 +333,11 @@ impl Embedder for PictureNetwork {
     }
 
     fn preprocessor(&self) -> Option<Arc<dyn Preprocess>> {
-        Some(Arc::clone(&self.preprocessor) as Arc<dyn Preprocess>)
+        Some(Arc::clone(&self.preprocessor))
+    }
+
+    fn clip_reading(&self) -> Option<ClipReading> {
+        self.clip_reading
     }
 
     fn grid(&self) -> Option<Grid> {
@@ -309,7 +373,7 @@ pub(in crate::embed) fn finished(
 
 /// Refuses texts for a model that reads none.
 #[derive(Debug)]
-pub(super) struct NoText(pub(super) Specification);
+struct NoText(Specification);
 
 impl Tokenize for NoText {
     fn encode(&self, _: &str, _: Role) -> Result<Encoded, EmbedError> {

@@ -13,11 +13,9 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::bucket::Buckets;
+use super::peek::HEADER_BYTES;
 use crate::error::ErrorKind;
 use crate::server::status;
-
-/// What stands before each message: whether it is compressed, and its length.
-const HEADER_BYTES: usize = 5;
 
 /// How many bytes are on their way, and may be. Clones are the same.
 #[derive(Debug, Clone)]
@@ -179,33 +177,6 @@ impl http_body::Body for Counted {
             return Poll::Ready(Some(Err(status)));
         }
         frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// An answer; with its end, what was asked no longer counts.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) body: Body,
-    pub(super) _asked: Arc<Answering>,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -14,7 +14,7 @@ use tonic::body::Body;
 use crate::server::status;
 
 /// What stands before each message: whether it is compressed, and its length.
-const HEADER_BYTES: usize = 5;
+pub(super) const HEADER_BYTES: usize = 5;
 
 /// Reads the first message of a body and returns it, with a body that begins with it again.
 pub(super) async fn first_message(
