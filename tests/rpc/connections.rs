@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use simile::server::{Access, Tls};
@@ -217,7 +217,7 @@ fn connections_over_the_bound_are_told_so_and_those_within_it_go_on() {
         std::thread::yield_now();
     }
     drop((idle, flood));
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while let Err(status) = info_anew(&server) {
         assert!(begin.elapsed() < Duration::from_secs(30), "{status}");
     }
@@ -252,8 +252,31 @@ fn messages_beyond_the_bytes_in_flight_are_refused_and_none_count_for_longer_tha
         (from..from + 80).map(one).collect::<Vec<_>>()
     };
     server.store("c", documents(0));
-    let metrics = server.ask(server.admin().metrics(wire::MetricsRequest {})).unwrap().open_metrics;
-    assert!(metrics.contains("\nsimile_in_flight_bytes "), "{metrics}");
+    let in_flight = || {
+        let asked = server.ask(server.admin().metrics(wire::MetricsRequest {})).unwrap();
+        let mut lines = asked.open_metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix("simile_in_flight_bytes "));
+        value.unwrap().parse::<u64>().unwrap()
+    };
+    // The last message of a stream counts while the stream is open.
+    let (send, receive) = tokio::sync::mpsc::channel(1);
+    let document = documents(80).pop();
+    let first = wire::UpsertRequest { collection: "c".to_owned(), document, ..Default::default() };
+    let bytes = first.encoded_len() as u64;
+    server.wait(send.send(first)).unwrap();
+    let mut client = server.documents();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let mut results = server.wait(client.upsert(stream)).unwrap().into_inner();
+    server.wait(results.message()).unwrap().unwrap();
+    assert!((bytes..bytes + 100).contains(&in_flight()), "{bytes}, {}", in_flight());
+    drop(send);
+    assert!(server.wait(results.message()).unwrap().is_none());
+    drop(results);
+    let until = Instant::now() + Duration::from_secs(10);
+    while in_flight() >= 100 {
+        assert!(Instant::now() < until, "{} bytes are still counted", in_flight());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -299,7 +322,7 @@ fn a_connection_has_so_many_requests_open_and_the_next_one_waits() {
         })
     };
     // Until the stream is open it may be answered before it.
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while ask(Duration::from_millis(300)) {
         assert!(begin.elapsed() < Duration::from_secs(30));
     }

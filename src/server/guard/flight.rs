@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use prost::bytes::Bytes;
 use tonic::Status;
 use tonic::body::Body;
@@ -188,9 +189,17 @@ impl http_body::Body for Counted {
     }
 }
 
+/// Returns the answer; with its end, what was asked no longer counts.
+pub(super) fn counting(answer: Body, asked: Arc<Answering>) -> Body {
+    Body::new(answer.map_frame(move |frame| {
+        let _counts = &asked;
+        frame
+    }))
+}
+
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt as _, StreamBody};
+    use http_body_util::StreamBody;
 
     use super::*;
 
@@ -239,6 +248,23 @@ mod tests {
         let status = read(&flight, None, &framed(&[120]), 10).await.unwrap_err();
         assert!(status.message().contains("100 bytes (bytes_in_flight_max)"), "{status}");
         assert!(status.metadata().contains_key("retry-after"));
+        assert_eq!(flight.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_counts_until_its_answer_has_ended() {
+        let flight = Flight::new(100);
+        let asked = Body::new(http_body_util::Full::new(Bytes::from(framed(&[20]))));
+        let (counted, kept) = Counted::new(asked, flight.clone(), None);
+        counted.collect().await.unwrap();
+        let pieces = ["a", "b"].map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
+        let answer = Body::new(StreamBody::new(tokio_stream::iter(pieces)));
+        let mut answer = counting(answer, kept);
+        while let Some(frame) = answer.frame().await {
+            assert!(frame.unwrap().is_data());
+            assert_eq!(flight.used(), 25);
+        }
+        drop(answer);
         assert_eq!(flight.used(), 0);
     }
 

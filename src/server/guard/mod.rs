@@ -13,14 +13,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Request, Response};
-use http_body_util::BodyExt as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use bucket::Buckets;
 pub(super) use flight::Flight;
-use flight::{Answering, Counted, Held, Quota};
+use flight::{Answering, Counted, Held, Quota, counting};
 pub use table::{METHODS, Need, Place};
 
 use super::listen::Arrival;
@@ -308,14 +307,7 @@ where
                 traced.end(code);
             }
             guard.record(method, code, took, &caller);
-            // With the end of the answer, what was asked no longer counts.
-            let asked = caller.asked;
-            Ok(response.map(|body| {
-                Body::new(body.map_frame(move |frame| {
-                    let _counts = &asked;
-                    frame
-                }))
-            }))
+            Ok(response.map(|body| counting(body, caller.asked)))
         })
     }
 }
