@@ -1,6 +1,6 @@
-//! How fast do files become pictures that a network can read? On one thread: decoding alone, and decoding
-//! with what ingestion does beside it (a thumbnail, perceptual hashes). Prints a line of JSON, which
-//! `benches/peers/pictures.py` reads beside what Pillow does.
+//! How fast do files become what a network can read? On one thread: decoding alone, with making ready for
+//! a network, and with what ingestion does beside it (a thumbnail, perceptual hashes). Prints a line of
+//! JSON, which `benches/peers/pictures.py` reads beside what Pillow does.
 //!
 //!     cargo bench --bench pictures -- FOLDER [ROUNDS]
 
@@ -10,7 +10,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use simile::decode::{Limits, decode_picture, thumbnail};
-use simile::picture::{Likeness, Picture};
+use simile::embed::image::{
+    Channels, Crop, ImageSettings, Layout, Preprocess as _, Preprocessor, Resampler, Resize,
+};
+use simile::picture::{Filter, Likeness, Picture};
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -23,6 +26,11 @@ fn main() {
     let limits = Limits::default();
     let read = |bytes: &Vec<u8>| decode_picture(bytes, &limits).expect("a picture");
     let decode = best(rounds, || files.iter().map(read).map(|picture| pixels(&picture)).sum());
+    let network = Preprocessor::of(imagenet());
+    let prepare = best(rounds, || {
+        let ready = files.iter().map(read).map(|picture| network.preprocess(&picture));
+        ready.map(|pixels| pixels.expect("it reads any picture").values.len() as u64).sum()
+    });
     let shrink = best(rounds, || {
         let small = files.iter().map(read).map(|picture| picture.fitted(256));
         small.map(|picture| pixels(&picture)).sum()
@@ -36,13 +44,32 @@ fn main() {
     });
     let of = |seconds: f64| files.len() as f64 / seconds;
     println!(
-        "{{\"files\": {}, \"decode_per_second\": {:.1}, \"decode_and_shrink_per_second\": {:.1}, \
-         \"decode_hash_and_thumbnail_per_second\": {:.1}}}",
+        "{{\"files\": {}, \"decode_per_second\": {:.1}, \"decode_and_prepare_per_second\": {:.1}, \
+         \"decode_and_shrink_per_second\": {:.1}, \"decode_hash_and_thumbnail_per_second\": {:.1}}}",
         files.len(),
         of(decode),
+        of(prepare),
         of(shrink),
         of(all)
     );
+}
+
+/// Returns how the networks of torchvision read pictures.
+fn imagenet() -> ImageSettings {
+    ImageSettings {
+        height: 224,
+        width: 224,
+        resize: Resize::ShortEdge,
+        edge: Some(256),
+        crop: Crop::Even,
+        filter: Filter::Bilinear,
+        resampler: Resampler::Pillow,
+        scale: 1.0 / 255.0,
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+        channels: Channels::Rgb,
+        layout: Layout::Nchw,
+    }
 }
 
 /// Returns the bytes of all pictures below a folder, in the order of their names.

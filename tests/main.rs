@@ -27,4 +27,5 @@ mod small;
 mod sparse;
 mod support;
 mod tokens;
+mod torchvision;
 mod video;

@@ -1,4 +1,4 @@
-"""Decoding and shrinking pictures beside Pillow and numpy, on one thread, in one run.
+"""Decoding pictures, making them ready for a network and shrinking them beside Pillow and numpy, on one thread, in one run.
 
     python benches/peers/pictures.py FOLDER [--rounds 3] [--binary PATH]
 
@@ -21,12 +21,26 @@ import numpy
 from PIL import Image, ImageOps
 
 
+MEAN, DEVIATION = (numpy.array(of, numpy.float32) for of in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+
+
 def opened(data):
     return ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
 
 
 def decode(data):
     return numpy.asarray(opened(data)).sum(dtype=numpy.uint64)
+
+
+def prepare(data):
+    """As the networks of torchvision read pictures: the shorter edge 256, the middle, scaled and shifted."""
+    picture = opened(data)
+    width, height = picture.size
+    short = min(width, height)
+    resized = picture.resize((256 * width // short, 256 * height // short), Image.Resampling.BILINEAR)
+    left, top = round((resized.width - 224) / 2), round((resized.height - 224) / 2)
+    pixels = numpy.asarray(resized.crop((left, top, left + 224, top + 224)), numpy.float32) / numpy.float32(255)
+    return numpy.ascontiguousarray(((pixels - MEAN) / DEVIATION).transpose(2, 0, 1)).size
 
 
 def shrink(data):
@@ -59,7 +73,7 @@ def main():
     arguments = parser.parse_args()
     files = [path.read_bytes() for path in sorted(arguments.folder.rglob("*")) if path.suffix in (".jpg", ".png")]
     command = [arguments.binary] if arguments.binary else ["cargo", "bench", "-q", "--bench", "pictures", "--"]
-    works = {"decode": decode, "decode_and_shrink": shrink, "decode_hash_and_thumbnail": all_of_it}
+    works = {"decode": decode, "decode_and_prepare": prepare, "decode_and_shrink": shrink, "decode_hash_and_thumbnail": all_of_it}
     ours, theirs = dict.fromkeys(works, 0.0), dict.fromkeys(works, 0.0)
     for _ in range(arguments.rounds):
         told = subprocess.run([*command, str(arguments.folder), "1"], check=True, capture_output=True, text=True).stdout

@@ -1,5 +1,6 @@
 //! How do many callers share the one thread that owns a model?
 
+mod batch;
 mod failure;
 mod kept;
 mod pictures;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::batch::next_batch;
 use self::failure::Failure;
 use super::cache::Cache;
 use super::image::{Pixels, Preprocess};
@@ -480,23 +482,6 @@ impl Drop for EndOnDrop<'_> {
         self.0.lock().is_ended = true;
         self.0.drained.notify_all();
     }
-}
-
-/// Takes as many texts, shortest first, as fit the budget when padded to the longest, or as many
-/// pictures; at least one if there is one.
-fn next_batch(rest: &mut VecDeque<Item>, tokens_max: usize) -> Vec<Item> {
-    let mut batch: Vec<Item> = Vec::new();
-    while let Some(next) = rest.front() {
-        let is_full = |first: &Item| {
-            first.input.modality() != next.input.modality()
-                || (batch.len() + 1) * next.input.cost() > tokens_max
-        };
-        if batch.first().is_some_and(is_full) {
-            break;
-        }
-        batch.extend(rest.pop_front());
-    }
-    batch
 }
 
 fn run(embedder: &mut impl Embedder, batch: Vec<Item>) {
