@@ -251,7 +251,7 @@ pub(super) struct IngestArguments {
 #[command(after_long_help = super::filter::HELP)]
 pub(super) struct SearchArguments {
     /// The question
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image", "clip", "batch"])]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "sparse", "image", "clip", "batch", "prefetch"])]
     pub(super) query: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,

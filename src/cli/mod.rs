@@ -28,6 +28,7 @@ mod near;
 mod network;
 mod output;
 mod pictures;
+mod prefetch;
 mod remote;
 mod search;
 mod sentences;

@@ -192,16 +192,7 @@ fn render_explanation(told: &wire::ExplainResponse) -> String {
 }
 
 fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError> {
-    let mode = match arguments.mode {
-        None => wire::Mode::Unspecified,
-        Some(Mode::Hybrid) => wire::Mode::Hybrid,
-        Some(Mode::Semantic) => wire::Mode::Semantic,
-        Some(Mode::Lexical) => wire::Mode::Lexical,
-    };
-    let syntax = match arguments.syntax {
-        Syntax::Plain => wire::WordSyntax::Unspecified,
-        Syntax::Query => wire::WordSyntax::Query,
-    };
+    let mode = arguments.mode.map_or(wire::Mode::Unspecified, Mode::wire);
     let grouping =
         if arguments.passages { wire::Grouping::Passage } else { wire::Grouping::Document };
     let request = wire::SearchRequest {
@@ -217,7 +208,7 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
         ef: arguments.ef,
         target_recall: arguments.target_recall,
         using: arguments.vector.clone(),
-        syntax: syntax.into(),
+        syntax: arguments.syntax.wire().into(),
         grouping: grouping.into(),
         rerank: arguments.rerank.clone().map(|model| wire::Rerank { model, depth: None }),
         ..Default::default()
@@ -229,13 +220,40 @@ fn request(arguments: &SearchArguments) -> Result<wire::SearchRequest, CliError>
 fn fusion(arguments: &SearchArguments) -> Result<Option<wire::Fusion>, CliError> {
     let weights =
         arguments.weight.iter().map(|text| weight(text)).collect::<Result<HashMap<_, _>, _>>()?;
-    let kind = match arguments.fusion {
-        None if weights.is_empty() => return Ok(None),
-        None | Some(Fusion::Calibrated) => Kind::CalibratedScore(wire::CalibratedScore { weights }),
-        Some(Fusion::Rank) => Kind::ReciprocalRank(wire::ReciprocalRank { k: None, weights }),
-        Some(Fusion::Score) => Kind::WeightedScore(wire::WeightedScore { weights }),
-    };
-    Ok(Some(wire::Fusion { kind: Some(kind) }))
+    Ok(match arguments.fusion {
+        None if weights.is_empty() => None,
+        chosen => Some(chosen.unwrap_or(Fusion::Calibrated).wire(weights)),
+    })
+}
+
+impl Mode {
+    pub(super) fn wire(self) -> wire::Mode {
+        match self {
+            Self::Hybrid => wire::Mode::Hybrid,
+            Self::Semantic => wire::Mode::Semantic,
+            Self::Lexical => wire::Mode::Lexical,
+        }
+    }
+}
+
+impl Syntax {
+    pub(super) fn wire(self) -> wire::WordSyntax {
+        match self {
+            Self::Plain => wire::WordSyntax::Unspecified,
+            Self::Query => wire::WordSyntax::Query,
+        }
+    }
+}
+
+impl Fusion {
+    pub(super) fn wire(self, weights: HashMap<String, f32>) -> wire::Fusion {
+        let kind = match self {
+            Self::Calibrated => Kind::CalibratedScore(wire::CalibratedScore { weights }),
+            Self::Rank => Kind::ReciprocalRank(wire::ReciprocalRank { k: None, weights }),
+            Self::Score => Kind::WeightedScore(wire::WeightedScore { weights }),
+        };
+        wire::Fusion { kind: Some(kind) }
+    }
 }
 
 fn weight(text: &str) -> Result<(String, f32), CliError> {

@@ -1,4 +1,5 @@
-//! What a search may be asked beside its words: examples, groups, variety, sparse questions.
+//! What a search may be asked beside its words: examples, groups, variety, sparse questions,
+//! searches within it.
 
 use std::collections::HashMap;
 
@@ -6,6 +7,7 @@ use clap::Args;
 use simile_proto::v1::{self as wire, example};
 
 use super::exit::CliError;
+use super::prefetch;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shape of the answer")]
@@ -34,6 +36,10 @@ pub(super) struct ShapeArguments {
     /// Ask a sparse vector with these weights by index (may be repeated; QUERY may be left out)
     #[arg(long, value_name = "NAME=INDEX:WEIGHT,...")]
     pub(super) sparse: Vec<String>,
+    /// Ask only among what this search finds, or, without QUERY, join what such searches find: JSON with
+    /// text, mode, limit, filter, vector, vectors, like ... and prefetch again (may be repeated)
+    #[arg(long, value_name = "JSON")]
+    pub(super) prefetch: Vec<String>,
     /// Say why this document is or is not among the hits
     #[arg(long, value_name = "ID")]
     pub(super) explain: Option<String>,
@@ -43,7 +49,7 @@ impl ShapeArguments {
     /// Returns the request with what the flags say; `vector` is the name that was asked for.
     ///
     /// # Errors
-    /// For a sparse question that is none.
+    /// For a sparse question, or a search within this one, that is none.
     pub(super) fn apply(
         &self,
         mut request: wire::SearchRequest,
@@ -54,30 +60,37 @@ impl ShapeArguments {
         request.diversity = self
             .mmr
             .map(|relevance| wire::Diversity { relevance: Some(relevance), ..Default::default() });
-        let examples = |ids: &[String]| -> Vec<wire::Example> {
-            let example = |id: &String| {
-                let kind = Some(example::Kind::Id(id.clone()));
-                wire::Example { kind, ..Default::default() }
-            };
-            ids.iter().map(example).collect()
-        };
-        if !self.like.is_empty() {
-            let strategy = if self.best_score {
-                wire::RecommendStrategy::BestScore
-            } else {
-                wire::RecommendStrategy::Average
-            };
-            request.recommend = Some(wire::Recommend {
-                positive: examples(&self.like),
-                negative: examples(&self.unlike),
-                strategy: strategy.into(),
-                vector: vector.map(str::to_owned),
-            });
-        }
+        request.recommend = recommend(&self.like, &self.unlike, self.best_score, vector);
+        request.prefetch =
+            self.prefetch.iter().map(|text| prefetch::parse(text)).collect::<Result<_, _>>()?;
         request.sparse_vectors =
             self.sparse.iter().map(|text| sparse(text)).collect::<Result<HashMap<_, _>, _>>()?;
         Ok(request)
     }
+}
+
+/// Returns the question for what is like some documents and unlike others; none without the former.
+pub(super) fn recommend(
+    like: &[String],
+    unlike: &[String],
+    is_each: bool,
+    vector: Option<&str>,
+) -> Option<wire::Recommend> {
+    let examples = |ids: &[String]| -> Vec<wire::Example> {
+        let example = |id: &String| {
+            let kind = Some(example::Kind::Id(id.clone()));
+            wire::Example { kind, ..Default::default() }
+        };
+        ids.iter().map(example).collect()
+    };
+    let strategy =
+        if is_each { wire::RecommendStrategy::BestScore } else { wire::RecommendStrategy::Average };
+    (!like.is_empty()).then(|| wire::Recommend {
+        positive: examples(like),
+        negative: examples(unlike),
+        strategy: strategy.into(),
+        vector: vector.map(str::to_owned),
+    })
 }
 
 /// Reads `NAME=INDEX:WEIGHT,...`.

@@ -55,6 +55,9 @@ const ROWS: &[Row] = &[
     ("search tide -c given --filter {\"all\":3}", 2, &["expected a list of filters"]),
     ("search tide -c given --filter year=3", 2, &["no document has a field `year`"]),
     ("search tide -c given --vector other", 2, &["other"]),
+    ("search -c given --prefetch tide", 2, &["prefetch `tide`: ", "expected JSON as {\"text\""]),
+    ("search -c given --prefetch {\"words\":1}", 2, &["unknown field `words`"]),
+    ("search -c given --prefetch {\"mode\":\"x\"}", 2, &["mode `x` is none of `hybrid`"]),
     (
         "search ( -c given --mode lexical --syntax query",
         2,
