@@ -11,6 +11,7 @@ mod documents;
 mod durability;
 mod embedding;
 mod families;
+mod fuzzing;
 mod gates;
 mod joint;
 mod layers;

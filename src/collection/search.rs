@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ask::Asked;
 use super::error::Error;
@@ -79,14 +80,22 @@ impl Collection {
         Ok(answer)
     }
 
-    /// Answers several questions side by side; each answer is that of [`Self::search`].
+    /// Answers several questions; each answer is that of [`Self::search`]. They are answered side by side
+    /// unless other batches are: those share the processors already, and the pieces of many batches in one
+    /// pool come to their ends in any order, so that some of them would wait for all.
     pub fn search_all(
         &self,
         requests: &[&SearchRequest],
         cancel: &Cancellation,
     ) -> Vec<Result<Answer, Error>> {
         use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-        requests.par_iter().map(|request| self.search(request, cancel)).collect()
+        let answer = |request: &&SearchRequest| self.search(request, cancel);
+        let others = Batch::begin();
+        if others.0 == 0 {
+            requests.par_iter().map(answer).collect()
+        } else {
+            requests.iter().map(answer).collect()
+        }
     }
 
     /// Runs the legs and joins what they found, as [`Self::find`]. What fills groups is looked for among
@@ -263,6 +272,24 @@ impl Collection {
             },
             legs: scores.collect(),
         })
+    }
+}
+
+/// A batch of questions that is being answered, and how many others were when it began.
+struct Batch(usize);
+
+/// How many batches are being answered. Of the whole process, as the pool of threads is.
+static BATCHES: AtomicUsize = AtomicUsize::new(0);
+
+impl Batch {
+    fn begin() -> Self {
+        Self(BATCHES.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        BATCHES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

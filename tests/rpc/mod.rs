@@ -32,3 +32,5 @@ mod traces;
 mod training;
 mod video;
 mod wrong;
+
+pub(crate) use server::TestServer;

@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 /// A running server over a folder of its own, which goes with it.
-pub(super) struct TestServer {
+pub(crate) struct TestServer {
     runtime: Runtime,
     server: Option<Server>,
     options: ServerOptions,
@@ -59,7 +59,7 @@ impl TestServer {
     }
 
     /// Starts a server that can load no model and may not use the network.
-    pub(super) fn without_model(change: impl FnOnce(&mut ServerOptions)) -> Self {
+    pub(crate) fn without_model(change: impl FnOnce(&mut ServerOptions)) -> Self {
         Self::start(no_models(), change)
     }
 
@@ -172,7 +172,7 @@ impl TestServer {
         self.server.as_mut().unwrap().serve_http(listener).unwrap()
     }
 
-    pub(super) fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
