@@ -207,7 +207,7 @@ pub(super) struct ServeArguments {
     on where it stopped.\nA file that fails is named with the reason at the end; the rest goes on, \
     and the exit code is 8.")]
 pub(super) struct IngestArguments {
-    /// Files, folders, patterns (quoted), or - for standard input
+    /// Files, folders, patterns (quoted), or - for standard input; with --there paths and addresses
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<String>,
     #[command(flatten)]
@@ -233,6 +233,9 @@ pub(super) struct IngestArguments {
     /// Send files even if their content is stored already
     #[arg(long)]
     pub(super) all: bool,
+    /// Have the server read: paths beneath its ingest_root, and addresses if its ingest_urls is on
+    #[arg(long, conflicts_with_all = ["include", "exclude", "relative", "stdin_name"])]
+    pub(super) there: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }

@@ -163,6 +163,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Returns the number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
