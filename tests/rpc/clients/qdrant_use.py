@@ -448,7 +448,7 @@ slope = png(lambda x, y: (x * 5, y * 5, 90))
 stripes = png(lambda x, y: (230, 40, 40) if x // 6 % 2 else (20, 200, 60))
 picture = lambda file: models.Image(image=file, model=SEES)
 client.create_collection("pictures", vectors_config=models.VectorParams(
-    size=64, distance=models.Distance.COSINE))
+    size=256, distance=models.Distance.COSINE))
 client.upsert("pictures", points=[
     models.PointStruct(id=1, vector=picture(slope)),
     models.PointStruct(id=2, vector=models.InferenceObject(object={"image": stripes}, model=SEES)),
