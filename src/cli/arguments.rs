@@ -201,7 +201,8 @@ pub(super) struct ServeArguments {
     simile ingest 'docs/**/*.md' report.pdf         a pattern and a file\n  \
     simile ingest ~/Pictures --collection photos    pictures, seen by the model for them\n  \
     simile ingest records.jsonl                     one document for each line\n  \
-    pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n\n\
+    pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n  \
+    simile ingest --there reports                   files that the server has, if it is to read them\n\n\
     Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV, and pictures: JPEG, PNG, WebP, GIF, BMP\nand TIFF. A document's id is its path as \
     given.\nFiles whose content is stored already are skipped, so after Ctrl-C the same command goes \
     on where it stopped.\nA file that fails is named with the reason at the end; the rest goes on, \

@@ -16,9 +16,15 @@ fn a_server_reads_what_its_operator_laid_out_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let page = format!("http://{}/page.html", listener.local_addr().unwrap());
-    let serving = program.serve(&["--ingest-root", "files", "--ingest-urls"]);
+    // Where a proxy stands, it would be asked to connect.
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let names =
+        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let variables = names.map(|name| (name, proxy.as_str()));
+    let serving = program.serve_in(&["--ingest-root", "files", "--ingest-urls"], &variables);
     program.run(&["collection", "create", "notes", "--words-only"]).done();
-    let sources = [".", "link.txt", "../secret.txt", &page];
+    let sources =
+        [".", "link.txt", "../secret.txt", &page, "http://10.0.0.1/", "https://10.0.0.1/"];
     let there = |more: &[&str]| {
         let command = [&["ingest", "--there", "-c", "notes"], &sources[..], more].concat();
         program.run(&command)
@@ -26,7 +32,7 @@ fn a_server_reads_what_its_operator_laid_out_and_nothing_else() {
     let read = there(&["--json", "--set", "sort=note"]);
     assert_eq!(read.code, 8, "{}", read.stderr);
     let report = read.json();
-    assert_eq!((&report["stored"], &report["files"]), (&2.into(), &6.into()), "{report}");
+    assert_eq!((&report["stored"], &report["files"]), (&2.into(), &8.into()), "{report}");
     let failed: Vec<String> =
         report["failed"].as_array().unwrap().iter().map(ToString::to_string).collect();
     let says = |id: &str, words: &str| {
@@ -34,7 +40,9 @@ fn a_server_reads_what_its_operator_laid_out_and_nothing_else() {
     };
     says("link.txt", "a link is on the path");
     says("../secret.txt", "leads up");
-    says(&page, "is not only reached at public addresses");
+    for url in [&page, "http://10.0.0.1/", "https://10.0.0.1/"] {
+        says(url, "is not only reached at public addresses");
+    }
     assert_eq!(report["unsupported"][0]["id"], "sub/archive.rar");
     assert!(listener.accept().is_err(), "somebody came");
     let again = there(&[]);

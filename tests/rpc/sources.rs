@@ -223,3 +223,25 @@ fn a_job_that_reads_is_ended_by_whoever_asks_and_by_who_does_not_listen() {
         assert_eq!((results.len(), job.items_failed), (2_000, 0));
     }
 }
+
+#[test]
+fn so_many_jobs_read_at_once_and_one_more_is_told_to_come_back() {
+    // Whoever comes is let in and never answered.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = silent.local_addr().unwrap();
+    let server = start(|options| {
+        let look_up = move |_: &str, _: u16| Ok(vec![here]);
+        options.web = Some(Web::with(Arc::new(look_up), |address: IpAddr| address.is_loopback()));
+    });
+    let page = format!("http://web.test:{}/", here.port());
+    let waiting: Vec<_> = (0..4).map(|_| begin(&server, request(&[&page])).unwrap()).collect();
+    let status = begin(&server, request(&[&page])).map(drop).unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.metadata().contains_key("retry-after"), "{status:?}");
+    drop(silent);
+    for (job, mut results) in waiting {
+        let said = outcome(&server.wait(results.message()).unwrap().unwrap());
+        assert!(said.starts_with("UNAVAILABLE: no answer"), "{said}");
+        assert_eq!(ended(&server, &job).items_failed, 1);
+    }
+}
