@@ -17,6 +17,7 @@ pub mod index;
 pub mod ingest;
 pub mod picture;
 pub mod query;
+pub mod reach;
 pub mod server;
 pub mod telemetry;
 pub mod vector;

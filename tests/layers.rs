@@ -11,7 +11,7 @@ use std::path::Path;
 const LAYERS: [&[&str]; 12] = [
     &["error"],
     &["access", "cancel", "fail"],
-    &["vector", "picture"],
+    &["vector", "picture", "reach"],
     &["document"],
     &["decode", "chunk", "embed", "index"],
     &["ingest", "query", "cluster", "evaluate"],

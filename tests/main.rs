@@ -21,6 +21,7 @@ mod networks;
 mod obtain;
 mod own_networks;
 mod pictures;
+mod reach;
 mod recall;
 mod remote;
 mod rpc;

@@ -201,13 +201,14 @@ pub(super) struct ServeArguments {
     simile ingest 'docs/**/*.md' report.pdf         a pattern and a file\n  \
     simile ingest ~/Pictures --collection photos    pictures, seen by the model for them\n  \
     simile ingest records.jsonl                     one document for each line\n  \
-    pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n\n\
+    pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n  \
+    simile ingest --there reports                   files that the server has, if it is to read them\n\n\
     Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV, and pictures: JPEG, PNG, WebP, GIF, BMP\nand TIFF. A document's id is its path as \
     given.\nFiles whose content is stored already are skipped, so after Ctrl-C the same command goes \
     on where it stopped.\nA file that fails is named with the reason at the end; the rest goes on, \
     and the exit code is 8.")]
 pub(super) struct IngestArguments {
-    /// Files, folders, patterns (quoted), or - for standard input
+    /// Files, folders, patterns (quoted), or - for standard input; with --there paths and addresses
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<String>,
     #[command(flatten)]
@@ -233,6 +234,9 @@ pub(super) struct IngestArguments {
     /// Send files even if their content is stored already
     #[arg(long)]
     pub(super) all: bool,
+    /// Have the server read: paths beneath its ingest_root, and addresses if its ingest_urls is on
+    #[arg(long, conflicts_with_all = ["include", "exclude", "relative", "stdin_name"])]
+    pub(super) there: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }

@@ -23,6 +23,7 @@ use crate::embed::obtain::Hub;
 use crate::embed::onnx::RuntimeSearch;
 use crate::embed::{CatalogueOptions, Keys, STAND_IN_TEXT_MODEL, WorkerOptions};
 use crate::error::ErrorKind;
+use crate::reach::Web;
 use crate::server::{Access, Report, Server, ServerOptions, Tls, TraceOptions};
 use crate::telemetry;
 
@@ -316,6 +317,8 @@ pub(super) async fn start(
         access,
         tls,
         traces: start.traces,
+        ingest_root: config.ingest_root.clone(),
+        web: config.ingest_urls.then(Web::public),
     };
     Server::start(options, listener).await.map_err(|error| CliError::of(&error))
 }

@@ -46,6 +46,8 @@ struct Entry {
 pub enum JobKind {
     /// Sources become documents.
     Ingest,
+    /// The server itself reads sources, which become documents.
+    Fetch,
     /// New vectors get a graph.
     Seal,
     /// Segments become one.
@@ -301,8 +303,9 @@ impl State {
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ingest,
+        Self::Fetch,
         Self::Seal,
         Self::Merge,
         Self::Verify,
@@ -319,6 +322,7 @@ impl JobKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Fetch => "fetch",
             Self::Seal => "seal",
             Self::Merge => "merge",
             Self::Verify => "verify",
@@ -336,6 +340,7 @@ impl JobKind {
     pub(super) fn goes_on(self) -> &'static str {
         match self {
             Self::Ingest => "send the same again, and what is stored is passed over",
+            Self::Fetch => "ask for the same again, and what is stored is passed over",
             Self::Seal | Self::Merge | Self::Fill => "it goes on by itself, as another job",
             Self::Verify | Self::Repair | Self::Recall | Self::Train => "ask for it again",
             Self::Cluster => "ask for it again: its clusters are saved when all are found",

@@ -4,6 +4,7 @@
 //! A setting has one name everywhere: `message_bytes_max` in the file is `SIMILE_MESSAGE_BYTES_MAX`
 //! in the environment and `--message-bytes-max` on the command line.
 
+mod apart;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,10 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Who signs the certificates of clients.
     pub tls_client_ca: Option<PathBuf>,
+    /// The folder that the server reads files from, if it does.
+    pub ingest_root: Option<PathBuf>,
+    /// Whether the server reads pages of public addresses.
+    pub ingest_urls: bool,
     /// The default text embedder.
     pub embedder: String,
     /// The largest message that is read.
@@ -199,6 +204,8 @@ impl Config {
             tls_cert: choose.pick("tls_cert", |s| s.server.tls_cert.clone()),
             tls_key: choose.pick("tls_key", |s| s.server.tls_key.clone()),
             tls_client_ca: choose.pick("tls_client_ca", |s| s.server.tls_client_ca.clone()),
+            ingest_root: choose.pick("ingest_root", |s| s.server.ingest_root.clone()),
+            ingest_urls: choose.pick("ingest_urls", |s| s.server.ingest_urls).unwrap_or(false),
             embedder: choose
                 .pick("embedder", |s| s.server.embedder.clone())
                 .unwrap_or_else(|| DEFAULT_TEXT_MODEL.to_owned()),
@@ -280,7 +287,7 @@ impl Config {
     /// Returns the settings as a file that [`Settings::load`] reads, each line with its origin.
     pub fn to_toml(&self) -> String {
         let optional_path = |path: &Option<PathBuf>| path.as_deref().map(quoted);
-        let lines: [(&str, Option<String>); 38] = [
+        let lines: [(&str, Option<String>); 40] = [
             ("data", Some(quoted(&self.data))),
             ("cache", Some(quoted(&self.cache))),
             ("onnxruntime", optional_path(&self.onnxruntime)),
@@ -296,6 +303,8 @@ impl Config {
             ("tls_cert", optional_path(&self.tls_cert)),
             ("tls_key", optional_path(&self.tls_key)),
             ("tls_client_ca", optional_path(&self.tls_client_ca)),
+            ("ingest_root", optional_path(&self.ingest_root)),
+            ("ingest_urls", Some(self.ingest_urls.to_string())),
             ("embedder", Some(toml::Value::from(self.embedder.as_str()).to_string())),
             ("message_bytes_max", Some(format!("\"{}\"", Bytes(self.message_bytes_max as u64)))),
             ("connections_max", Some(self.connections_max.to_string())),
@@ -436,6 +445,8 @@ impl Config {
             !self.data.as_os_str().is_empty(),
             "data: expected the path of a directory".to_owned(),
         );
+        let kept = [("data", Some(&self.data)), ("tls_key", self.tls_key.as_ref())];
+        problems.extend(self.ingest_root.as_ref().and_then(|root| apart::problem(root, &kept)));
         problems
     }
 }

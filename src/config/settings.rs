@@ -63,6 +63,14 @@ pub struct ServerSettings {
     /// A PEM file with who signs the certificates of clients, which then have to show one
     #[arg(long, value_name = "FILE", env = "SIMILE_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+    /// A folder whose files clients may name for the server to read; it holds nothing else, and links in it
+    /// are not followed [default: none]
+    #[arg(long, value_name = "DIR", env = "SIMILE_INGEST_ROOT")]
+    pub ingest_root: Option<PathBuf>,
+    /// Let clients name addresses for the server to read, public ones only [default: false]
+    #[arg(long, value_name = "BOOL", env = "SIMILE_INGEST_URLS",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub ingest_urls: Option<bool>,
     /// The text embedder that is used where none is named [default: all-minilm-l6-v2]
     #[arg(long, value_name = "MODEL", env = "SIMILE_EMBEDDER")]
     pub embedder: Option<String>,

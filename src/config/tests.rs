@@ -48,6 +48,21 @@ fn another_address_needs_insecure() {
 }
 
 #[test]
+fn a_folder_for_clients_does_not_hold_what_the_server_keeps() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut given = Settings::default();
+    given.places.data = Some(folder.path().join("data"));
+    given.server.ingest_root = Some(folder.path().to_owned());
+    let text = assemble(&Settings::default(), &given).unwrap_err().to_string();
+    assert!(text.contains("ingest_root = ") && text.contains("apart from data = "), "{text}");
+    let root = folder.path().join("files");
+    fs_err::create_dir(&root).unwrap();
+    given.server.ingest_root = Some(root);
+    let config = assemble(&Settings::default(), &given).unwrap();
+    assert!(config.ingest_root.is_some() && !config.ingest_urls, "one is not the other");
+}
+
+#[test]
 fn a_setting_that_does_not_exist_is_refused_by_name() {
     let text = from_file("wokers = 3").unwrap_err().to_string();
     assert!(text.contains("no setting `wokers`") && text.contains("workers"), "{text}");
@@ -60,6 +75,9 @@ fn printed_settings_are_read_back_as_the_same() {
     let mut given = Settings::default();
     given.places.onnxruntime = Some("/opt/\"odd\"/lib.so".into());
     given.server.cache_bytes_max = Some(Bytes(3 << 20));
+    let folder = tempfile::tempdir().unwrap();
+    given.server.ingest_root = Some(folder.path().to_owned());
+    given.server.ingest_urls = Some(true);
     let config = assemble(&Settings::default(), &given).unwrap();
     let again = assemble(&from_file(&config.to_toml()).unwrap(), &Settings::default()).unwrap();
     assert_eq!(Config { origins: BTreeMap::new(), ..config }.to_toml(), {

@@ -3,6 +3,7 @@
 //! Sources are decoded, cut and embedded in a pipeline of bounded queues whose stages overlap.
 //! Nothing here touches the disk: what is prepared goes to a store that commits it.
 
+mod file;
 mod picture;
 mod prepare;
 mod prepared;
@@ -10,6 +11,7 @@ mod result;
 mod source;
 mod video;
 
+pub use file::file_fields;
 pub use picture::SHARPNESS;
 pub use prepare::{
     PrepareContext, PreparedSource, SPARSE_STORED_MAX, TargetForm, VectorTarget, fitted, prepare,

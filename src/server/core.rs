@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) bulk: Pool,
     /// How many more streams may store documents at once.
     pub(super) upserts: Arc<Semaphore>,
+    /// How many more jobs may read sources at once.
+    pub(super) fetches: Arc<Semaphore>,
     /// Held by the model that is being fitted.
     pub(super) training: Arc<Semaphore>,
     /// True once the server stops: endless streams end then.

@@ -9,6 +9,7 @@ use crate::collection::Clock;
 use crate::decode::ApartOptions;
 use crate::decode::video::FfmpegSearch;
 use crate::embed::{CatalogueOptions, Keys};
+use crate::reach::Web;
 
 /// How a server behaves; checked by whoever made it.
 #[derive(Clone)]
@@ -71,6 +72,10 @@ pub struct ServerOptions {
     pub access: Access,
     /// How connections are encrypted, if they are.
     pub tls: Option<Tls>,
+    /// The folder whose files clients may name for the server to read; none: it reads none.
+    pub ingest_root: Option<PathBuf>,
+    /// What opens the addresses that clients name for the server to read; none: it opens none.
+    pub web: Option<Web>,
 }
 
 /// How connections are encrypted: all of these are PEM.

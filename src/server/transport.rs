@@ -56,6 +56,8 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 
 /// How many streams may store documents at once.
 const UPSERTS_MAX: usize = 256;
+/// How many jobs may read sources at once: each holds some files of the largest size.
+const FETCHES_MAX: usize = 4;
 /// Threads that store batches and maintain, and how much of it waits.
 const BULK_WORKERS_MIN: usize = 4;
 const BULK_WAITING_MAX: usize = 64;
@@ -274,6 +276,7 @@ fn open(options: ServerOptions, traces: Option<Traces>) -> Result<Core, ServerEr
         pool: Pool::start("answer", pool)?,
         bulk: Pool::start("bulk", bulk)?,
         upserts: Arc::new(Semaphore::new(UPSERTS_MAX)),
+        fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
         training: Arc::new(Semaphore::new(1)),
         stopping: watch::Sender::new(false),
         options,

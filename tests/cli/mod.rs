@@ -14,4 +14,5 @@ mod pages;
 pub(crate) mod program;
 mod reembed;
 mod serving;
+mod there;
 mod wrong;

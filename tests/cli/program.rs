@@ -100,8 +100,14 @@ impl Program {
 
     /// Starts a server on a free port and waits until it serves.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Serving {
+        self.serve_in(arguments, &[])
+    }
+
+    /// As [`Self::serve`], with these variables in its environment.
+    pub(crate) fn serve_in(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Serving {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.args(["--log-format", "json"]).args(arguments).spawn().unwrap();
+        command.args(["--log-format", "json"]).args(arguments).envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut log = String::new();
         let address = lines
@@ -163,6 +169,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Returns the number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);

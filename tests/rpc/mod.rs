@@ -2,6 +2,8 @@
 //! and what it says to wrong requests.
 
 mod admin;
+#[cfg(target_os = "linux")]
+mod bombs;
 mod clients;
 mod cluster;
 mod collections;
@@ -26,6 +28,7 @@ mod reembed;
 mod rerank;
 mod search;
 mod server;
+mod sources;
 mod tenants;
 mod tokens;
 mod traces;

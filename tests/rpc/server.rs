@@ -101,6 +101,8 @@ impl TestServer {
             access: Access::Open,
             tls: None,
             traces: None,
+            ingest_root: None,
+            web: None,
         };
         change(&mut options);
         let runtime = Runtime::new().unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use base64::Engine as _;
 use simile::cancel::Cancellation;
 use simile::decode::video::{Container, VideoOptions, frames};
 use simile::decode::{Limits, decode_picture};
@@ -181,6 +182,87 @@ fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
     };
     wrong(b"no video", "the excerpt is no video");
     wrong(b"YUV4MPEG2 W2 H0\n", "the Y4M video is damaged: its size is 2 x 0");
+}
+
+#[test]
+fn clients_of_qdrant_give_videos_as_objects() {
+    use simile_proto::qdrant::{self, points_client::PointsClient, value::Kind, vector_input};
+
+    let (_own, server) = serving("clips");
+    let points = || PointsClient::new(server.channel());
+    let dimension = clip_dimension(&ClipPooling::default(), 3) as u32;
+    server.create(wire::CreateCollectionRequest {
+        name: "given".to_owned(),
+        vectors: HashMap::from([(
+            "clip".to_owned(),
+            super::messages::given(dimension, wire::Metric::Cosine),
+        )]),
+        ..Default::default()
+    });
+    let object = |bytes: &[u8], model: &str| {
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let text = qdrant::Value { kind: Some(Kind::StringValue(text)) };
+        let fields = HashMap::from([("video".to_owned(), text)]);
+        let object = qdrant::Value { kind: Some(Kind::StructValue(qdrant::Struct { fields })) };
+        qdrant::InferenceObject {
+            object: Some(object),
+            model: model.to_owned(),
+            options: HashMap::new(),
+        }
+    };
+    let point = |collection: &str, id: u64, object: qdrant::InferenceObject| {
+        let vector = qdrant::vector::Vector::Object(object);
+        let vector = qdrant::Vector { vector: Some(vector), ..Default::default() };
+        let vectors = HashMap::from([("clip".to_owned(), vector)]);
+        let vectors = qdrant::vectors::VectorsOptions::Vectors(qdrant::NamedVectors { vectors });
+        let id =
+            qdrant::PointId { point_id_options: Some(qdrant::point_id::PointIdOptions::Num(id)) };
+        qdrant::UpsertPoints {
+            collection_name: collection.to_owned(),
+            points: vec![qdrant::PointStruct {
+                id: Some(id),
+                vectors: Some(qdrant::Vectors { vectors_options: Some(vectors) }),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+    };
+    let query = |collection: &str, object: qdrant::InferenceObject| {
+        let nearest = vector_input::Variant::Object(object);
+        let nearest = qdrant::VectorInput { variant: Some(nearest) };
+        let query = qdrant::query::Variant::Nearest(nearest);
+        let request = qdrant::QueryPoints {
+            collection_name: collection.to_owned(),
+            query: Some(qdrant::Query { variant: Some(query) }),
+            using: Some("clip".to_owned()),
+            ..Default::default()
+        };
+        server.ask(points().query(request)).unwrap().result
+    };
+    let id = |point: &qdrant::ScoredPoint| format!("{:?}", point.id.clone().unwrap());
+    for (collection, model) in [("given", "some-publisher/Clips"), ("c", "")] {
+        for (number, start) in (1_u64..).zip([0, 7, 14]) {
+            let film = film(start..start + 4, 64, 48);
+            server.ask(points().upsert(point(collection, number, object(&film, model)))).unwrap();
+        }
+        for (number, start) in (1_u64..).zip([0, 7, 14]) {
+            // Smaller, as an excerpt is.
+            let found = query(collection, object(&film(start..start + 4, 40, 36), model));
+            let first = id(&found[0]);
+            assert!(first.contains(&format!("Num({number})")), "{collection} {number}: {found:?}");
+            assert!(found[0].score > 0.9, "{collection} {number}: {found:?}");
+        }
+    }
+    let stored = wire::CountRequest { collection: "c".to_owned(), filter: None };
+    let stored = server.ask(server.documents().count(stored)).unwrap();
+    assert!(stored.documents == 3 && stored.parts > 3, "{stored:?}");
+    let refused = |object, says: &str| {
+        let status = server.ask(points().upsert(point("given", 9, object))).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains(says), "{status}");
+    };
+    refused(object(b"no video", "clips"), "a video: the bytes are of none");
+    refused(object(b"YUV4MPEG2 W2 H0\n", "clips"), "a video: the Y4M video is damaged");
 }
 
 #[test]

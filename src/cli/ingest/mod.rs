@@ -6,6 +6,7 @@
 
 mod read;
 mod tally;
+mod there;
 pub(super) mod walk;
 
 use std::collections::HashMap;
@@ -71,7 +72,10 @@ pub(super) fn ingest(
     let set = fields(&arguments.set)?;
     serve::block_on(async {
         let session = Session::open(setting, &arguments.connection).await?;
-        let outcome = run(&session, arguments, selection, set, output).await;
+        let outcome = match arguments.there {
+            true => there::ingest_there(&session, arguments, set, output).await,
+            false => run(&session, arguments, selection, set, output).await,
+        };
         session.close().await;
         outcome
     })
@@ -146,13 +150,17 @@ async fn run(
     end_reading();
     let is_stopped = exchanged?;
     output.answer(|| tally.to_json(is_stopped), || tally.render(is_stopped))?;
-    Ok(if is_stopped {
+    Ok(outcome_of(&tally, is_stopped))
+}
+
+fn outcome_of(tally: &Tally, is_stopped: bool) -> Outcome {
+    if is_stopped {
         Outcome::Interrupted
     } else if tally.has_failures() {
         Outcome::SomeFailed
     } else {
         Outcome::Done
-    })
+    }
 }
 
 /// Returns the vectors of a collection for these files: one for texts, one for pictures, or both. None

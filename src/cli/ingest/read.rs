@@ -15,6 +15,7 @@ use super::super::connection::Connected;
 use super::super::exit::CliError;
 use super::News;
 use super::walk::Found;
+use crate::ingest::file_fields;
 
 /// The path that stands for standard input.
 pub(super) const STDIN: &str = "-";
@@ -24,9 +25,6 @@ const BATCH_FILES_MAX: usize = 64;
 const BATCH_BYTES_MAX: u64 = 16 << 20;
 /// What a message takes beside the bytes of its file.
 const MESSAGE_OVERHEAD: u64 = 64 << 10;
-/// Formats whose lines become documents. What changes with the whole file is no field of them, or one
-/// new line would make all of them new.
-const RECORD_FORMATS: [&str; 5] = ["jsonl", "ndjson", "csv", "tsv", "json"];
 
 /// What reading needs.
 #[derive(Debug)]
@@ -139,27 +137,12 @@ impl Reader {
     fn message(&self, content: Content) -> wire::UpsertRequest {
         let text = |text: String| wire::Value { kind: Some(Kind::Text(text)) };
         let mut payload = self.set.clone();
-        let mut offer = |name: &str, value: Option<String>| {
-            if let Some(value) = value {
-                payload.entry(name.to_owned()).or_insert_with(|| text(value));
-            }
-        };
-        let extension = content
-            .file
-            .path
-            .extension()
-            .map(|extension| extension.to_string_lossy().to_lowercase());
-        let is_records =
-            extension.as_deref().is_some_and(|extension| RECORD_FORMATS.contains(&extension));
-        offer("path", Some(content.file.id.clone()));
-        offer("extension", extension);
-        offer("modified", content.modified.filter(|_| !is_records));
         let name = content.file.path.file_name().unwrap_or(content.file.path.as_os_str());
-        let file = wire::File {
-            name: name.to_string_lossy().into_owned(),
-            bytes: content.bytes,
-            media_type: None,
-        };
+        let name = name.to_string_lossy().into_owned();
+        for (field, value) in file_fields(&content.file.id, &name, content.modified) {
+            payload.entry(field.to_owned()).or_insert_with(|| text(value));
+        }
+        let file = wire::File { name, bytes: content.bytes, media_type: None };
         let document = wire::Document {
             id: content.file.id,
             payload,

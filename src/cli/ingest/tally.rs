@@ -15,7 +15,8 @@ const NAMED_MAX: usize = 50;
 #[derive(Debug)]
 pub(super) struct Tally {
     collection: String,
-    files: u64,
+    /// Files that are meant.
+    pub(super) files: u64,
     stored: u64,
     replaced: u64,
     unchanged: u64,

@@ -29,7 +29,7 @@ use Need::{Key, Open};
 use Scope::{Admin, Read, Write};
 
 /// Every method that is served. One that does not stand here is not served, whoever asks.
-pub const METHODS: [(&str, Need); 81] = [
+pub const METHODS: [(&str, Need); 82] = [
     ("grpc.health.v1.Health/Check", Open),
     ("grpc.health.v1.Health/Watch", Open),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Key(Read, Place::None)),
@@ -63,6 +63,8 @@ pub const METHODS: [(&str, Need); 81] = [
     ("simile.v1.Documents/Update", Key(Write, FIRST)),
     ("simile.v1.Documents/UpdateVectors", Key(Write, FIRST)),
     ("simile.v1.Documents/Upsert", Key(Write, FIRST)),
+    // What it reads, the operator has laid out for whoever may write.
+    ("simile.v1.Documents/UpsertSources", Key(Write, FIRST)),
     ("simile.v1.Embedding/Embed", Key(Read, Place::None)),
     ("simile.v1.Embedding/ListModels", Key(Read, Place::None)),
     // It gives the catalogue, which is everybody's, a model.

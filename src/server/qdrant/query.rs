@@ -330,6 +330,12 @@ impl Draft {
                 (Input::Picture { picture, .. }, None) => {
                     (request.image, request.using) = (Some(picture), Some(name));
                 }
+                (Input::Video { video, .. }, None) => {
+                    let positive = vec![Example::Clip(video).into()];
+                    let vector = Some(name);
+                    request.recommend =
+                        Some(Recommend { positive, vector, ..Recommend::default() });
+                }
                 (Input::Given(_), None) => {}
             }
         }
@@ -358,6 +364,7 @@ fn example(given: Given, embeddings: &Embeddings) -> Result<Weighted, Status> {
             // The collection embeds these itself.
             (Input::Text { text, .. }, None) => Ok(Example::Text(text).into()),
             (Input::Picture { picture, .. }, None) => Ok(Example::Image(picture).into()),
+            (Input::Video { video, .. }, None) => Ok(Example::Clip(video).into()),
             (Input::Given(_), None) => Err(Status::internal("a vector was lost")),
         },
     }

@@ -15,24 +15,29 @@ use super::super::translate::{WireError, at_most};
 use super::value::unsupported;
 use crate::cancel::Cancellation;
 use crate::collection::{Embedders as _, Settings};
-use crate::decode::decode_picture;
+use crate::decode::video::container;
+use crate::decode::{decode_frames, decode_picture};
 use crate::embed::{EmbedderHandle, Lane, Modality, Role};
-use crate::error::Classified as _;
+use crate::error::{Classified as _, ErrorKind};
+use crate::ingest::excerpt;
+use crate::query::average;
 use crate::vector::{DenseVector, MultiVector, SparseVector, Vector, VectorError};
 
 /// The vector of a collection that the protocol knows without a name.
 pub(super) const UNNAMED: &str = "default";
 /// Up to so many texts, or pictures, of one request somebody is taken to wait for.
 const QUERY_TEXTS_MAX: usize = 16;
-/// The most pictures of one request.
+/// The most pictures of one request, and the most videos.
 const PICTURES_MAX: usize = 256;
+const VIDEOS_MAX: usize = 8;
 
-/// A vector that is given, or a text or a picture, as the bytes of its file, to be embedded.
+/// A vector that is given, or a text, a picture or a video, as the bytes of its file, to be embedded.
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     Given(Vector),
     Text { text: String, model: String },
     Picture { picture: Arc<[u8]>, model: String },
+    Video { video: Arc<[u8]>, model: String },
 }
 
 impl Input {
@@ -40,16 +45,19 @@ impl Input {
     pub(super) fn model(&self) -> Option<&str> {
         match self {
             Self::Given(_) => None,
-            Self::Text { model, .. } | Self::Picture { model, .. } => Some(model),
+            Self::Text { model, .. } | Self::Picture { model, .. } | Self::Video { model, .. } => {
+                Some(model)
+            }
         }
     }
 }
 
-/// The texts and pictures of a request by model, to be embedded together.
+/// The texts, pictures and videos of a request by model, to be embedded together.
 #[derive(Debug, Default)]
 pub(super) struct Unembedded {
     texts: BTreeMap<String, BTreeSet<String>>,
     pictures: BTreeMap<String, BTreeSet<Arc<[u8]>>>,
+    videos: BTreeMap<String, BTreeSet<Arc<[u8]>>>,
 }
 
 /// What was embedded, and how many tokens each model read.
@@ -57,6 +65,7 @@ pub(super) struct Unembedded {
 pub(super) struct Embeddings {
     texts: BTreeMap<(String, String), Vector>,
     pictures: BTreeMap<(String, Arc<[u8]>), Vector>,
+    videos: BTreeMap<(String, Arc<[u8]>), Vector>,
     tokens: BTreeMap<String, u64>,
 }
 
@@ -139,13 +148,13 @@ pub(super) fn image(given: wire::Image) -> Result<Input, WireError> {
     unsupported(!given.options.is_empty(), "`options` of an Image")?;
     match given.image.and_then(|value| value.kind) {
         Some(Kind::StringValue(text)) => {
-            Ok(Input::Picture { picture: picture(&text)?, model: given.model })
+            Ok(Input::Picture { picture: file("a picture", &text)?, model: given.model })
         }
         _ => Err(WireError::Missing("the picture of an Image, as base64,")),
     }
 }
 
-/// Returns what an object asks to be embedded: its field `text`, or its field `image`.
+/// Returns what an object asks to be embedded: its field `text`, `image` or `video`.
 pub(super) fn object(given: wire::InferenceObject) -> Result<Input, WireError> {
     unsupported(!given.options.is_empty(), "`options` of an InferenceObject")?;
     let (kind, model) = (given.object.and_then(|value| value.kind), given.model);
@@ -161,32 +170,32 @@ pub(super) fn object(given: wire::InferenceObject) -> Result<Input, WireError> {
             Ok(Input::Text { text, model })
         }
         Some((name, Some(Kind::StringValue(text)))) if name == "image" => {
-            Ok(Input::Picture { picture: picture(&text)?, model })
+            Ok(Input::Picture { picture: file("a picture", &text)?, model })
         }
-        Some((name, _)) if name == "video" => {
-            let what = "a video as one vector (`simile.v1` stores it as a document of many parts)";
-            Err(WireError::Unsupported(what.to_owned()))
+        Some((name, Some(Kind::StringValue(text)))) if name == "video" => {
+            Ok(Input::Video { video: file("a video", &text)?, model })
         }
         _ => {
-            let what = "an InferenceObject other than a text, {\"text\": ..} or {\"image\": ..}";
+            let what = "an InferenceObject other than a text, {\"text\": ..}, {\"image\": ..} or \
+                        {\"video\": ..}";
             Err(WireError::Unsupported(what.to_owned()))
         }
     }
 }
 
-/// Reads a picture as clients write it: base64, alone or as a data URL. Nothing is fetched because a
-/// request says so.
-fn picture(text: &str) -> Result<Arc<[u8]>, WireError> {
+/// Reads a picture or a video as clients write it: base64, alone or as a data URL. Nothing is fetched
+/// because a request says so.
+fn file(what: &'static str, text: &str) -> Result<Arc<[u8]>, WireError> {
     let data = match text.split_once(':') {
         Some(("data", rest)) => rest.split_once(";base64,").map(|(_, data)| data),
         Some((scheme, _)) => {
-            return Err(WireError::PictureAddress(scheme.chars().take(16).collect()));
+            return Err(WireError::FileAddress { what, scheme: scheme.chars().take(16).collect() });
         }
         None => Some(text),
     };
-    let data = data.ok_or(WireError::NoBase64)?.trim_end();
+    let data = data.ok_or(WireError::NoBase64(what))?.trim_end();
     let bytes = STANDARD.decode(data).or_else(|_| URL_SAFE.decode(data));
-    Ok(bytes.map_err(|_| WireError::NoBase64)?.into())
+    Ok(bytes.map_err(|_| WireError::NoBase64(what))?.into())
 }
 
 /// Returns the embedder of this name. Clients write a model as its publisher does, with the
@@ -208,7 +217,7 @@ pub(in crate::server) fn catalogue_name(shared: &Shared, model: &str) -> String 
 }
 
 impl Unembedded {
-    /// Notes the texts and pictures of inputs, but those that the collection embeds itself.
+    /// Notes the texts, pictures and videos of inputs, but those that the collection embeds itself.
     pub(super) fn note(&mut self, inputs: &BTreeMap<String, Input>, settings: &Settings) {
         for (name, input) in inputs {
             if settings.embedder(name).is_some() {
@@ -222,6 +231,9 @@ impl Unembedded {
                 Input::Picture { picture, model } => {
                     let pictures = self.pictures.entry(model.clone()).or_default();
                     pictures.insert(Arc::clone(picture));
+                }
+                Input::Video { video, model } => {
+                    self.videos.entry(model.clone()).or_default().insert(Arc::clone(video));
                 }
             }
         }
@@ -245,6 +257,16 @@ impl Unembedded {
             let specification = embedder(shared, model)?;
             let specification = specification.specification();
             specification.require(Modality::Image).map_err(|error| status::of(&error))?;
+        }
+        let videos: usize = self.videos.values().map(BTreeSet::len).sum();
+        at_most("videos", videos, VIDEOS_MAX)?;
+        for model in self.videos.keys() {
+            let embedder = embedder(shared, model)?;
+            let specification = embedder.specification();
+            // What sees pictures sees those of a video.
+            if !specification.modalities.contains(&Modality::Image) {
+                specification.require(Modality::Video).map_err(|error| status::of(&error))?;
+            }
         }
         for (model, texts) in self.texts {
             let embedder = embedder(shared, &model)?;
@@ -270,6 +292,13 @@ impl Unembedded {
                 embedded.pictures.insert((model.clone(), file), vector);
             }
         }
+        for (model, files) in self.videos {
+            let embedder = embedder(shared, &model)?;
+            for file in files {
+                let vector = watched(&embedder, &file, shared, cancel)?;
+                embedded.videos.insert((model.clone(), file), vector);
+            }
+        }
         Ok(embedded)
     }
 }
@@ -291,6 +320,26 @@ fn seen(
         .ok_or_else(|| Status::internal(format!("model {name} made no vector of a picture")))
 }
 
+/// Returns the mean of what a model sees in the stretches of a video, of which as many are looked at as of
+/// an excerpt that is to be found.
+fn watched(
+    embedder: &EmbedderHandle,
+    file: &[u8],
+    shared: &Shared,
+    cancel: &Cancellation,
+) -> Result<Vector, Status> {
+    let wrong = |kind, message: String| status::from_kind(kind, format!("a video: {message}"));
+    let container = container(file)
+        .ok_or_else(|| wrong(ErrorKind::InvalidInput, "the bytes are of none".to_owned()))?;
+    let frames = decode_frames(file, container, &shared.limits, cancel)
+        .map_err(|error| wrong(error.kind(), error.to_string()))?;
+    let seen =
+        excerpt(frames, embedder, cancel).map_err(|error| wrong(error.kind, error.message))?;
+    let stretches: Vec<(Vector, f32)> =
+        seen.stretches.into_iter().map(|stretch| (stretch.vector, 1.0)).collect();
+    average(&stretches, &[]).map_err(|error| wrong(error.kind(), error.to_string()))
+}
+
 impl Embeddings {
     /// Returns the vector of an input; none of what was not embedded.
     pub(super) fn vector(&self, input: Input) -> Option<Vector> {
@@ -298,6 +347,7 @@ impl Embeddings {
             Input::Given(vector) => Some(vector),
             Input::Text { text, model } => self.texts.get(&(model, text)).cloned(),
             Input::Picture { picture, model } => self.pictures.get(&(model, picture)).cloned(),
+            Input::Video { video, model } => self.videos.get(&(model, video)).cloned(),
         }
     }
 

@@ -142,21 +142,22 @@ impl Draft {
     }
 
     /// Returns what is stored. A text is kept beside its vector, so that it can be asked for by words. A
-    /// picture that the collection embeds is a document as if its file was stored.
+    /// picture or a video that the collection embeds is a document as if its file was stored.
     fn source(self, asked: &Asked<'_>, embeddings: &Embeddings) -> Result<Source, Status> {
         let settings = asked.collection.settings();
         let (mut text, mut bound) = (None::<String>, None::<String>);
         let mut shown = None::<Arc<[u8]>>;
         let mut vectors = BTreeMap::new();
         for (name, input) in self.inputs {
-            if let Input::Picture { picture, .. } = &input
+            if let Input::Picture { picture: file, .. } | Input::Video { video: file, .. } = &input
                 && settings.embedder(&name).is_some()
             {
-                if shown.as_ref().is_some_and(|shown| shown != picture) {
-                    let message = "the vectors that the collection embeds take one picture";
+                if shown.as_ref().is_some_and(|shown| shown != file) {
+                    let message =
+                        "the vectors that the collection embeds take one picture or video";
                     return Err(Status::invalid_argument(message));
                 }
-                shown = Some(Arc::clone(picture));
+                shown = Some(Arc::clone(file));
             }
             if let Input::Text { text: given, .. } = &input {
                 if settings.embedder(&name).is_some() {
@@ -175,8 +176,8 @@ impl Draft {
         }
         if let Some(shown) = shown {
             if bound.is_some() || text.is_some() || !vectors.is_empty() {
-                let message = "beside a picture that the collection embeds, a point has no text and \
-                               no other vector";
+                let message = "beside a picture or a video that the collection embeds, a point has no \
+                               text and no other vector";
                 return Err(Status::invalid_argument(message));
             }
             let (bytes, media_type) = (shown.to_vec(), None);

@@ -11,6 +11,7 @@ use super::super::translate::{
     filter, optional_filter, stored_document_to_wire, terms, updated_to_wire, value_to_wire,
     vectors_change,
 };
+use super::sources::upsert_sources;
 use super::upsert::upsert;
 use crate::collection::{StoredDocument, THUMBNAILS_MAX, Thumbnail};
 use crate::document::{DocumentId, FieldPath, Filter, Value};
@@ -35,12 +36,20 @@ pub(in crate::server) struct DocumentsService(pub(in crate::server) Core);
 #[tonic::async_trait]
 impl Documents for DocumentsService {
     type UpsertStream = ReceiverStream<Result<wire::UpsertResult, Status>>;
+    type UpsertSourcesStream = ReceiverStream<Result<wire::UpsertResult, Status>>;
 
     async fn upsert(
         &self,
         request: Request<Streaming<wire::UpsertRequest>>,
     ) -> Result<Response<Self::UpsertStream>, Status> {
         upsert(&self.0, request).await
+    }
+
+    async fn upsert_sources(
+        &self,
+        request: Request<wire::UpsertSourcesRequest>,
+    ) -> Result<Response<Self::UpsertSourcesStream>, Status> {
+        upsert_sources(&self.0, request).await
     }
 
     async fn compare(

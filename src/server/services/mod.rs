@@ -10,6 +10,7 @@ mod jobs;
 mod rerank;
 mod search;
 mod snapshots;
+mod sources;
 mod train;
 mod upsert;
 

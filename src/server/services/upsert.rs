@@ -23,47 +23,47 @@ use crate::error::ErrorKind;
 use crate::ingest::ItemError;
 
 /// Batches of one stream that are worked on at once: one is embedded while one is committed.
-const BATCHES_MAX: usize = 2;
+pub(super) const BATCHES_MAX: usize = 2;
 /// Documents of a batch.
 const BATCH_DOCUMENTS_MAX: usize = 256;
 /// Bytes after which a batch is full.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Results that wait for the client.
-const RESULTS_MAX: usize = 64;
+pub(super) const RESULTS_MAX: usize = 64;
 /// How often it is looked whether the job was cancelled.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a client whose stream was ended may go on sending until it has read why.
 const LAST_WORD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a stream without a deadline may take.
-const STREAM_TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
+pub(super) const STREAM_TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-type Results = mpsc::Sender<Result<wire::UpsertResult, Status>>;
+pub(super) type Results = mpsc::Sender<Result<wire::UpsertResult, Status>>;
 type Done = Result<Vec<wire::UpsertResult>, Status>;
 
 /// Documents that were read together: each is to be stored, or refused already.
 #[derive(Debug, Default)]
-struct Batch {
+pub(super) struct Batch {
     items: Vec<Result<OneUpsert, wire::UpsertResult>>,
     ids: HashSet<String>,
     bytes: usize,
 }
 
 /// A batch that is being stored.
-struct InFlight {
+pub(super) struct InFlight {
     done: oneshot::Receiver<Done>,
     bytes: u64,
     place: OwnedSemaphorePermit,
 }
 
 /// One stream at work.
-struct Upsert {
-    core: Core,
-    name: String,
-    collection: Arc<Collection>,
+pub(super) struct Upsert {
+    pub(super) core: Core,
+    pub(super) name: String,
+    pub(super) collection: Arc<Collection>,
     /// The vectors that are given though an embedder makes them.
-    given: Arc<BTreeSet<String>>,
-    cancel: Cancellation,
-    places: Arc<Semaphore>,
+    pub(super) given: Arc<BTreeSet<String>>,
+    pub(super) cancel: Cancellation,
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// Answers the stream.
@@ -138,7 +138,7 @@ async fn first_message(
     first.ok_or_else(|| Status::invalid_argument("the stream has no message"))
 }
 
-fn stopping() -> Status {
+pub(super) fn stopping() -> Status {
     Status::unavailable("the server is stopping; what was answered is stored")
 }
 
@@ -241,7 +241,7 @@ impl Upsert {
     }
 
     /// Hands a batch to the bulk pool; nothing if the other side is gone.
-    async fn submit(&self, batch: Batch, send: &mpsc::Sender<InFlight>) -> Option<()> {
+    pub(super) async fn submit(&self, batch: Batch, send: &mpsc::Sender<InFlight>) -> Option<()> {
         if batch.items.is_empty() {
             return Some(());
         }
@@ -255,7 +255,7 @@ impl Upsert {
     }
 
     /// Sends results in the order of the batches.
-    async fn deliver(
+    pub(super) async fn deliver(
         &self,
         mut in_flight: mpsc::Receiver<InFlight>,
         results: &Results,
@@ -309,7 +309,23 @@ impl Batch {
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Adds a document, of an id that no other one of the batch has.
+    pub(super) fn store(&mut self, upsert: OneUpsert) {
+        self.bytes += upsert.source.content.bytes();
+        self.items.push(Ok(upsert));
+    }
+
+    /// Adds what is answered already.
+    pub(super) fn answer(&mut self, result: wire::UpsertResult) {
+        self.items.push(Err(result));
+    }
+
+    /// Returns how many answers it gives.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
         self.items.len() >= BATCH_DOCUMENTS_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
@@ -347,7 +363,7 @@ fn store(
     Ok(results.into_iter().filter_map(|refused| refused.or_else(|| stored.next())).collect())
 }
 
-fn refused(id: String, kind: ErrorKind, message: String) -> wire::UpsertResult {
+pub(super) fn refused(id: String, kind: ErrorKind, message: String) -> wire::UpsertResult {
     let error = item_error_to_wire(ItemError { kind, message });
     wire::UpsertResult { id, outcome: Some(Outcome::Error(error)) }
 }

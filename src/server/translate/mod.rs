@@ -22,7 +22,7 @@ pub(super) use search::{answer_to_wire, batch_result_to_wire, explanation_to_wir
 pub(super) use snapshot::{alias_change, snapshot_to_wire};
 pub(super) use terms::{DocumentsChange, change, terms, updated_to_wire, vectors_change};
 pub(super) use value::{
-    cursor, cursor_to_wire, document_id, document_ids, multi_to_wire, value_to_wire,
+    cursor, cursor_to_wire, document_id, document_ids, multi_to_wire, payload, value_to_wire,
 };
 
 use crate::document::{FilterError, IdError, PayloadError};
@@ -74,15 +74,20 @@ pub(super) enum WireError {
         /// What is wrong.
         reason: String,
     },
-    /// A picture in a form that is none.
-    #[error("a picture is no base64: expected the bytes of its file, or `data:image/..;base64,..`")]
-    NoBase64,
-    /// A picture that is to be fetched.
+    /// A picture or a video in a form that is none.
+    #[error("{0} is no base64: expected the bytes of its file, or `data:image/..;base64,..`")]
+    NoBase64(&'static str),
+    /// A picture or a video that is to be fetched.
     #[error(
-        "a picture by address (`{0}:`) is not supported: nothing is fetched for a request, send the \
+        "{what} by address (`{scheme}:`) is not supported: nothing is fetched for a request, send the \
          bytes of its file as base64"
     )]
-    PictureAddress(String),
+    FileAddress {
+        /// What it is.
+        what: &'static str,
+        /// How the address begins.
+        scheme: String,
+    },
     /// Something that the message can say and this server cannot do.
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -159,13 +164,13 @@ impl Classified for WireError {
             | Self::BothForms(_)
             | Self::WordsOnly(_)
             | Self::SetAndDeleted(_)
-            | Self::NoBase64
+            | Self::NoBase64(_)
             | Self::Cursor
             | Self::Span { .. }
             | Self::SpanOfTime { .. }
             | Self::SpanOfBoth
             | Self::EmptyArea { .. } => ErrorKind::InvalidInput,
-            Self::Unsupported(_) | Self::PictureAddress(_) => ErrorKind::Unsupported,
+            Self::Unsupported(_) | Self::FileAddress { .. } => ErrorKind::Unsupported,
             Self::Id(error) => error.kind(),
             Self::Payload(error) => error.kind(),
             Self::Filter(error) => error.kind(),

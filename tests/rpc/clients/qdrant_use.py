@@ -1,8 +1,11 @@
 """The normal use of qdrant-client over gRPC, asked of a server of simile: HOST PORT VERSION."""
 
+import base64
 import math
+import struct
 import sys
 import uuid
+import zlib
 
 import grpc
 from importlib.metadata import version
@@ -427,8 +430,37 @@ client.upsert("texts", points=[
 hits = client.query_points("texts", query=document("The kitten hunts rodents")).points
 assert ids(hits) == [1, 2] and abs(hits[0].score - 0.622) < 0.02, hits
 
-# What is not supported is refused by name.
+# So are pictures, alone and as an object.
+def png(colour_of):
+    size = 48
+    rows = b"".join(
+        b"\0" + bytes(part for x in range(size) for part in colour_of(x, y)) for y in range(size))
+    chunk = lambda name, data: struct.pack(">I", len(data)) + name + data + struct.pack(
+        ">I", zlib.crc32(name + data))
+    head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(
+        b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return base64.b64encode(file).decode()
+
+
+SEES = "simile-autoencoder-64"
+slope = png(lambda x, y: (x * 5, y * 5, 90))
+stripes = png(lambda x, y: (230, 40, 40) if x // 6 % 2 else (20, 200, 60))
+picture = lambda file: models.Image(image=file, model=SEES)
+client.create_collection("pictures", vectors_config=models.VectorParams(
+    size=256, distance=models.Distance.COSINE))
+client.upsert("pictures", points=[
+    models.PointStruct(id=1, vector=picture(slope)),
+    models.PointStruct(id=2, vector=models.InferenceObject(object={"image": stripes}, model=SEES)),
+])
+for asked, wanted in [(slope, 1), (stripes, 2)]:
+    hits = client.query_points("pictures", query=picture(asked)).points
+    assert hits[0].id == wanted and hits[0].score > 0.999 > hits[1].score, hits
 unimplemented = grpc.StatusCode.UNIMPLEMENTED
+refused(unimplemented, "by address (`https:`)",
+        lambda: client.query_points("pictures", query=picture("https://example.org/a.png")))
+
+# What is not supported is refused by name.
 refused(unimplemented, "Manhattan", lambda: client.create_collection(
     "x", vectors_config=models.VectorParams(size=2, distance=models.Distance.MANHATTAN)))
 refused(unimplemented, "indexed_only", lambda: client.query_points(
@@ -439,7 +471,7 @@ refused(unimplemented, "discover", lambda: client.query_points(
     "flat", query=models.DiscoverQuery(discover=models.DiscoverInput(
         target=1, context=models.ContextPair(positive=2, negative=3)))))
 
-for name in ["films", "flat", "named", "many", "texts"]:
+for name in ["films", "flat", "named", "many", "texts", "pictures"]:
     assert client.delete_collection(name)
 assert not client.delete_collection("films")
 client.close()

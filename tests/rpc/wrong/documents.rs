@@ -15,6 +15,7 @@ const UNKNOWN: Code = Code::Unimplemented;
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = streams();
+    rows.extend(sources());
     rows.extend(ids_and_payloads());
     rows.extend(contents());
     rows.extend(compares());
@@ -45,6 +46,31 @@ fn streams() -> Vec<Row> {
         row(method, &message("none", good()), Code::NotFound, "there is no collection `none`"),
         row(method, &message("a b", good()), WRONG, "1 to 64 of the letters .. got `a b`"),
         raw(method, two, WRONG, "began with `c` .. names `other`"),
+    ]
+}
+
+/// Of a server that reads nothing itself.
+fn sources() -> Vec<Row> {
+    let method = "Documents/UpsertSources";
+    let off = Code::FailedPrecondition;
+    let message = |sources: &[&str]| wire::UpsertSourcesRequest {
+        collection: "c".to_owned(),
+        sources: sources.iter().map(ToString::to_string).collect(),
+        ..Default::default()
+    };
+    let nowhere = wire::UpsertSourcesRequest { collection: "none".to_owned(), ..message(&["a"]) };
+    vec![
+        row(method, &message(&[]), WRONG, "what is to be read (`sources`)"),
+        row(method, &message(&["a"; 1_001]), WRONG, "sources: at most 1000 .. 1001"),
+        row(method, &message(&["a.txt"]), off, "`a.txt` .. ingest_root names no folder"),
+        row(
+            method,
+            &message(&["http://127.0.0.1/"]),
+            off,
+            "`http://127.0.0.1/` .. ingest_urls is off",
+        ),
+        row(method, &message(&["file:///etc/passwd"]), off, "ingest_urls is off"),
+        row(method, &nowhere, off, "ingest_root names no folder"),
     ]
 }
 

@@ -201,7 +201,8 @@ fn pictures() -> Vec<Row> {
         point(VectorKind::Object(wire::InferenceObject::default()), CANNOT, other),
         object(&[("sound", "a")], CANNOT, other),
         object(&[("text", "a"), ("image", "b")], CANNOT, other),
-        object(&[("video", "a")], CANNOT, "a video as one vector"),
+        object(&[("video", "no base64!")], WRONG, "a video is no base64"),
+        object(&[("video", "file:///a.mp4")], CANNOT, "a video by address (`file:`) is not"),
         object(&[("image", "gopher://a")], CANNOT, "by address (`gopher:`)"),
     ]
 }
