@@ -85,17 +85,18 @@ fn after_a_restart_every_answer_is_what_it_was() {
     // Replaced, deleted and sealed ones are among them.
     server
         .store("c", (0..60).step_by(7).map(|n| stored(&format!("d{n:02}"), &mut random)).collect());
-    let optimize = wire::OptimizeRequest { collection: "c".to_owned() };
-    server.ask(server.admin().optimize(optimize)).unwrap();
-    server.store("c", (60..80).map(|n| stored(&format!("d{n:02}"), &mut random)).collect());
     let delete = wire::DeleteDocumentsRequest {
         collection: "c".to_owned(),
         selection: Some(wire::delete_documents_request::Selection::Ids(super::messages::ids([
-            "d03", "d61",
+            "d03", "d41",
         ]))),
         ..Default::default()
     };
     server.ask(server.documents().delete(delete)).unwrap();
+    // Words of deleted documents count as frequent until a merge drops them, which may be at any time.
+    let optimize = wire::OptimizeRequest { collection: "c".to_owned() };
+    server.ask(server.admin().optimize(optimize)).unwrap();
+    server.store("c", (60..80).map(|n| stored(&format!("d{n:02}"), &mut random)).collect());
     let before = answers(&server);
     server.restart();
     assert_same(&answers(&server), &before, "after the first restart");
