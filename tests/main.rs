@@ -13,6 +13,7 @@ mod embedding;
 mod families;
 mod gates;
 mod joint;
+mod late;
 mod layers;
 mod models;
 mod networks;
