@@ -316,13 +316,12 @@ impl Tokenize for LateTokenizer {
                 Some((same, placed)) if same == bytes => placed,
                 Some(_) | None => self.inner.encode_placed(&text[bytes.clone()], Role::Passage)?,
             };
-            encoded.push(
-                match placed.passage(place.start - bytes.start..place.end - bytes.start) {
-                    Some(encoded) => encoded,
-                    // Signs that the tokenizer leaves out.
-                    None => self.inner.encode(passage.text, Role::Passage)?,
-                },
-            );
+            // Signs that the tokenizer leaves out may stand before the first token of a window.
+            let within = |at: usize| at.saturating_sub(bytes.start);
+            encoded.push(match placed.passage(within(place.start)..within(place.end)) {
+                Some(encoded) => encoded,
+                None => self.inner.encode(passage.text, Role::Passage)?,
+            });
             read = Some((bytes, placed));
         }
         Ok(encoded)

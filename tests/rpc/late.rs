@@ -66,7 +66,7 @@ fn vectors_are_the_same_whether_they_are_made_with_the_document_or_afterwards() 
         |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
     let long = stored(&server, "long");
     // Passages of a quarter of what the model reads, so that there is something around them.
-    assert!(long.len() >= 8, "{} parts", long.len());
+    assert!(long.len() >= 5, "{} parts", long.len());
     for (text, vectors) in &long {
         assert!(far(&vectors["first"], &vectors["again"]) < 1e-5, "{text:?}");
         assert!(far(&vectors["first"], &vectors["alone"]) > 1e-3, "{text:?}");

@@ -218,7 +218,7 @@ fn fit(
                     // pairs, but the row of a frequent word is not moved many times in a row.
                     Architecture::SkipGram => {
                         for &neighbour in neighbours {
-                            learner.learn(&[neighbour], std::iter::once(word));
+                            learner.learn_joined(&[neighbour], word);
                         }
                     }
                     Architecture::Cbow => {
