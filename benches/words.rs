@@ -3,8 +3,9 @@
 //!
 //!     cargo bench --bench words -- METHOD TEXTS.txt OUT.bin [SEED] [THREADS]
 //!
-//! One text a line, words between blanks; METHOD is sg-ns, sg-hs, cbow-ns, cbow-hs, glove or fasttext.
-//! Prints one JSON object.
+//! One text a line, words between blanks; METHOD is sg-ns, sg-hs, cbow-ns, cbow-hs, glove, fasttext, or
+//! lda-TOPICS-SWEEPS, whose OUT is JSON: the first words of each topic, and for each text its topic
+//! (`benches/peers/topics.py` compares them with gensim's). Prints one JSON object.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
@@ -15,8 +16,8 @@ use std::time::Instant;
 use simile::cancel::Cancellation;
 use simile::embed::text::{Segmentation, Subwords, Words};
 use simile::embed::train::{
-    Architecture, GloveOptions, Loss, Run, TokenCorpusBuilder, WordOptions, train_glove,
-    train_subwords, train_words,
+    Architecture, GloveOptions, Loss, Run, TokenCorpus, TokenCorpusBuilder, TopicOptions,
+    WordOptions, train_glove, train_subwords, train_topics, train_words,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -29,11 +30,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     for text in fs_err::read_to_string(texts)?.lines() {
         builder.add(text)?;
     }
-    let corpus = builder.finish(5, usize::MAX)?;
+    // The texts of topics were chosen by whoever asks.
+    let topics = method.strip_prefix("lda-");
+    let corpus = builder.finish(if topics.is_some() { 1 } else { 5 }, usize::MAX)?;
     let cancel = Cancellation::new();
     let run =
         Run { seed, threads, table_bytes_max: u64::MAX, progress: &|_, _, _| {}, cancel: &cancel };
     let (out, start) = (Path::new(&out), Instant::now());
+    if let Some(numbers) = topics {
+        return find_topics(&corpus, numbers, run, out);
+    }
     let seconds = match method.as_str() {
         "glove" => {
             let options = GloveOptions { dimension: 50, epochs: 15, ..GloveOptions::default() };
@@ -64,6 +70,35 @@ fn main() -> Result<(), Box<dyn Error>> {
         corpus.vocabulary().len(),
         corpus.tokens(),
     );
+    Ok(())
+}
+
+/// Finds topics with the symmetric priors of gensim, and writes what they are and where they are.
+fn find_topics(
+    corpus: &TokenCorpus,
+    numbers: &str,
+    run: Run<'_>,
+    out: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let (topics, sweeps) = numbers.split_once('-').ok_or("expected lda-TOPICS-SWEEPS")?;
+    let (topics, sweeps) = (topics.parse()?, sweeps.parse()?);
+    let options = TopicOptions { topics, alpha_sum: 1.0, beta: 1.0 / topics as f64, sweeps };
+    let start = Instant::now();
+    let found = train_topics(corpus, &options, run)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let words = |topic| -> Vec<String> {
+        found.words_of(topic, 10).into_iter().map(|(word, _)| word.to_owned()).collect()
+    };
+    let most = |text: &[u32]| {
+        let shares = found.shares(text).unwrap_or_default();
+        (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap_or(0)
+    };
+    let answer = serde_json::json!({
+        "words": (0..topics).map(words).collect::<Vec<_>>(),
+        "topics": corpus.texts().map(most).collect::<Vec<_>>(),
+    });
+    fs_err::write(out, answer.to_string())?;
+    println!("{{\"method\": \"lda\", \"topics\": {topics}, \"seconds\": {seconds:.2}}}");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod families;
 mod fuzzing;
 mod gates;
 mod joint;
+mod late;
 mod layers;
 mod models;
 mod networks;

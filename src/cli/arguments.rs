@@ -14,7 +14,7 @@ use super::exchange::{ExportArguments, ImportArguments};
 use super::exit;
 use super::key::KeyCommand;
 use super::locate::LocateArguments;
-use super::long::DocumentArguments;
+use super::long::{DocumentArguments, LateArguments};
 use super::network::LayersArguments;
 use super::pictures::PictureArguments;
 use super::remote::RemoteArguments;
@@ -478,6 +478,8 @@ pub(super) enum ModelCommand {
     Remote(RemoteArguments),
     /// Add a model of long texts, by one that reads their pieces
     Document(DocumentArguments),
+    /// Add a model that reads passages with what stands around them (late chunking)
+    Late(LateArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
     Train(TrainCommand),

@@ -1,4 +1,5 @@
-//! `simile model document`: long texts, by a model that reads their pieces.
+//! `simile model document` and `simile model late`: long texts, by a model that reads their pieces, and
+//! passages, by one that reads them in their documents.
 
 use clap::Args;
 
@@ -33,6 +34,37 @@ pub(super) struct DocumentArguments {
     /// The most tokens of a text
     #[arg(long, value_name = "N", default_value_t = 8_192)]
     tokens_max: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    simile model late around\n  \
+    simile collection create books --vector text=around\n  \
+    simile collection create books --vector text=around --tokens-max 32\n\n\
+    The model reads as much of a document as it can at once, and the vector of a passage is the mean over\n\
+    its own tokens, which have seen what stands around them: whom a `she` means, and what a chapter is\n\
+    about. Passages are cut to a quarter of what the model reads, if nothing else is said. Questions, and\n\
+    texts that stand alone, are read as that model reads them.")]
+pub(super) struct LateArguments {
+    /// The name of the new model
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The transformer that reads the documents; it joins tokens by their mean
+    #[arg(long, value_name = "MODEL", default_value = crate::embed::DEFAULT_TEXT_MODEL)]
+    of: String,
+}
+
+/// Adds the model of passages.
+pub(super) fn add_late(
+    catalogue: &Catalogue,
+    arguments: &LateArguments,
+    output: &Output,
+) -> Result<Outcome, CliError> {
+    let report = output.model_report();
+    let progress = |what: &str, done: u64, total: Option<u64>| report(what, done, total);
+    let manifest = catalogue.add_late(&arguments.name, &arguments.of, &progress);
+    let manifest = manifest.map_err(|error| CliError::of(&error))?;
+    say_added(catalogue, &manifest, output)
 }
 
 /// Adds the model.

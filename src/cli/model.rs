@@ -94,6 +94,7 @@ pub(super) fn run(
         ModelCommand::Add(arguments) => add::add(&catalogue, arguments, output),
         ModelCommand::Remote(arguments) => remote::add(&catalogue, arguments, output),
         ModelCommand::Document(arguments) => long::add(&catalogue, arguments, output),
+        ModelCommand::Late(arguments) => long::add_late(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }

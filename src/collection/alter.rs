@@ -18,8 +18,8 @@ use super::records::{MULTI, SPARSE, VECTORS};
 use super::rows::put_vector;
 use super::settings::{EmbedderFacts, NewVector, Settings, VECTORS_MAX};
 use crate::cancel::Cancellation;
-use crate::document::{Sequence, Slot, SlotSet};
-use crate::embed::{EmbedderHandle, Lane, Role};
+use crate::document::{Sequence, Slot, SlotSet, Span};
+use crate::embed::{EmbedderHandle, Lane, Passage};
 use crate::fail;
 use crate::index::dense::DenseIndex;
 use crate::ingest::fitted;
@@ -169,22 +169,36 @@ impl Collection {
     ) -> Result<u64, Error> {
         // The view keeps the rows while they are read.
         let view = self.engine.views.current();
+        let asked = &slots.iter().copied().collect::<SlotSet>() & &view.live;
+        let read =
+            if embedder.tokenizer().reads_around() { view.whole(&asked) } else { asked.clone() };
         let mut texts: Vec<(Slot, String)> = Vec::with_capacity(slots.len());
-        for &slot in slots.iter().filter(|&&slot| view.live.contains(slot)) {
+        let mut spans: Vec<(u32, Span)> = Vec::with_capacity(slots.len());
+        for slot in &read {
             let part = self.engine.part(Slot(slot))?;
             let part = part.ok_or_else(|| damaged("part", slot, "missing"))?;
             if !part.text.trim().is_empty() {
                 texts.push((Slot(slot), part.text));
+                spans.push((part.first, part.span.into()));
             }
         }
-        let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
-        if words.is_empty() {
+        if texts.is_empty() {
             return Ok(0);
         }
-        let embedded = embedder.embed(&words, Role::Passage, Lane::Bulk, cancel)?;
+        let passages = texts.iter().zip(&spans);
+        let passages: Vec<(u32, Passage<'_>)> =
+            passages.map(|((_, text), (first, span))| (*first, Passage { text, span })).collect();
+        let documents: Vec<Vec<Passage<'_>>> = passages
+            .chunk_by(|a, b| a.0 == b.0)
+            .map(|parts| parts.iter().map(|(_, passage)| *passage).collect())
+            .collect();
+        let embedded = embedder.embed_passages(&documents, Lane::Bulk, cancel)?;
         let (mut made, mut bytes, mut vectors) = (0, 0, Vec::<(Slot, Vector)>::new());
         let mut waiting = Vec::new();
         for ((slot, _), embedding) in texts.iter().zip(embedded.embeddings) {
+            if !asked.contains(slot.0) {
+                continue;
+            }
             // A model that knows no word of a part leaves it to the other legs.
             let Some(vector) = embedding.vector else { continue };
             let (vector, _) = fitted(name, vector);

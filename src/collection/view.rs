@@ -54,6 +54,20 @@ impl View {
         Slot(self.starts.range(..=slot.0).next_back().unwrap_or(slot.0))
     }
 
+    /// Returns the visible slots of the versions that these slots belong to.
+    pub(super) fn whole(&self, slots: &SlotSet) -> SlotSet {
+        let mut whole = SlotSet::new();
+        for slot in slots {
+            if whole.contains(slot) {
+                continue;
+            }
+            let start = self.start_of(Slot(slot)).0;
+            let behind = self.starts.range(start.saturating_add(1)..).next();
+            whole.extend(self.live.range(start..behind.unwrap_or(u32::MAX)));
+        }
+        whole
+    }
+
     /// Returns how many documents are visible.
     pub(super) fn documents(&self) -> u64 {
         self.starts.len()
@@ -218,5 +232,17 @@ mod tests {
         for (slot, start) in [(0, 0), (2, 0), (3, 3), (8, 3), (9, 9), (70, 9)] {
             assert_eq!(view.start_of(Slot(slot)), Slot(start));
         }
+    }
+
+    #[test]
+    fn all_parts_of_the_documents_of_some_slots_are_found() {
+        let live = [0, 1, 2, 3, 4, 9, 10].into_iter().collect();
+        let view = View { live, starts: [0, 3, 9].into_iter().collect(), ..View::default() };
+        let whole = |slots: &[u32]| -> Vec<u32> {
+            view.whole(&slots.iter().copied().collect()).iter().collect()
+        };
+        assert_eq!(whole(&[1]), [0, 1, 2]);
+        assert_eq!(whole(&[4, 9]), [3, 4, 9, 10]);
+        assert_eq!(whole(&[]), [] as [u32; 0]);
     }
 }

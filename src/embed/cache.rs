@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fs_err::File;
 
-use super::{Embedding, Fingerprint, Role};
+use super::{Embedding, Encoded, Fingerprint, Role};
 use crate::vector::{DenseVector, MultiVector, SparseVector, Vector};
 
 const NAMES: [&str; 2] = ["younger", "older"];
@@ -38,6 +38,21 @@ impl Key {
             Role::Passage => b"p",
         });
         hasher.update(text.as_bytes());
+        Self::from(&hasher)
+    }
+
+    /// Returns the key of what a model reads, where that is more than the text.
+    pub(super) fn of_encoded(fingerprint: &Fingerprint, encoded: &Encoded) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(fingerprint.to_string().as_bytes());
+        hasher.update(if encoded.truncated { b"E" } else { b"e" });
+        for id in &encoded.ids {
+            hasher.update(&id.to_le_bytes());
+        }
+        Self::from(&hasher)
+    }
+
+    fn from(hasher: &blake3::Hasher) -> Self {
         let mut key = [0; 16];
         key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(key)

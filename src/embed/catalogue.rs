@@ -7,6 +7,7 @@ use super::cache::Cache;
 use super::canary;
 use super::document::Document;
 use super::files::Files;
+use super::late::Late;
 use super::manifest::Source;
 use super::obtain::{
     FolderLock, Hub, ObtainError, Progress, Staging, WheelRequest, fetch_wheel, place, sha256_of,
@@ -22,8 +23,8 @@ use super::static_text::StaticText;
 use super::text::TextModel;
 use super::video::{self, Spacetime};
 use super::{
-    EmbedError, Embedder, EmbedderHandle, Kind, Manifest, ManifestError, Method, WorkerOptions,
-    small,
+    DocumentSettings, EmbedError, Embedder, EmbedderHandle, Kind, LateSettings, Manifest,
+    ManifestError, Method, WorkerOptions, small,
 };
 
 /// The model that embeds texts where no other is asked for.
@@ -229,11 +230,13 @@ impl Catalogue {
                 self.pull(&spacetime.image, progress)?;
             }
         }
-        if let Method::Document { document } = &manifest.method {
-            let inner = self.entry(&document.model)?;
+        if let Method::Document { document: DocumentSettings { model, .. } }
+        | Method::Late { late: LateSettings { model, .. } } = &manifest.method
+        {
+            let inner = self.entry(model)?;
             // As above.
-            if !matches!(inner.manifest.method, Method::Document { .. }) {
-                self.pull(&document.model, progress)?;
+            if !matches!(inner.manifest.method, Method::Document { .. } | Method::Late { .. }) {
+                self.pull(model, progress)?;
             }
         }
         if manifest.files.is_empty() || manifest.is_in_program() {
@@ -306,10 +309,7 @@ impl Catalogue {
         progress: Progress<'_>,
     ) -> Result<Box<dyn Embedder>, EmbedError> {
         let entry = self.entry(name)?;
-        if let Some(missing) = entry.missing() {
-            return Err(EmbedError::NotInstalled { name: name.to_owned(), missing });
-        }
-        entry.check_files()?;
+        entry.check_all(name)?;
         let mut model = self.open_unchecked(&entry, progress)?;
         if let Some(canary) = &entry.manifest.canary {
             canary::check(name, canary, model.as_mut())?;
@@ -425,7 +425,40 @@ impl Catalogue {
                 let inner = self.open_model(&document.model, progress)?;
                 Box::new(Document::over(manifest, document, inner)?)
             }
+            Method::Late { late } => {
+                Box::new(Late::over(manifest, late, self.open_tokens(&late.model, progress)?)?)
+            }
         })
+    }
+
+    /// Opens a transformer for the vectors of its tokens.
+    fn open_tokens(&self, name: &str, progress: Progress<'_>) -> Result<Transformer, EmbedError> {
+        let entry = self.entry(name)?;
+        let Entry { manifest, folder, .. } = &entry;
+        let threads = self.options.threads;
+        entry.check_all(name)?;
+        let mut model = match &manifest.method {
+            Method::BertText { text } => {
+                self.options.runtime.load(progress)?;
+                Transformer::of_weights_by_tokens(manifest, text, folder, threads)?
+            }
+            Method::OnnxText { text, onnx } => {
+                self.options.runtime.load(progress)?;
+                Transformer::of_graph(manifest, text, onnx, &entry.files(), threads)?
+            }
+            other => {
+                let (name, kind) = (name.to_owned(), other.kind().name());
+                let reason = format!(
+                    "it is of the kind {kind}, expected bert-text or onnx-text, whose tokens see \
+                     what stands around them"
+                );
+                return Err(EmbedError::Failed { name, reason });
+            }
+        };
+        if let Some(canary) = &manifest.canary {
+            canary::check(name, canary, &mut model)?;
+        }
+        Ok(model)
     }
 
     /// Returns the model if it is in memory.
@@ -538,6 +571,14 @@ impl Entry {
                 .map(Cow::from)
                 .map_err(|reason| EmbedError::Failed { name: self.manifest.name.clone(), reason }),
         }
+    }
+
+    /// Checks that the model is here, and as it was.
+    fn check_all(&self, name: &str) -> Result<(), EmbedError> {
+        if let Some(missing) = self.missing() {
+            return Err(EmbedError::NotInstalled { name: name.to_owned(), missing });
+        }
+        self.check_files()
     }
 
     fn check_files(&self) -> Result<(), EmbedError> {

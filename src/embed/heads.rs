@@ -1,5 +1,4 @@
-//! What is made of the vectors of the tokens, where they are not only joined? Settings, as manifests have
-//! them.
+//! What is made of the vectors of the tokens? Settings, as manifests have them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,24 @@ use crate::vector::{MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX};
 
 /// The most words that a vocabulary of weights has.
 const WORDS_MAX: usize = 1 << 20;
+
+/// How the vectors of the tokens become the vector of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The mean over the tokens.
+    Mean,
+    /// The vector of the first token.
+    Cls,
+    /// The largest of each component.
+    Max,
+    /// The vector of the last token.
+    Last,
+    /// The mean over the tokens, each counting as much as its place from 1.
+    WeightedMean,
+    /// The sum over the tokens divided by the root of their number.
+    MeanSqrt,
+}
 
 /// A layer that a vector goes through: its products with rows of weights, bent. In a manifest a table of
 /// the list `dense`.

@@ -2,9 +2,11 @@ use serde::{Deserialize, Serialize};
 
 use super::document::DocumentSettings;
 use super::heads::{
-    ColbertSettings, DenseSettings, QuestionSettings, SpladeSettings, check_dense, check_words,
+    ColbertSettings, DenseSettings, Pooling, QuestionSettings, SpladeSettings, check_dense,
+    check_words,
 };
 use super::image::{ImageSettings, JointSettings, NetworkSettings};
+use super::late::LateSettings;
 use super::sparse::{self, HashedSettings, TermSettings, WeightSettings};
 use super::text::{self, AverageSettings, ParagraphSettings, TopicSettings, WordSettings};
 use super::video::{FrameSettings, SpacetimeOutput, SpacetimeSettings};
@@ -58,6 +60,8 @@ pub enum Kind {
     Spacetime,
     /// Long texts, by a model that reads their pieces.
     Document,
+    /// Passages, by a transformer that reads them with what stands around them in their document.
+    Late,
 }
 
 impl Kind {
@@ -84,6 +88,7 @@ impl Kind {
             Self::OnnxVideo => "onnx-video",
             Self::Spacetime => "spacetime",
             Self::Document => "document",
+            Self::Late => "late-chunking",
         }
     }
 }
@@ -234,24 +239,12 @@ pub enum Method {
         /// Which model reads the pieces, and how their vectors become one.
         document: DocumentSettings,
     },
-}
-
-/// How the vectors of the tokens become the vector of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pooling {
-    /// The mean over the tokens.
-    Mean,
-    /// The vector of the first token.
-    Cls,
-    /// The largest of each component.
-    Max,
-    /// The vector of the last token.
-    Last,
-    /// The mean over the tokens, each counting as much as its place from 1.
-    WeightedMean,
-    /// The sum over the tokens divided by the root of their number.
-    MeanSqrt,
+    /// See [`Kind::Late`].
+    #[serde(rename = "late-chunking")]
+    Late {
+        /// Which model reads the documents.
+        late: LateSettings,
+    },
 }
 
 /// In which numbers a network computes. Persisted by name.
@@ -392,6 +385,7 @@ impl Method {
             Self::OnnxVideo { .. } => Kind::OnnxVideo,
             Self::Spacetime { .. } => Kind::Spacetime,
             Self::Document { .. } => Kind::Document,
+            Self::Late { .. } => Kind::Late,
         }
     }
 
@@ -409,6 +403,7 @@ impl Method {
             | Self::StaticText { .. }
             | Self::Remote { .. }
             | Self::Document { .. }
+            | Self::Late { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
             | Self::NGram { .. }
@@ -440,7 +435,8 @@ impl Method {
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
             | Self::OnnxVideo { .. }
-            | Self::Document { .. } => Form::Dense,
+            | Self::Document { .. }
+            | Self::Late { .. } => Form::Dense,
             Self::Splade { .. }
             | Self::OneHot { .. }
             | Self::TfIdf { .. }
@@ -457,6 +453,7 @@ impl Method {
             | Self::Splade { .. }
             | Self::Colbert { .. }
             | Self::CrossEncoder { .. }
+            | Self::Late { .. }
             | Self::OnnxImage { .. }
             | Self::OnnxJoint { .. }
             | Self::OnnxVideo { .. }
@@ -497,6 +494,7 @@ impl Method {
             Self::OnnxImage { .. } | Self::OnnxVideo { .. } | Self::Spacetime { .. } => 0,
             Self::OnnxJoint { joint, .. } => joint.tokens_max,
             Self::Document { document } => document.tokens_max,
+            Self::Late { late } => late.tokens_max,
         }
     }
 
@@ -552,6 +550,7 @@ impl Method {
             }
             Self::Spacetime { spacetime } => spacetime.check(),
             Self::Document { document } => document.check(),
+            Self::Late { late } => late.check(),
         }
     }
 
@@ -578,7 +577,8 @@ impl Method {
             | Self::OnnxJoint { .. }
             | Self::OnnxVideo { .. }
             | Self::Spacetime { .. }
-            | Self::Document { .. } => {
+            | Self::Document { .. }
+            | Self::Late { .. } => {
                 vec![("settings", toml::to_string(self).expect("settings are plain tables"))]
             }
         }

@@ -21,6 +21,7 @@ mod heads;
 pub mod image;
 mod import;
 mod joint;
+mod late;
 mod manifest;
 mod method;
 mod modules;
@@ -58,11 +59,13 @@ pub use error::EmbedError;
 pub use fetched::is_repository;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use heads::{
-    Bend, ColbertSettings, DenseSettings, Joined, QuestionSettings, Saturation, SpladeSettings,
+    Bend, ColbertSettings, DenseSettings, Joined, Pooling, QuestionSettings, Saturation,
+    SpladeSettings,
 };
 pub use import::AddOptions;
+pub use late::{LateSettings, Passage};
 pub use manifest::{CanaryPicture, Manifest, ManifestError};
-pub use method::{Kind, Method, OnnxSettings, Pooling, Precision, TextSettings};
+pub use method::{Kind, Method, OnnxSettings, Precision, TextSettings};
 pub use networks::{Choice, LayerEmbedder, NetworkOptions};
 pub use recipe::{Corpus, Fitted, Recipe, Texts, Training};
 pub use remote::{Keys, RemoteSettings};
@@ -210,6 +213,20 @@ pub trait Tokenize: Send + Sync + Debug {
 
     /// Returns how many special tokens the model puts around a text.
     fn special_tokens(&self) -> usize;
+
+    /// Returns whether a passage is read with what stands around it in its document.
+    fn reads_around(&self) -> bool {
+        false
+    }
+
+    /// Returns the passages of a document, in their order, as the model reads them: one that does not read
+    /// around them reads each by itself.
+    ///
+    /// # Errors
+    /// As [`Self::encode`], which also holds for all of the document together.
+    fn encode_passages(&self, passages: &[Passage<'_>]) -> Result<Vec<Encoded>, EmbedError> {
+        passages.iter().map(|passage| self.encode(passage.text, Role::Passage)).collect()
+    }
 }
 
 /// A loaded model. One thread owns it and hands it batches.

@@ -9,8 +9,9 @@ use super::import::Found;
 use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
 use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
 use super::{
-    AddOptions, Catalogue, DocumentSettings, EmbedError, Kind, Manifest, ManifestError, Method,
-    Modality, Piece, Recipe, RemoteSettings, Training, canary, fetched, import,
+    AddOptions, Catalogue, DocumentSettings, EmbedError, Kind, LateSettings, Manifest,
+    ManifestError, Method, Modality, Piece, Pooling, Recipe, RemoteSettings, Training, canary,
+    fetched, import,
 };
 use crate::vector::{Form, Metric};
 
@@ -189,6 +190,57 @@ impl Catalogue {
             name: name.to_owned(),
             description: format!("long texts as the mean of their {what}, by {}", inner.name),
             method: Method::Document { document },
+            licence: inner.licence.clone(),
+            dimension: inner.dimension,
+            metric: inner.metric,
+            files: Vec::new(),
+            sources: Vec::new(),
+            canary: None,
+        };
+        self.settle_without_files(manifest, making, progress)
+    }
+
+    /// Adds a model that reads passages with what stands around them in their documents, on top of a
+    /// transformer, which stays where it is.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: not found or not installed for the model inside; [`EmbedError::NotRead`] or
+    /// [`EmbedError::Manifest`] (invalid input) if it gives no vectors of tokens whose mean is that of the
+    /// text; [`EmbedError::ModelExists`] (already exists).
+    pub fn add_late(
+        &self,
+        name: &str,
+        inner: &str,
+        progress: Progress<'_>,
+    ) -> Result<Arc<Manifest>, EmbedError> {
+        let making = self.begin(name)?;
+        let inner = self.entry(inner)?.manifest;
+        let specification = inner.specification();
+        specification.require(Modality::Text)?;
+        let wrong = |reason: String| ManifestError { name: format!("`{name}`"), reason };
+        let of = &inner.name;
+        match &inner.method {
+            Method::BertText { text } | Method::OnnxText { text, .. }
+                if text.pooling == Pooling::Mean => {}
+            Method::BertText { text } | Method::OnnxText { text, .. } => {
+                let pooling = text.pooling;
+                let reason = format!("model {of} joins tokens by {pooling:?}, expected their mean");
+                return Err(wrong(reason).into());
+            }
+            other => {
+                let kind = other.kind().name();
+                let reason = format!(
+                    "model {of} is of the kind {kind}, expected bert-text or onnx-text, whose tokens \
+                     see what stands around them"
+                );
+                return Err(wrong(reason).into());
+            }
+        }
+        let manifest = Manifest {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            description: format!("passages read in their documents (late chunking), by {of}"),
+            method: Method::Late { late: LateSettings::over(&specification) },
             licence: inner.licence.clone(),
             dimension: inner.dimension,
             metric: inner.metric,

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -21,6 +22,17 @@ pub(super) struct FileTokenizer {
     /// Whether the special tokens are put around a text, and unknown tokens are read.
     is_whole: bool,
     unknown: Option<u32>,
+}
+
+/// A text as its model reads it, with the bytes of its tokens.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// Token ids, special tokens and a prefix included.
+    pub(super) ids: Vec<u32>,
+    /// The bytes of each in the text; empty for special tokens and a prefix.
+    pub(super) ranges: Vec<Range<usize>>,
+    /// Whether the text was longer than the model reads.
+    pub(super) truncated: bool,
 }
 
 impl FileTokenizer {
@@ -52,6 +64,44 @@ impl FileTokenizer {
     /// Reads the bytes of a file; texts get no special tokens.
     pub(super) fn plain(bytes: &[u8], settings: TextSettings) -> Result<Self, EmbedError> {
         Ok(Self { unknown: None, ..Self::bare(bytes, settings)? })
+    }
+
+    /// Returns a text as [`Tokenize::encode`] does, with the bytes of its tokens.
+    pub(super) fn encode_placed(&self, text: &str, role: Role) -> Result<Placed, EmbedError> {
+        let (read, prefix, is_cut) = self.read_of(text, role);
+        let encoding = self
+            .truncating
+            .encode(read.as_ref(), self.is_whole)
+            .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+        let tokens = encoding.get_offsets().iter().zip(encoding.get_special_tokens_mask());
+        let range = |(&(from, to), &special): (&(usize, usize), &u32)| {
+            if special == 1 || to <= prefix {
+                return 0..0;
+            }
+            from.saturating_sub(prefix)..to - prefix
+        };
+        Ok(Placed {
+            ids: encoding.get_ids().to_vec(),
+            ranges: tokens.map(range).collect(),
+            truncated: is_cut || !encoding.get_overflowing().is_empty(),
+        })
+    }
+
+    /// Returns as much of a text as is looked at, behind the prefix of its role; how long that is; and
+    /// whether something was left out.
+    fn read_of<'a>(&self, text: &'a str, role: Role) -> (Cow<'a, str>, usize, bool) {
+        let prefix = match role {
+            Role::Query => &self.settings.query_prefix,
+            Role::Passage => &self.settings.passage_prefix,
+        };
+        let bytes_max = self.settings.tokens_max * BYTES_PER_TOKEN_MAX;
+        let read = &text[..text.floor_char_boundary(bytes_max)];
+        let is_cut = text.len() > bytes_max;
+        if prefix.is_empty() {
+            (Cow::Borrowed(read), 0, is_cut)
+        } else {
+            (Cow::Owned(format!("{prefix}{read}")), prefix.len(), is_cut)
+        }
     }
 
     /// Returns the token that stands at the end of a text, and between the two of a pair.
@@ -86,24 +136,12 @@ impl Tokenize for FileTokenizer {
         if text.len() > TEXT_BYTES_MAX {
             return Err(EmbedError::TextTooLong { actual: text.len(), most: TEXT_BYTES_MAX });
         }
-        let prefix = match role {
-            Role::Query => &self.settings.query_prefix,
-            Role::Passage => &self.settings.passage_prefix,
-        };
-        let bytes_max = self.settings.tokens_max * BYTES_PER_TOKEN_MAX;
-        let read = &text[..text.floor_char_boundary(bytes_max)];
-        let prefixed;
-        let read = if prefix.is_empty() {
-            read
-        } else {
-            prefixed = format!("{prefix}{read}");
-            &prefixed
-        };
+        let (read, _, is_cut) = self.read_of(text, role);
         let encoding = self
             .truncating
-            .encode_fast(read, self.is_whole)
+            .encode_fast(read.as_ref(), self.is_whole)
             .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
-        let truncated = text.len() > bytes_max || !encoding.get_overflowing().is_empty();
+        let truncated = is_cut || !encoding.get_overflowing().is_empty();
         let mut ids = encoding.get_ids().to_vec();
         if !self.is_whole {
             ids.retain(|id| Some(*id) != self.unknown);

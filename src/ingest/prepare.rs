@@ -10,7 +10,7 @@ use crate::cancel::Cancellation;
 use crate::chunk::{ChunkOptions, CountTokens, chunk};
 use crate::decode::{Content, Hint, Limits, PictureContent, Record, decode};
 use crate::document::{DocumentId, Part, Payload, Section, Span, Value, check_payload};
-use crate::embed::{EmbedderHandle, Lane, Modality, Role, Tokenize};
+use crate::embed::{EmbedderHandle, Lane, Modality, Passage, Tokenize};
 use crate::error::{Classified, ErrorKind};
 use crate::vector::{Form, MULTI_COMPONENTS_MAX, MULTI_VECTORS_MAX, Metric, Vector, VectorError};
 
@@ -26,6 +26,8 @@ const DOCUMENT_BYTES_MAX: usize = 56 << 20;
 /// What a part takes beside its text and its vectors: keys, checksums, the heading.
 const PART_OVERHEAD_BYTES: usize = 256;
 
+/// How many passages fit into what a model of late chunking reads at once, if nothing else is said.
+const PASSAGES_READ: usize = 4;
 /// What reads more tokens than this reads all of any passage.
 const TOKENS_READ_MAX: usize = 8_192;
 
@@ -377,14 +379,11 @@ fn cut_text(
     // A passage is as long as every model reads. Those that count or average words read whatever they
     // are given, and say nothing of how long a passage should be.
     let embedders = picture::readers(context, Modality::Text).map(|(_, embedder)| embedder);
-    let embedder = embedders.min_by_key(|embedder| embedder.specification().tokens_max);
+    let embedder = embedders.min_by_key(|embedder| reads_of_passage(embedder));
     let usual = ChunkOptions::default();
-    let reads = embedder.map_or(usual.tokens_max, |embedder| {
-        let special = embedder.tokenizer().special_tokens();
-        match embedder.specification().tokens_max {
-            most if most > TOKENS_READ_MAX => usual.tokens_max,
-            most => most.saturating_sub(special),
-        }
+    let reads = embedder.map_or(usual.tokens_max, |embedder| match reads_of_passage(embedder) {
+        most if most > TOKENS_READ_MAX => usual.tokens_max,
+        most => most,
     });
     let tokens_max = context.tokens_max.unwrap_or(reads);
     let tokens_overlap = context.tokens_overlap.unwrap_or(tokens_max / 8);
@@ -409,6 +408,19 @@ fn cut_text(
         vectors: BTreeMap::new(),
     };
     Ok(passages.into_iter().map(part).collect())
+}
+
+/// Returns how many tokens of a passage a model reads; what reads it with what stands around it, a part of
+/// those, so that there is something around it.
+fn reads_of_passage(embedder: &EmbedderHandle) -> usize {
+    let most = embedder.specification().tokens_max;
+    let tokenizer = embedder.tokenizer();
+    let room = most.saturating_sub(tokenizer.special_tokens());
+    match most {
+        most if most > TOKENS_READ_MAX => most,
+        _ if tokenizer.reads_around() => room / PASSAGES_READ,
+        _ => room,
+    }
 }
 
 fn given_part(part: &PartSource, context: &PrepareContext) -> Result<Part, ItemError> {
@@ -514,20 +526,19 @@ fn embed_all(
     embedder: &EmbedderHandle,
     cancel: &Cancellation,
 ) {
-    let has_text = |part: &&Part| !part.text.trim().is_empty();
     let documents = all.iter().flatten().flat_map(|source| &source.documents);
-    let parts = documents.flat_map(|document| &document.parts).filter(has_text);
-    let texts: Vec<&str> = parts.map(|part| part.text.as_str()).collect();
-    if texts.is_empty() {
+    let documents: Vec<Vec<Passage<'_>>> =
+        documents.map(|document| passages(&document.parts)).collect();
+    if documents.iter().all(Vec::is_empty) {
         return;
     }
-    match embedder.embed(&texts, Role::Passage, Lane::Bulk, cancel) {
+    match embedder.embed_passages(&documents, Lane::Bulk, cancel) {
         Ok(embedded) => {
             let mut embeddings = embedded.embeddings.into_iter();
             for source in all.iter_mut().flatten() {
                 let (mut tokens, mut warnings) = (0, Vec::new());
                 let parts = source.documents.iter_mut().flat_map(|document| &mut document.parts);
-                for part in parts.filter(|part| has_text(&&**part)) {
+                for part in parts.filter(|part| has_text(part)) {
                     if let Some(embedding) = embeddings.next() {
                         tokens += u64::from(embedding.tokens);
                         // A model that knows no word of a part leaves it to the other legs.
@@ -548,6 +559,15 @@ fn embed_all(
             }
         }
     }
+}
+
+fn passages(parts: &[Part]) -> Vec<Passage<'_>> {
+    let parts = parts.iter().filter(|part| has_text(part));
+    parts.map(|part| Passage { text: &part.text, span: &part.span }).collect()
+}
+
+fn has_text(part: &Part) -> bool {
+    !part.text.trim().is_empty()
 }
 
 fn at_most(what: &str, actual: usize, most: usize) -> Result<(), ItemError> {

@@ -15,6 +15,7 @@ mod http;
 mod jobs;
 mod keeping;
 mod keys;
+mod late;
 mod lifecycle;
 mod limits;
 mod messages;

@@ -55,13 +55,38 @@ impl Transformer {
         folder: &Path,
         threads: usize,
     ) -> Result<Self, EmbedError> {
+        let taken =
+            if text.dense.is_empty() { Taken::Text(manifest.dimension) } else { Taken::Pooled };
+        Self::taking(taken, manifest, text, folder, threads)
+    }
+
+    /// Loads the model in a folder from its weights, for whoever asks for the vectors of its tokens: they
+    /// are joined here and not in the graph. The runtime is loaded already.
+    pub(in crate::embed) fn of_weights_by_tokens(
+        manifest: &Manifest,
+        text: &TextSettings,
+        folder: &Path,
+        threads: usize,
+    ) -> Result<Self, EmbedError> {
+        Self::taking(Taken::Tokens, manifest, text, folder, threads)
+    }
+
+    fn taking(
+        taken: Taken,
+        manifest: &Manifest,
+        text: &TextSettings,
+        folder: &Path,
+        threads: usize,
+    ) -> Result<Self, EmbedError> {
         let name = &manifest.name;
         let tokenizer = FileTokenizer::open(&folder.join("tokenizer.json"), text.clone())?;
         let dense = Dense::read_all(&text.dense, &Files::Folder(folder.to_owned()), name)?;
-        let (taken, finish) = if dense.is_empty() {
-            (Taken::Text(manifest.dimension), Finish::Nothing)
-        } else {
-            (Taken::Pooled, Finish::All { pooling: None, dense, normalizes: text.normalize })
+        let pooling = (taken == Taken::Tokens).then_some(text.pooling);
+        let finish = match taken {
+            Taken::Text(_) => Finish::Nothing,
+            Taken::Pooled | Taken::Tokens | Taken::Words(_) => {
+                Finish::All { pooling, dense, normalizes: text.normalize }
+            }
         };
         Ok(Self {
             specification: manifest.specification(),
@@ -92,6 +117,79 @@ impl Transformer {
             reader,
             finish: Finish::All { pooling, dense, normalizes: text.normalize },
         })
+    }
+
+    /// Returns how the vectors of tokens are joined here; none where the graph gives one of the text.
+    pub(in crate::embed) fn pooling(&self) -> Option<Pooling> {
+        match &self.finish {
+            Finish::Nothing => None,
+            Finish::All { pooling, .. } => *pooling,
+        }
+    }
+
+    /// Returns the tokenizer, for whoever asks where tokens stand.
+    pub(in crate::embed) fn file_tokenizer(&self) -> Arc<FileTokenizer> {
+        Arc::clone(&self.tokenizer)
+    }
+
+    /// Returns the vectors of the tokens of each text, row by row, padding left out.
+    ///
+    /// # Errors
+    /// [`EmbedError`] (internal) if the network fails, or gives one of the text.
+    pub(in crate::embed) fn states(
+        &mut self,
+        batch: &[&Encoded],
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let texts = Padded::of(batch);
+        let [_, longest] = texts.shape;
+        let values = self.reader.run(&texts)?;
+        let rows = self.reader.width(&values, batch.len())?;
+        let width = self.width(rows, longest)?;
+        let rows = values.chunks_exact(rows).zip(batch);
+        Ok(rows.map(|(rows, text)| rows[..text.ids.len() * width].to_vec()).collect())
+    }
+
+    /// Returns the vector of the tokens whose vectors these are, row by row, as if they were a text.
+    ///
+    /// # Errors
+    /// [`EmbedError`] (internal) if they make no vector.
+    pub(in crate::embed) fn joined(
+        &self,
+        rows: &[f32],
+        tokens: usize,
+    ) -> Result<Vector, EmbedError> {
+        let (pooling, dense, normalizes) = match &self.finish {
+            Finish::Nothing => (None, &[][..], false),
+            Finish::All { pooling, dense, normalizes } => (*pooling, &dense[..], *normalizes),
+        };
+        let mut vector = match pooling {
+            Some(pooling) => pooled(rows, rows.len() / tokens.max(1), tokens, pooling),
+            None => rows.to_vec(),
+        };
+        for layer in dense {
+            vector = layer.apply(&vector);
+        }
+        vector.truncate(self.specification.dimension);
+        let vector = DenseVector::new(vector)?;
+        Ok(if normalizes { vector.normalized()? } else { vector }.into())
+    }
+
+    /// Returns how wide the vectors are that are joined, if a text has a row of `row` components for its
+    /// `longest` tokens.
+    fn width(&self, row: usize, longest: usize) -> Result<usize, EmbedError> {
+        let dimension = self.specification.dimension;
+        let (pooling, dense) = match &self.finish {
+            Finish::Nothing => (None, &[][..]),
+            Finish::All { pooling, dense, .. } => (*pooling, &dense[..]),
+        };
+        let width = if pooling.is_some() { row / longest.max(1) } else { row };
+        let read = dense.first().map_or(width, Dense::from);
+        let given = dense.last().map_or(width, Dense::to);
+        if given < dimension || read != width || width == 0 {
+            let reason = format!("expected {dimension} components, got {width}");
+            return Err(self.reader.failed(&reason));
+        }
+        Ok(width)
     }
 
     /// Returns the outputs of the graph in a file, for whoever adds a model.
@@ -157,44 +255,18 @@ impl Embedder for Transformer {
         let [_, longest] = texts.shape;
         let values = self.reader.run(&texts)?;
         let rows = self.reader.width(&values, batch.len())?;
-        let dimension = self.specification.dimension;
-        let (pooling, dense, normalizes) = match &self.finish {
-            Finish::Nothing if rows == dimension => {
-                let rows = values.chunks_exact(rows);
-                return rows.map(|row| Ok(Some(DenseVector::new(row.to_vec())?.into()))).collect();
-            }
-            Finish::Nothing => {
-                let reason = format!("expected {dimension} components, got {rows}");
-                return Err(self.reader.failed(&reason));
-            }
-            Finish::All { pooling, dense, normalizes } => (*pooling, &dense[..], *normalizes),
+        let width = self.width(rows, longest)?;
+        let read = |text: &Encoded| match self.pooling() {
+            Some(_) => text.ids.len() * width,
+            None => width,
         };
-        let width = if pooling.is_some() { rows / longest.max(1) } else { rows };
-        let read = dense.first().map_or(width, Dense::from);
-        let given = dense.last().map_or(width, Dense::to);
-        if given < dimension || read != width || width == 0 {
-            let reason = format!("expected {dimension} components, got {width}");
-            return Err(self.reader.failed(&reason));
-        }
         let texts = values.chunks_exact(rows).zip(batch);
-        let finish = |(values, text): (&[f32], &&Encoded)| {
-            let mut vector = match pooling {
-                Some(pooling) => pooled(values, width, text.ids.len(), pooling),
-                None => values.to_vec(),
-            };
-            for layer in dense {
-                vector = layer.apply(&vector);
-            }
-            vector.truncate(dimension);
-            let vector = DenseVector::new(vector)?;
-            let vector = if normalizes { vector.normalized()? } else { vector };
-            Ok(Some(vector.into()))
-        };
-        texts.map(finish).collect()
+        let joined = texts.map(|(values, text)| self.joined(&values[..read(text)], text.ids.len()));
+        joined.map(|vector| vector.map(Some)).collect()
     }
 }
 
-/// Returns the vector of a text from those of its `tokens` first rows of `width`; padding follows them.
+/// Returns the vector of a text from those of its `tokens`, rows of `width`.
 fn pooled(values: &[f32], width: usize, tokens: usize, pooling: Pooling) -> Vec<f32> {
     let rows = || values.chunks_exact(width).take(tokens);
     let weighted = |weight: &dyn Fn(usize) -> f32, divisor: f32| {

@@ -210,8 +210,16 @@ fn fit(
                     drawn_window(&kept, center, options.window, &mut learner.random);
                 let neighbours = before.iter().chain(after);
                 match options.architecture {
-                    Architecture::SkipGram => {
+                    // As in fastText, and in the papers: the n-grams of a word are taken once.
+                    Architecture::SkipGram if subwords.is_some() => {
                         learner.learn(rows_of.get(word), neighbours.copied());
+                    }
+                    // As in word2vec: each neighbour tells the word. Over a corpus these are the same
+                    // pairs, but the row of a frequent word is not moved many times in a row.
+                    Architecture::SkipGram => {
+                        for &neighbour in neighbours {
+                            learner.learn_joined(&[neighbour], word);
+                        }
                     }
                     Architecture::Cbow => {
                         rows.clear();

@@ -252,11 +252,22 @@ impl EmbedderHandle {
         let mut encoded = Vec::with_capacity(texts.len());
         for text in texts {
             cancel.check()?;
-            encoded.push(Input::Text(self.tokenizer.encode(text, role)?));
+            encoded.push(self.tokenizer.encode(text, role)?);
         }
+        self.run_encoded(encoded, began, lane, cancel)
+    }
+
+    /// Runs what was made ready for the model since `began`.
+    fn run_encoded(
+        &self,
+        encoded: Vec<Encoded>,
+        began: Instant,
+        lane: Lane,
+        cancel: &Cancellation,
+    ) -> Result<Embedded, EmbedError> {
         let ready = Instant::now();
-        let request = Request::of(texts.len(), cancel);
-        let items = encoded.into_iter().enumerate();
+        let request = Request::of(encoded.len(), cancel);
+        let items = encoded.into_iter().map(Input::Text).enumerate();
         self.enqueue(
             items.map(|(place, input)| request.item(place, input)).collect(),
             lane,
