@@ -24,6 +24,7 @@ mod recall;
 mod remote;
 mod rpc;
 mod small;
+mod sound;
 mod sparse;
 mod support;
 mod tokens;

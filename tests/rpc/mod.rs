@@ -26,6 +26,7 @@ mod reembed;
 mod rerank;
 mod search;
 mod server;
+mod sound;
 mod tenants;
 mod tokens;
 mod traces;
