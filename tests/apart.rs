@@ -39,7 +39,9 @@ fn limits(options: ApartOptions) -> Limits {
 fn files() -> Vec<(String, Vec<u8>)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in ["tests/fixtures/decode", "src/cli/demo/texts", "tests/pictures"] {
+    let folders =
+        ["tests/fixtures/decode", "tests/fixtures/sound", "src/cli/demo/texts", "tests/pictures"];
+    for folder in folders {
         for entry in walkdir::WalkDir::new(root.join(folder)).sort_by_file_name() {
             let path = entry.unwrap().into_path();
             if path.is_file() {
@@ -97,6 +99,15 @@ fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<String, (ErrorKind,
                 seen += &format!(" {}-{} {samples}", frame.start_ms, frame.end_ms);
             }
             Ok(format!("{seen} {:?}", frames.take_warnings()))
+        }
+        Content::Sound(mut sounds) => {
+            let mut heard = format!("{:?}", sounds.facts());
+            for block in &mut sounds {
+                let block = block.map_err(told)?;
+                let bytes: Vec<u8> = block.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+                heard += &format!(" {} {}", block.len(), blake3::hash(&bytes));
+            }
+            Ok(format!("{heard} {:?}", sounds.take_warnings()))
         }
     }
 }

@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Foreign crates and the only places under `src` that import them.
-const ENGINES: [(&str, &[&str]); 23] = [
+const ENGINES: [(&str, &[&str]); 25] = [
     ("ort", &["embed/onnx"]),
     ("tokenizers", &["embed"]),
     ("safetensors", &["embed"]),
@@ -32,6 +32,8 @@ const ENGINES: [(&str, &[&str]); 23] = [
     ("moxcms", &["decode"]),
     ("parquet", &["cli"]),
     ("zune_jpeg", &["decode"]),
+    ("symphonia", &["decode"]),
+    ("realfft", &["embed"]),
     ("hnsw_rs", &["index"]),
     ("tantivy", &["index"]),
     ("sled", &[]),

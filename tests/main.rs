@@ -27,6 +27,7 @@ mod recall;
 mod remote;
 mod rpc;
 mod small;
+mod sound;
 mod sparse;
 mod support;
 mod tokens;

@@ -88,7 +88,7 @@ pub(super) enum Command {
     Ingest(IngestArguments),
     /// Ask a collection a question
     Search(Box<SearchArguments>),
-    /// Find where in the videos of a collection an excerpt is taken from
+    /// Find where in the videos or sounds of a collection an excerpt is taken from
     Locate(LocateArguments),
     /// Print documents by id
     Get(GetArguments),
@@ -200,10 +200,11 @@ pub(super) struct ServeArguments {
     simile ingest ~/notes --collection notes        a folder, with everything in it\n  \
     simile ingest 'docs/**/*.md' report.pdf         a pattern and a file\n  \
     simile ingest ~/Pictures --collection photos    pictures, seen by the model for them\n  \
+    simile ingest ~/Recordings --collection sounds  sounds, heard by the model for them\n  \
     simile ingest records.jsonl                     one document for each line\n  \
     pdftotext paper.pdf - | simile ingest - --stdin-name paper.txt\n  \
     simile ingest --there reports                   files that the server has, if it is to read them\n\n\
-    Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV, and pictures: JPEG, PNG, WebP, GIF, BMP\nand TIFF. A document's id is its path as \
+    Reads plain text, Markdown, HTML, PDF, DOCX, JSONL, CSV and TSV, pictures (JPEG, PNG, WebP,\nGIF, BMP and TIFF), videos, and sounds (WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC and M4A). A document's id is its path as \
     given.\nFiles whose content is stored already are skipped, so after Ctrl-C the same command goes \
     on where it stopped.\nA file that fails is named with the reason at the end; the rest goes on, \
     and the exit code is 8.")]
@@ -250,6 +251,7 @@ pub(super) struct IngestArguments {
     simile search --image beach.jpg -c photos --html hits.html\n  \
     simile search --image desk.jpg --crop 310,120,80,60 -c clips   where is this thing?\n  \
     simile search --clip excerpt.mp4 -c clips\n  \
+    simile search --clip excerpt.wav -c sounds\n  \
     simile search \"a red car\" --image car.jpg --without \"at night\" -c photos\n  \
     simile search cats --filter '{\"any\": [{\"field\": \"lang\", \"equals\": \"en\"}, {\"not\": {\"field\": \"draft\", \"exists\": true}}]}'")]
 #[command(after_long_help = super::filter::HELP)]
@@ -309,7 +311,7 @@ pub(super) struct SearchArguments {
     #[arg(long, value_name = "FILE",
           conflicts_with_all = ["query", "near", "explain", "rerank", "html"])]
     pub(super) batch: Option<PathBuf>,
-    /// Only moments of videos at which this is seen or heard of, too
+    /// Only moments of videos or sounds at which this is seen or heard of, too
     #[arg(long, value_name = "QUERY", requires = "query", conflicts_with = "explain")]
     pub(super) near: Option<String>,
     /// How many seconds the two moments are apart at most

@@ -20,9 +20,10 @@ use crate::error::ErrorKind;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     simile locate excerpt.mp4 --collection clips\n  \
+    simile locate excerpt.wav --collection sounds\n  \
     simile locate meme.gif --collection clips --filter 'seconds<600' --json")]
 pub(super) struct LocateArguments {
-    /// The excerpt: a video or an animated picture
+    /// The excerpt: a video, an animated picture or a sound
     #[arg(value_name = "FILE")]
     excerpt: PathBuf,
     #[command(flatten)]
@@ -34,7 +35,7 @@ pub(super) struct LocateArguments {
     /// Only documents of which this holds (may be repeated; all have to hold)
     #[arg(long, short, value_name = "FILTER")]
     filter: Vec<String>,
-    /// The named vector to ask, if several see videos or pictures
+    /// The named vector to ask, if several see or hear such a file
     #[arg(long, value_name = "NAME")]
     vector: Option<String>,
     /// Write the moments with their pictures to a page to look at
@@ -109,7 +110,7 @@ pub(super) fn to_json(answer: &wire::LocateResponse) -> Json {
     json!({ "moments": moments.collect::<Vec<_>>(), "warnings": answer.warnings })
 }
 
-/// A line for each moment, those of one video together, in the order of its best one.
+/// A line for each moment, those of one video or sound together, in the order of its best one.
 pub(super) fn render(answer: &wire::LocateResponse) -> String {
     let mut text = String::new();
     let mut seen: Vec<&str> = Vec::new();
@@ -125,7 +126,7 @@ pub(super) fn render(answer: &wire::LocateResponse) -> String {
         }
     }
     if answer.moments.is_empty() {
-        text.push_str("nothing looks like it\n");
+        text.push_str("nothing is like it\n");
     }
     for warning in &answer.warnings {
         drop(writeln!(text, "warning: {warning}"));

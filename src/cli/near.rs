@@ -107,7 +107,7 @@ pub(super) fn by_video(answer: &wire::SearchResponse) -> String {
         }
     }
     if seen.is_empty() {
-        text.push_str("nothing looks like it\n");
+        text.push_str("nothing is like it\n");
     }
     for warning in &answer.warnings {
         drop(writeln!(text, "warning: {warning}"));

@@ -422,6 +422,7 @@ fn of_files(fit: &FitArguments, output: &Output) -> Result<Texts, CliError> {
                 }
             }
             Ok(Content::Picture(_)) => progress.note(&skip(&"it is a picture, and has no text")),
+            Ok(Content::Sound(_)) => progress.note(&skip(&"a sound has no words that are read")),
             Ok(Content::Video(_)) => progress.note(&skip(&"a video has no words")),
             Err(error) => progress.note(&skip(&error)),
         }

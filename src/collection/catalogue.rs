@@ -538,6 +538,7 @@ pub(super) fn facts_of(
         reads: Reads {
             texts: specification.modalities.contains(&Modality::Text),
             pictures: specification.modalities.contains(&Modality::Image),
+            sounds: specification.modalities.contains(&Modality::Sound),
         },
         form: specification.form,
         dimension: specification.dimension,

@@ -3,22 +3,23 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use super::open::Collection;
 use crate::cancel::Cancellation;
-use crate::decode::decode_frames;
+use crate::decode::sound::sound_format;
 use crate::decode::video::container;
+use crate::decode::{decode_frames, decode_sounds};
 use crate::document::{DocumentId, Filter, Span};
 use crate::embed::{EmbedderHandle, Modality};
-use crate::ingest::{Excerpt, excerpt};
+use crate::ingest::{Excerpt, excerpt, sound_excerpt};
 use crate::query::{Grouping, Mode, Moment, SearchRequest, Sighting, moments};
 
 /// How many stored stretches each stretch of an excerpt is compared with in the end.
 const SIGHTINGS_MAX: usize = 20;
 
-/// A question by an excerpt of a video.
+/// A question by an excerpt of a video or a sound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocateRequest {
     /// The bytes of the excerpt's file.
     pub bytes: Vec<u8>,
-    /// The vector name that is asked, if several see.
+    /// The vector name that is asked, if several see or hear.
     pub using: Option<String>,
     /// Which documents are asked about; none: all.
     pub filter: Option<Filter>,
@@ -40,19 +41,20 @@ pub struct Located {
 pub struct LocatedMoment {
     /// Where the excerpt may be taken from.
     pub moment: Moment,
-    /// The part of the video that is seen when the excerpt begins, or the nearest that was compared.
+    /// The part that is seen or heard when the excerpt begins, or the nearest that was compared.
     pub part: u32,
 }
 
 impl Collection {
-    /// Returns where in the stored videos an excerpt may be taken from, though it was scaled, cut or
-    /// compressed since.
+    /// Returns where in the stored videos and sounds an excerpt may be taken from, though it was scaled,
+    /// cut, compressed or made louder since.
     ///
     /// # Errors
-    /// Invalid input for bytes that are no video, and for a collection or vector that sees none;
+    /// Invalid input for bytes that are neither, and for a collection or vector that sees or hears none;
     /// cancelled, timed out; unavailable if the embedder is not there.
     pub fn locate(&self, request: &LocateRequest, cancel: &Cancellation) -> Result<Located, Error> {
-        let (name, embedder) = self.seeing(request.using.as_deref())?;
+        let wanted = wanted(&request.bytes);
+        let (name, embedder) = self.reading(request.using.as_deref(), wanted)?;
         let excerpt = self.excerpt(&request.bytes, &embedder, cancel)?;
         let question = |vector| SearchRequest {
             vectors: BTreeMap::from([(name.clone(), vector)]),
@@ -95,45 +97,66 @@ impl Collection {
         Ok(Located { moments, warnings: excerpt.warnings })
     }
 
-    /// Returns what an excerpt looks like to a model, stretch by stretch.
+    /// Returns what an excerpt looks or sounds like to a model, stretch by stretch.
     pub(super) fn excerpt(
         &self,
         bytes: &[u8],
         embedder: &EmbedderHandle,
         cancel: &Cancellation,
     ) -> Result<Excerpt, Error> {
-        let container = container(bytes)
-            .ok_or_else(|| Error::Settings("the excerpt is no video".to_owned()))?;
+        if let Some(format) = sound_format(bytes) {
+            let sounds = decode_sounds(bytes, format, &self.engine.limits, cancel)?;
+            return Ok(sound_excerpt(sounds, embedder, cancel)?);
+        }
+        let container = container(bytes).ok_or_else(|| {
+            Error::Settings("the excerpt is neither a video nor a sound".to_owned())
+        })?;
         let frames = decode_frames(bytes, container, &self.engine.limits, cancel)?;
         Ok(excerpt(frames, embedder, cancel)?)
     }
 
-    /// Returns the vector name, and its embedder, that sees videos or the pictures in them.
-    fn seeing(&self, using: Option<&str>) -> Result<(String, EmbedderHandle), Error> {
+    /// Returns the vector name, and its embedder, that reads one of these.
+    fn reading(
+        &self,
+        using: Option<&str>,
+        wanted: &[Modality],
+    ) -> Result<(String, EmbedderHandle), Error> {
         let kept = self.engine.kept();
         let names = match using {
             Some(name) => vec![name],
             None => kept.settings.vectors.keys().map(String::as_str).collect(),
         };
-        let mut seeing = Vec::new();
+        let mut reading = Vec::new();
         for name in names {
             if let Some(embedder) = self.embedder(name)? {
                 let reads = embedder.specification().modalities;
-                if reads.contains(&Modality::Video) || reads.contains(&Modality::Image) {
-                    seeing.push((name.to_owned(), embedder));
+                if wanted.iter().any(|wanted| reads.contains(wanted)) {
+                    reading.push((name.to_owned(), embedder));
                 }
             }
         }
-        match (seeing.len(), using) {
-            (1, _) => Ok(seeing.remove(0)),
-            (0, Some(name)) => Err(Error::Settings(format!("vector `{name}` sees no videos"))),
-            (0, None) => Err(Error::Settings("the collection sees no videos".to_owned())),
+        let (sees, see) = match wanted {
+            [Modality::Sound] => ("hears no sounds", "hear"),
+            _ => ("sees no videos", "see"),
+        };
+        match (reading.len(), using) {
+            (1, _) => Ok(reading.remove(0)),
+            (0, Some(name)) => Err(Error::Settings(format!("vector `{name}` {sees}"))),
+            (0, None) => Err(Error::Settings(format!("the collection {sees}"))),
             _ => {
-                let names: Vec<&str> = seeing.iter().map(|(name, _)| name.as_str()).collect();
+                let names: Vec<&str> = reading.iter().map(|(name, _)| name.as_str()).collect();
                 let names = names.join(", ");
-                Err(Error::Settings(format!("several vectors see ({names}): name one of them")))
+                Err(Error::Settings(format!("several vectors {see} ({names}): name one of them")))
             }
         }
+    }
+}
+
+/// Returns what a model may read to be asked with an excerpt.
+fn wanted(excerpt: &[u8]) -> &'static [Modality] {
+    match sound_format(excerpt) {
+        Some(_) => &[Modality::Sound],
+        None => &[Modality::Video, Modality::Image],
     }
 }
 

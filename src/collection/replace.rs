@@ -98,7 +98,7 @@ mod tests {
     fn facts(embedder: &str) -> Result<EmbedderFacts, Error> {
         Ok(EmbedderFacts {
             fingerprint: embedder.to_owned(),
-            reads: Reads { texts: true, pictures: false },
+            reads: Reads { texts: true, ..Reads::default() },
             form: if embedder == "sparse" { Form::Sparse } else { Form::Dense },
             dimension: 4,
             metric: Metric::Cosine,

@@ -164,7 +164,7 @@ pub struct EmbedderBinding {
 }
 
 fn texts() -> Reads {
-    Reads { texts: true, pictures: false }
+    Reads { texts: true, ..Reads::default() }
 }
 
 fn is_texts(reads: &Reads) -> bool {

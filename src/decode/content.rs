@@ -1,4 +1,5 @@
 use super::image::PictureContent;
+use super::sound::Sounds;
 use super::video::Frames;
 use super::{Format, Records};
 use crate::document::{Payload, Section};
@@ -14,6 +15,8 @@ pub enum Content<'a> {
     Picture(PictureContent),
     /// The frames of a video, decoded as they are asked for.
     Video(Frames<'a>),
+    /// The samples of a sound, decoded as they are asked for.
+    Sound(Sounds<'a>),
 }
 
 /// The text of one document, and what is known of it.

@@ -1,4 +1,5 @@
 use super::Format;
+use super::sound::SoundFormat;
 use super::video::Container;
 use crate::cancel::Interrupted;
 use crate::error::{Classified, ErrorKind};
@@ -87,6 +88,14 @@ pub enum DecodeError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// A sound that breaks the rules of its format.
+    #[error("the {format} is damaged: {reason}")]
+    DamagedSound {
+        /// What the bytes were taken for.
+        format: SoundFormat,
+        /// Which rule they break.
+        reason: String,
+    },
     /// A program that is needed and not there.
     #[error(
         "the {what} needs the program ffmpeg, which is not there: install it (Debian and Ubuntu: \
@@ -142,6 +151,7 @@ impl Classified for DecodeError {
             | Self::NoPicture
             | Self::DamagedVideo { .. }
             | Self::SlowVideo { .. }
+            | Self::DamagedSound { .. }
             | Self::NoTextField { .. } => ErrorKind::InvalidInput,
             Self::Program { .. } | Self::NotStarted { .. } => ErrorKind::Unavailable,
             Self::Apart { kind, .. } => *kind,

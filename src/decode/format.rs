@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::sound::{SoundFormat, sound_format};
 use super::video::{Container, container};
 use super::{DecodeError, Hint, ImageFormat, encoding};
 
@@ -28,6 +29,8 @@ pub enum Format {
     Image(ImageFormat),
     /// A video.
     Video(Container),
+    /// A sound.
+    Sound(SoundFormat),
 }
 
 impl Format {
@@ -41,7 +44,8 @@ impl Format {
             | Self::Pdf
             | Self::Docx
             | Self::Image(_)
-            | Self::Video(_) => false,
+            | Self::Video(_)
+            | Self::Sound(_) => false,
         }
     }
 }
@@ -59,6 +63,7 @@ impl fmt::Display for Format {
             Self::Tsv => "TSV",
             Self::Image(format) => return format.fmt(formatter),
             Self::Video(container) => return container.fmt(formatter),
+            Self::Sound(format) => return format.fmt(formatter),
         })
     }
 }
@@ -66,8 +71,8 @@ impl fmt::Display for Format {
 /// Returns what the bytes are to be read as; the first 64 KiB of them are enough.
 ///
 /// # Errors
-/// [`DecodeError`]: invalid input for nothing but blanks, and for a PDF, DOCX or picture by name that
-/// is none;
+/// [`DecodeError`]: invalid input for nothing but blanks, and for a PDF, DOCX, picture or sound by name
+/// that is none;
 /// unsupported for a format that is not read.
 pub fn detect(bytes: &[u8], hint: &Hint<'_>) -> Result<Format, DecodeError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -77,7 +82,8 @@ pub fn detect(bytes: &[u8], hint: &Hint<'_>) -> Result<Format, DecodeError> {
         return Ok(format);
     }
     let named = by_ending(hint.file_name).or_else(|| by_media_type(hint.media_type));
-    if let Some(format @ (Format::Pdf | Format::Docx | Format::Image(_))) = named {
+    if let Some(format @ (Format::Pdf | Format::Docx | Format::Image(_) | Format::Sound(_))) = named
+    {
         let reason = "it does not begin as one".to_owned();
         return Err(DecodeError::Damaged { format, reason });
     }
@@ -98,10 +104,12 @@ const HEIC: (&str, &str) = ("a HEIC picture", "convert it to JPEG");
 const AVIF: (&str, &str) = ("an AVIF picture", "convert it to JPEG or PNG");
 const DRAWING: (&str, &str) = ("an SVG drawing", "save it as PNG");
 const VIDEO: (&str, &str) = ("a video of an unusual kind", "convert it to MP4");
-const AUDIO: (&str, &str) = ("a sound file", "only texts are read");
+const AUDIO: (&str, &str) =
+    ("a sound of an unusual kind", "convert it to WAV, FLAC, MP3, Ogg Vorbis or M4A");
 const ARCHIVE: (&str, &str) = ("an archive", "unpack it first");
-const PROGRAM: (&str, &str) = ("a program", "only texts are read");
-const FONT: (&str, &str) = ("a font", "only texts are read");
+const PROGRAM: (&str, &str) = ("a program", READ);
+const FONT: (&str, &str) = ("a font", READ);
+const READ: &str = "texts, pictures, videos and sounds are read";
 const DATABASE: (&str, &str) = ("a database file", "export it as JSON lines or CSV");
 
 /// What begins so, at an offset, is this and is not read.
@@ -112,17 +120,17 @@ const OTHERS: [(usize, &[u8], (&str, &str)); 35] = [
     (4, b"ftyphev", HEIC),
     (4, b"ftypmif1", HEIC),
     (4, b"ftypavif", AVIF),
-    (4, b"ftypM4A", AUDIO),
     (4, b"ftyp", VIDEO),
     (0, b"\x1A\x45\xDF\xA3", VIDEO),
     (8, b"AVI ", VIDEO),
     (0, b"\0\0\x01\xBA", VIDEO),
     (0, b"\0\0\x01\xB3", VIDEO),
     (0, b"FLV\x01", VIDEO),
-    (8, b"WAVE", AUDIO),
-    (0, b"ID3", AUDIO),
-    (0, b"fLaC", AUDIO),
-    (0, b"OggS", AUDIO),
+    (0, b"RF64", AUDIO),
+    (0, b"OggS\0", AUDIO),
+    (0, b"MThd\0", AUDIO),
+    (0, b"#!AMR", AUDIO),
+    (0, b"wvpk", AUDIO),
     (0, b"\x1F\x8B", ARCHIVE),
     (0, b"BZh", ARCHIVE),
     (0, b"\xFD7zXZ", ARCHIVE),
@@ -167,6 +175,9 @@ fn by_magic(bytes: &[u8]) -> Result<Option<Format>, DecodeError> {
     }
     if let Some(container) = container(bytes) {
         return Ok(Some(Format::Video(container)));
+    }
+    if let Some(format) = sound_format(bytes) {
+        return Ok(Some(Format::Sound(format)));
     }
     for (offset, magic, what) in OTHERS {
         // Two letters begin many a text; a program has a zero soon after.
@@ -265,6 +276,13 @@ fn by_ending(file_name: Option<&str>) -> Option<Format> {
         "gif" => Format::Image(ImageFormat::Gif),
         "bmp" | "dib" => Format::Image(ImageFormat::Bmp),
         "tif" | "tiff" => Format::Image(ImageFormat::Tiff),
+        "wav" | "wave" => Format::Sound(SoundFormat::Wav),
+        "aif" | "aiff" | "aifc" => Format::Sound(SoundFormat::Aiff),
+        "flac" => Format::Sound(SoundFormat::Flac),
+        "mp3" => Format::Sound(SoundFormat::Mp3),
+        "ogg" | "oga" => Format::Sound(SoundFormat::Ogg),
+        "aac" => Format::Sound(SoundFormat::Aac),
+        "m4a" | "m4b" => Format::Sound(SoundFormat::M4a),
         "txt" | "text" | "log" | "rst" | "adoc" | "tex" => Format::Plain,
         _ => return None,
     })
@@ -290,6 +308,13 @@ fn by_media_type(media_type: Option<&str>) -> Option<Format> {
         "image/gif" => Format::Image(ImageFormat::Gif),
         "image/bmp" => Format::Image(ImageFormat::Bmp),
         "image/tiff" => Format::Image(ImageFormat::Tiff),
+        "audio/wav" | "audio/x-wav" | "audio/vnd.wave" => Format::Sound(SoundFormat::Wav),
+        "audio/aiff" | "audio/x-aiff" => Format::Sound(SoundFormat::Aiff),
+        "audio/flac" | "audio/x-flac" => Format::Sound(SoundFormat::Flac),
+        "audio/mpeg" | "audio/mp3" => Format::Sound(SoundFormat::Mp3),
+        "audio/ogg" | "audio/vorbis" => Format::Sound(SoundFormat::Ogg),
+        "audio/aac" => Format::Sound(SoundFormat::Aac),
+        "audio/mp4" | "audio/x-m4a" => Format::Sound(SoundFormat::M4a),
         _ => return None,
     })
 }
@@ -359,8 +384,22 @@ mod tests {
         for (bytes, name, message) in [
             (&b""[..], "a.txt", "the file is empty"),
             (b" \r\n\t", "a.pdf", "the file is empty"),
-            (b"MZ\x90\0\x03\0", "a.exe", "a program is not supported: only texts are read"),
-            (b"\x7FELF\x02\x01", "a", "a program is not supported: only texts are read"),
+            (
+                b"MZ\x90\0\x03\0",
+                "a.exe",
+                "a program is not supported: texts, pictures, videos and sounds are read",
+            ),
+            (b"hello", "a.wav", "the WAV sound is damaged: it does not begin as one"),
+            (
+                b"OggS\0\x02................\x01\x13OpusHead",
+                "a.opus",
+                "a sound of an unusual kind is not supported: convert it to WAV, FLAC, MP3, Ogg Vorbis or M4A",
+            ),
+            (
+                b"\x7FELF\x02\x01",
+                "a",
+                "a program is not supported: texts, pictures, videos and sounds are read",
+            ),
             (
                 b"\0\0\0\x20ftypavif\0\0",
                 "a.avif",

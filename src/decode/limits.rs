@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sound::SoundOptions;
 use super::video::VideoOptions;
 use super::{Apart, Format};
 
@@ -32,6 +33,8 @@ pub struct Limits {
     pub pixels_max: u64,
     /// How videos are read, and the bounds of their frames.
     pub video: VideoOptions,
+    /// The bounds of sounds.
+    pub sound: SoundOptions,
     /// The processes that read files; none: they are read in this one.
     #[serde(skip)]
     pub apart: Option<Apart>,
@@ -48,7 +51,8 @@ impl Limits {
             | Format::Html
             | Format::Pdf
             | Format::Docx
-            | Format::Image(_) => false,
+            | Format::Image(_)
+            | Format::Sound(_) => false,
         };
         self.apart.as_ref().filter(|_| !is_read_here)
     }
@@ -69,6 +73,7 @@ impl Default for Limits {
             depth_max: 256,
             pixels_max: 128 << 20,
             video: VideoOptions::default(),
+            sound: SoundOptions::default(),
             apart: None,
         }
     }

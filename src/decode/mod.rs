@@ -1,8 +1,8 @@
 //! What is in these bytes?
 //!
 //! The format is told by the bytes themselves first, then by the ending of the file's name, then by
-//! the media type. What comes out is one text with its sections, a stream of records, a picture, or the
-//! frames of a video.
+//! the media type. What comes out is one text with its sections, a stream of records, a picture, the
+//! frames of a video, or the samples of a sound.
 //! Everything that arrives here is hostile until proven otherwise: sizes are checked before memory is
 //! taken, and a parser that panics is an error of that input, not the end of the program. A server goes
 //! further and reads in processes of their own ([`Apart`]).
@@ -23,6 +23,7 @@ mod metadata;
 mod pdf;
 mod plain;
 mod records;
+pub mod sound;
 #[cfg(test)]
 mod tests;
 pub mod video;
@@ -53,7 +54,7 @@ pub struct Hint<'a> {
     pub fields: FieldNames<'a>,
 }
 
-/// Returns what the bytes hold: one text with sections, records, or a picture.
+/// Returns what the bytes hold: one text with sections, records, a picture, frames or samples.
 ///
 /// The records are read as they are asked for, so that a file of a million records is never held
 /// twice.
@@ -90,6 +91,9 @@ pub fn decode<'a>(
         Format::Video(container) => {
             return video::frames(bytes, container, &limits.video, cancel).map(Content::Video);
         }
+        Format::Sound(format) => {
+            return sound::sounds(bytes, format, &limits.sound, cancel).map(Content::Sound);
+        }
         Format::Pdf => pdf::decode(bytes, limits, cancel),
         Format::Docx => contain::panics(format, || docx::decode(bytes, limits, cancel)),
         Format::Plain
@@ -120,6 +124,23 @@ pub fn decode_frames<'a>(
     }
 }
 
+/// Returns the samples of a sound in memory.
+///
+/// # Errors
+/// As [`sound::sounds`]; invalid input also for more bytes than the limits allow.
+pub fn decode_sounds<'a>(
+    bytes: &'a [u8],
+    format: sound::SoundFormat,
+    limits: &Limits,
+    cancel: &Cancellation,
+) -> Result<sound::Sounds<'a>, DecodeError> {
+    check_bytes(bytes, limits)?;
+    match limits.apart_for(Format::Sound(format)) {
+        Some(apart) => apart.decode_sounds(bytes, format, limits, cancel),
+        None => sound::sounds(bytes, format, &limits.sound, cancel),
+    }
+}
+
 fn check_bytes(bytes: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     let (limit, actual) = (limits.bytes_max as u64, bytes.len() as u64);
     if actual > limit {
@@ -145,7 +166,8 @@ fn text_content(
         | Format::Csv
         | Format::Tsv
         | Format::Image(_)
-        | Format::Video(_) => declared,
+        | Format::Video(_)
+        | Format::Sound(_) => declared,
     };
     let decoded = encoding::decode(bytes, declared);
     cancel.check()?;
@@ -159,7 +181,8 @@ fn text_content(
         | Format::Csv
         | Format::Tsv
         | Format::Image(_)
-        | Format::Video(_) => plain::decode(decoded.text.into_owned(), limits),
+        | Format::Video(_)
+        | Format::Sound(_) => plain::decode(decoded.text.into_owned(), limits),
     })?;
     content.warnings.splice(0..0, decoded.warnings);
     if content.text.trim().is_empty() {

@@ -40,6 +40,7 @@ fn read(name: &str, bytes: &[u8]) -> Result<usize, DecodeError> {
         }
         Content::Picture(content) => content.picture.samples().len(),
         Content::Video(frames) => frames.filter_map(Result::ok).count(),
+        Content::Sound(sounds) => sounds.filter_map(Result::ok).count(),
     })
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::image::Preprocess;
-use super::manifest::{Canary, CanaryPicture};
+use super::manifest::{Canary, CanaryPicture, CanarySound};
+use super::sound::SOUND_RATE;
 use super::{EmbedError, Embedder, Kind, Modality, Role};
 use crate::picture::Picture;
 use crate::vector::{SparseVector, Vector};
@@ -18,8 +19,8 @@ const LENGTH: usize = 8;
 const WIDTH: u32 = 160;
 const HEIGHT: u32 = 120;
 
-/// Returns what a model makes of a few texts, if it reads any, and of pictures, if it reads these; to be
-/// written down in its manifest.
+/// Returns what a model makes of a few texts, if it reads any, and of pictures and sounds, if it reads
+/// these; to be written down in its manifest.
 pub(super) fn make(
     texts: Vec<String>,
     model: &mut dyn Embedder,
@@ -27,6 +28,7 @@ pub(super) fn make(
     let mut canary = Canary::default();
     let reads = |modality| model.specification().require(modality).is_ok();
     let (reads_texts, reads_pictures) = (reads(Modality::Text), reads(Modality::Image));
+    let reads_sounds = reads(Modality::Sound);
     for text in texts.into_iter().filter(|_| reads_texts) {
         let vector = of_text(&text, model)?;
         if canary.note(vector) {
@@ -39,7 +41,13 @@ pub(super) fn make(
             canary.pictures.push(picture);
         }
     }
-    let is_empty = canary.texts.is_empty() && canary.pictures.is_empty();
+    for sound in CanarySound::ALL.into_iter().filter(|_| reads_sounds) {
+        let vector = of_sound(sound, model)?;
+        if canary.note(vector) {
+            canary.sounds.push(sound);
+        }
+    }
+    let is_empty = canary.inputs() == 0;
     Ok((!is_empty).then_some(canary))
 }
 
@@ -57,6 +65,9 @@ pub(super) fn check(
     }
     for picture in &canary.pictures {
         found.push((format!("{picture:?}"), of_picture(*picture, model)?));
+    }
+    for sound in &canary.sounds {
+        found.push((format!("{sound:?}"), of_sound(*sound, model)?));
     }
     let dense = canary.vectors.iter().map(Some).chain(canary.entries.iter().map(|_| None));
     let sparse = canary.vectors.iter().map(|_| None).chain(canary.entries.iter().map(Some));
@@ -142,6 +153,36 @@ fn of_picture(
     let Some(preprocessor) = model.preprocessor() else { return Ok(None) };
     let pixels = Preprocess::preprocess(preprocessor.as_ref(), &picture.draw())?;
     Ok(model.run_pictures(&[&pixels])?.remove(0))
+}
+
+impl CanarySound {
+    const ALL: [Self; 2] = [Self::Sweep, Self::Beats];
+
+    /// Returns two seconds of it.
+    fn render(self) -> Vec<f32> {
+        use std::f64::consts::TAU;
+        let rate = f64::from(SOUND_RATE);
+        let sample = |at: u32| {
+            let time = f64::from(at) / rate;
+            let value = match self {
+                // From 200 to 3000 Hz, evenly.
+                Self::Sweep => (TAU * (200.0 + 700.0 * time) * time).sin() * 0.5,
+                // Two notes that are struck four times a second.
+                Self::Beats => {
+                    let fades = (-12.0 * (time * 4.0).fract() / 4.0).exp();
+                    fades * ((TAU * 440.0 * time).sin() + (TAU * 1_320.0 * time).sin()) * 0.3
+                }
+            };
+            value as f32
+        };
+        (0..2 * SOUND_RATE).map(sample).collect()
+    }
+}
+
+fn of_sound(sound: CanarySound, model: &mut dyn Embedder) -> Result<Option<Vector>, EmbedError> {
+    let Some(hearing) = model.hearing() else { return Ok(None) };
+    let spectrogram = hearing.spectrogram(&sound.render());
+    Ok(model.run_pictures(&[&spectrogram])?.remove(0))
 }
 
 fn entries(vector: &SparseVector) -> Vec<(u32, f32)> {

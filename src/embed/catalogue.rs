@@ -18,6 +18,7 @@ use super::onnx::{
     graph_bytes,
 };
 use super::remote::{Keys, Remote};
+use super::sound::MelPatches;
 use super::sparse::Counter;
 use super::static_text::StaticText;
 use super::text::TextModel;
@@ -34,7 +35,7 @@ pub const STAND_IN_TEXT_MODEL: &str = "small-static";
 /// The model that embeds pictures where no other is asked for.
 pub const DEFAULT_IMAGE_MODEL: &str = "simile-residual-64";
 /// The manifests that come with the program.
-pub(super) const BUILT_IN: [&str; 9] = [
+pub(super) const BUILT_IN: [&str; 10] = [
     include_str!("models/all-minilm-l6-v2.toml"),
     include_str!("models/hashed-letters.toml"),
     include_str!("models/hashed-words.toml"),
@@ -44,6 +45,7 @@ pub(super) const BUILT_IN: [&str; 9] = [
     include_str!("models/small/small-cnn.toml"),
     include_str!("models/simile-autoencoder-64.toml"),
     include_str!("models/simile-residual-64.toml"),
+    include_str!("models/simile-sounds-202.toml"),
 ];
 /// How many times more a batch may hold where another server works on it.
 const REMOTE_BATCH_FACTOR: usize = 64;
@@ -415,6 +417,7 @@ impl Catalogue {
                     self.open_model(&spacetime.image, progress)?,
                 )?)
             }
+            Method::MelPatches { sound } => Box::new(MelPatches::new(manifest, sound)),
             Method::Document { document } => {
                 let inner = self.entry(&document.model)?;
                 if let Method::Document { .. } = inner.manifest.method {

@@ -86,6 +86,9 @@ pub struct Canary {
     /// The pictures, whose vectors follow those of the texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<CanaryPicture>,
+    /// The sounds, whose vectors follow those of the pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sounds: Vec<CanarySound>,
     /// The first eight components of the vector of each, if it is dense.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vectors: Vec<Vec<f32>>,
@@ -102,6 +105,23 @@ pub enum CanaryPicture {
     Gradient,
     /// A red disc on squares.
     Disc,
+}
+
+/// Two seconds of a sound that need no file. Persisted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CanarySound {
+    /// A tone that rises evenly.
+    Sweep,
+    /// Two notes, struck again and again.
+    Beats,
+}
+
+impl Canary {
+    /// Returns how many inputs there are.
+    pub(super) fn inputs(&self) -> usize {
+        self.texts.len() + self.pictures.len() + self.sounds.len()
+    }
 }
 
 /// Why a text is no manifest.
@@ -174,10 +194,9 @@ impl Manifest {
             }
         }
         if let Some(canary) = &self.canary
-            && canary.texts.len() + canary.pictures.len()
-                != canary.vectors.len() + canary.entries.len()
+            && canary.inputs() != canary.vectors.len() + canary.entries.len()
         {
-            return Err("the canary has as many texts and pictures as vectors".into());
+            return Err("the canary has as many texts, pictures and sounds as vectors".into());
         }
         Ok(())
     }
@@ -264,6 +283,7 @@ mod tests {
         let canary = Canary {
             texts: vec!["cat".into()],
             pictures: vec![],
+            sounds: vec![],
             vectors: vec![],
             entries: vec![vec![(3, 0.25), (9, 1.0)]],
         };

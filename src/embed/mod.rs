@@ -21,6 +21,7 @@ mod heads;
 pub mod image;
 mod import;
 mod joint;
+mod kind;
 mod late;
 mod manifest;
 mod method;
@@ -32,6 +33,7 @@ mod own;
 mod recipe;
 mod remote;
 mod small;
+pub mod sound;
 pub mod sparse;
 mod static_text;
 pub mod text;
@@ -46,6 +48,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::image::{Pixels, Preprocess};
+use self::sound::Hearing;
 use self::video::{ClipReading, SpacetimeSettings};
 use crate::vector::{Form, Metric, Vector};
 
@@ -63,9 +66,10 @@ pub use heads::{
     SpladeSettings,
 };
 pub use import::AddOptions;
+pub use kind::Kind;
 pub use late::{LateSettings, Passage};
-pub use manifest::{CanaryPicture, Manifest, ManifestError};
-pub use method::{Kind, Method, OnnxSettings, Precision, TextSettings};
+pub use manifest::{CanaryPicture, CanarySound, Manifest, ManifestError};
+pub use method::{Method, OnnxSettings, Precision, TextSettings};
 pub use networks::{Choice, LayerEmbedder, NetworkOptions};
 pub use recipe::{Corpus, Fitted, Recipe, Texts, Training};
 pub use remote::{Keys, RemoteSettings};
@@ -93,6 +97,8 @@ pub enum Modality {
     Image,
     /// Stretches of videos.
     Video,
+    /// Stretches of sounds.
+    Sound,
     /// A question and a passage, read together.
     Pair,
 }
@@ -104,6 +110,7 @@ impl Modality {
             Self::Text => "text",
             Self::Image => "image",
             Self::Video => "video",
+            Self::Sound => "sound",
             Self::Pair => "pair",
         }
     }
@@ -260,6 +267,12 @@ pub trait Embedder: Send + Debug {
         None
     }
 
+    /// Returns what makes sounds ready for the model, to be shared with the callers' threads, if it reads
+    /// sounds; its pictures come as spectrograms then.
+    fn hearing(&self) -> Option<Arc<Hearing>> {
+        None
+    }
+
     /// Returns one vector per text of the batch, in order; none for a text that the model knows
     /// nothing of. A vector does not depend on the other texts of its batch beyond rounding.
     ///
@@ -302,6 +315,10 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn clip_reading(&self) -> Option<ClipReading> {
         (**self).clip_reading()
+    }
+
+    fn hearing(&self) -> Option<Arc<Hearing>> {
+        (**self).hearing()
     }
 
     fn run(&mut self, batch: &[&Encoded]) -> Result<Vec<Option<Vector>>, EmbedError> {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use tokenizers::{ModelWrapper, Tokenizer, TruncationParams};
 
-use super::{EmbedError, Encoded, Role, TEXT_BYTES_MAX, TextSettings, Tokenize};
+use super::{
+    EmbedError, Encoded, Modality, Role, Specification, TEXT_BYTES_MAX, TextSettings, Tokenize,
+};
 
 /// About how many bytes are tokenized at a time, so that a long text takes bounded memory.
 const SLICE_BYTES: usize = 64 * 1024;
@@ -197,5 +199,25 @@ fn slice_end(text: &str, start: usize) -> usize {
     match text[start..most].rfind(char::is_whitespace) {
         Some(blank) if blank > 0 => text.ceil_char_boundary(start + blank + 1),
         Some(_) | None => most,
+    }
+}
+
+/// Refuses texts for a model that reads none.
+#[derive(Debug)]
+pub(in crate::embed) struct NoText(pub(in crate::embed) Specification);
+
+impl Tokenize for NoText {
+    fn encode(&self, _: &str, _: Role) -> Result<Encoded, EmbedError> {
+        self.0.require(Modality::Text)?;
+        Ok(Encoded { ids: Vec::new(), truncated: false })
+    }
+
+    fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
+        let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+        text.split_whitespace().map(|word| start(word)..start(word) + word.len()).collect()
+    }
+
+    fn special_tokens(&self) -> usize {
+        0
     }
 }

@@ -8,6 +8,7 @@ mod picture;
 mod prepare;
 mod prepared;
 mod result;
+mod sound;
 mod source;
 mod video;
 
@@ -18,5 +19,6 @@ pub use prepare::{
 };
 pub use prepared::{PartPicture, Prepared};
 pub use result::{ItemError, ItemResult, ItemTimings, Outcome, Stored};
+pub use sound::sound_excerpt;
 pub use source::{ContentHash, PartSource, Source, SourceContent, Version};
 pub use video::{Excerpt, Stretch, excerpt};

@@ -96,6 +96,7 @@ fn plural(modality: Modality) -> &'static str {
         Modality::Text => "texts",
         Modality::Image => "pictures",
         Modality::Video => "videos",
+        Modality::Sound => "sounds",
         Modality::Pair => "pairs of texts",
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::picture::{self, Waiting};
+use super::sound::cut_sound;
 use super::video::cut_video;
 use super::{ContentHash, ItemError, PartSource, Prepared, Source, SourceContent, Version};
 use crate::cancel::Cancellation;
@@ -251,6 +252,14 @@ fn cut(
                     let mut prepared = base(video.parts, payload);
                     prepared.pictures = video.pictures;
                     vec![Cut { prepared, warnings }]
+                }
+                Content::Sound(sounds) => {
+                    let sound = cut_sound(sounds, context, cancel)?;
+                    embed += sound.embed;
+                    let mut warnings = sound.warnings;
+                    let metadata = (sound.title, sound.metadata);
+                    let payload = file_payload(source, name, metadata, &mut warnings);
+                    vec![Cut { prepared: base(sound.parts, payload), warnings }]
                 }
                 Content::Records(records) => {
                     let mut cuts = Vec::new();

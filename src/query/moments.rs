@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::document::DocumentId;
 
-/// A stretch of a stored video that looks like a stretch of an excerpt.
+/// A stretch of a stored video or sound that is like a stretch of an excerpt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sighting {
     /// When the stretch of the excerpt begins, in milliseconds from its start.

@@ -35,7 +35,7 @@ pub enum Example {
     Text(String),
     /// A picture, the bytes of its file, embedded for the vector that is compared.
     Image(Arc<[u8]>),
-    /// An excerpt of a video, the bytes of its file: what it looks like in each of its stretches.
+    /// An excerpt of a video or a sound, the bytes of its file: what each of its stretches is like.
     Clip(Arc<[u8]>),
 }
 

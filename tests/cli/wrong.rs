@@ -83,6 +83,7 @@ const ROWS: &[Row] = &[
     ("locate missing.mp4 -c given", 3, &["missing.mp4"]),
     ("locate a.txt -c given", 2, &["the collection sees no videos"]),
     ("locate a.txt -c nowhere", 3, &["there is no collection `nowhere`"]),
+    ("locate a.wav -c given", 2, &["the collection hears no sounds"]),
     ("locate a.txt -c given --limit 0", 2, &["0 is not in 1..=1000"]),
     ("search --batch missing.txt -c given", 3, &["missing.txt", "No such file"]),
     ("search tide --batch a.txt -c given", 2, &["cannot be used with", "--batch"]),
@@ -181,6 +182,7 @@ const ROWS: &[Row] = &[
         &["--crop asks about a part"],
     ),
     ("search -c given --clip missing.mp4", 3, &["missing.mp4"]),
+    ("search -c given --clip a.wav", 2, &["vector `v` has no embedder"]),
     ("search -c given --clip a.txt", 2, &["vector `v` has no embedder"]),
     ("search -c given --image a.txt --without night", 2, &["vector `v` has no embedder"]),
     ("embed --image missing.jpg", 3, &["missing.jpg"]),
@@ -322,6 +324,7 @@ fn every_command_refuses_what_is_wrong_with_the_code_and_the_words_of_the_table(
     let serving = program.serve(&[]);
     program.run(&["collection", "create", "given", "--vector", "v=3"]).done();
     program.write("a.txt", "The tide is low.");
+    program.write("a.wav", "RIFF____WAVEfmt ");
     program.write("bad.toml", "wokers = 3");
     program.write("broken.toml", "workers = ");
     let wrong: Vec<String> = ROWS.par_iter().filter_map(|row| check(&program, row).err()).collect();

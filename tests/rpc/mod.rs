@@ -29,6 +29,7 @@ mod reembed;
 mod rerank;
 mod search;
 mod server;
+mod sound;
 mod sources;
 mod tenants;
 mod tokens;

@@ -242,5 +242,5 @@ fn excerpts_are_found_by_an_ordinary_search(
     }
     let wrong = ask(b"no video".to_vec(), wire::RecommendStrategy::BestScore);
     let status = server.ask(server.searches().search(wrong)).unwrap_err();
-    assert!(status.message().contains("the excerpt is no video"), "{status}");
+    assert!(status.message().contains("the excerpt is neither a video nor a sound"), "{status}");
 }

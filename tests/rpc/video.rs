@@ -180,7 +180,7 @@ fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains(says), "{status:?}");
     };
-    wrong(b"no video", "the excerpt is no video");
+    wrong(b"no video", "the excerpt is neither a video nor a sound");
     wrong(b"YUV4MPEG2 W2 H0\n", "the Y4M video is damaged: its size is 2 x 0");
 }
 

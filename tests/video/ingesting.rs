@@ -135,7 +135,7 @@ fn handle(is_blind: bool) -> EmbedderHandle {
     EmbedderHandle::start(colours(is_blind), WorkerOptions::default()).unwrap()
 }
 
-pub(super) fn context(embedder: EmbedderHandle) -> PrepareContext {
+pub(crate) fn context(embedder: EmbedderHandle) -> PrepareContext {
     let dimension = embedder.specification().dimension;
     let form = TargetForm::Dense { dimension, metric: Metric::Cosine };
     let target = VectorTarget { form, embedder: Some(embedder) };

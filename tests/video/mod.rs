@@ -2,7 +2,7 @@
 
 mod decoding;
 mod ffmpeg;
-mod ingesting;
+pub(crate) mod ingesting;
 mod locating;
 mod networks;
 mod real;

@@ -31,6 +31,7 @@ use super::serve::{self, Setting};
 use super::value;
 use crate::collection::VECTOR_NAME_DEFAULT;
 use crate::embed::DEFAULT_IMAGE_MODEL;
+use crate::embed::sound::DEFAULT_SOUND_MODEL;
 use read::{Reader, STDIN};
 use tally::Tally;
 use walk::Selection;
@@ -40,6 +41,11 @@ const IMAGE_VECTOR: &str = "image";
 /// How the names of pictures end.
 const PICTURES: [&str; 12] =
     ["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"];
+/// The vector of sounds in a collection that is made for them.
+const SOUND_VECTOR: &str = "sound";
+/// How the names of sounds end.
+const SOUNDS: [&str; 11] =
+    ["wav", "wave", "aif", "aiff", "aifc", "flac", "mp3", "ogg", "oga", "aac", "m4a"];
 /// Documents that wait between reading and sending.
 const SENDING_MAX: usize = 4;
 /// News from the reading side that wait for the bar.
@@ -163,25 +169,31 @@ fn outcome_of(tally: &Tally, is_stopped: bool) -> Outcome {
     }
 }
 
-/// Returns the vectors of a collection for these files: one for texts, one for pictures, or both. None
-/// stand for what the server thinks fit.
+/// Returns the vectors of a collection for these files: one each for texts, pictures and sounds, as far as
+/// there are some. None stand for what the server thinks fit.
 fn vectors_for<'a>(files: impl Iterator<Item = &'a Path>) -> HashMap<String, wire::VectorConfig> {
     let of = |embedder: &str| wire::VectorConfig {
         source: Some(Source::Embedder(embedder.to_owned())),
         ..Default::default()
     };
-    let (mut pictures, mut others) = (false, false);
+    let (mut pictures, mut sounds, mut others) = (false, false, false);
     for file in files {
         let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        let is_picture = ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()));
+        let ending = ending.unwrap_or_default();
+        let is_picture = PICTURES.contains(&ending.as_str());
+        let is_sound = SOUNDS.contains(&ending.as_str());
         pictures |= is_picture;
-        others |= !is_picture;
+        sounds |= is_sound;
+        others |= !is_picture && !is_sound;
     }
     let mut vectors = HashMap::new();
     if pictures {
         vectors.insert(IMAGE_VECTOR.to_owned(), of(DEFAULT_IMAGE_MODEL));
     }
-    if pictures && others {
+    if sounds {
+        vectors.insert(SOUND_VECTOR.to_owned(), of(DEFAULT_SOUND_MODEL));
+    }
+    if (pictures || sounds) && others {
         // The empty name is the server's default.
         vectors.insert(VECTOR_NAME_DEFAULT.to_owned(), of(""));
     }
@@ -298,6 +310,8 @@ mod tests {
         assert_eq!(names(&["a.md", "b"]), [""; 0], "the server decides");
         assert_eq!(names(&["a.JPG", "b/c.png"]), ["image"]);
         assert_eq!(names(&["a.jpg", "notes.txt"]), ["image", "text"]);
+        assert_eq!(names(&["a.WAV", "b.mp3"]), ["sound"]);
+        assert_eq!(names(&["a.flac", "b.png", "c.md"]), ["image", "sound", "text"]);
         assert_eq!(names(&[]), [""; 0]);
     }
 }

@@ -2,7 +2,9 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::time::Duration;
 
 use super::message::{Failure, Reply, Request, read, write};
+use super::sound::bytes;
 use crate::cancel::Cancellation;
+use crate::decode::sound::Sounds;
 use crate::decode::video::Frames;
 use crate::decode::{Content, DecodeError, decode};
 
@@ -56,6 +58,7 @@ fn tell(to: &mut impl Write, content: Content<'_>, time_max: Duration) -> io::Re
             write(to, &header, picture.samples())
         }
         Content::Video(frames) => tell_frames(to, frames, time_max),
+        Content::Sound(sounds) => tell_samples(to, sounds, time_max),
         Content::Records(_) => {
             let (what, advice) = ("a file of records", "it is read where it is wanted");
             fail(to, &DecodeError::UnsupportedFormat { what, advice })
@@ -77,6 +80,18 @@ fn tell_frames(to: &mut impl Write, mut frames: Frames<'_>, time_max: Duration) 
         }
     }
     write(to, &Reply::End { warnings: frames.take_warnings() }, &[])
+}
+
+fn tell_samples(to: &mut impl Write, mut sounds: Sounds<'_>, time_max: Duration) -> io::Result<()> {
+    write(to, &Reply::Sound { facts: sounds.facts().clone() }, &[])?;
+    for block in &mut sounds {
+        bound_time(time_max)?;
+        match block {
+            Ok(block) => write(to, &Reply::Samples, &bytes(&block))?,
+            Err(error) => return fail(to, &error),
+        }
+    }
+    write(to, &Reply::End { warnings: sounds.take_warnings() }, &[])
 }
 
 fn fail(to: &mut impl Write, error: &DecodeError) -> io::Result<()> {

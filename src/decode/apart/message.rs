@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Interrupted;
+use crate::decode::sound::SoundFacts;
 use crate::decode::{DecodeError, FieldNames, Format, Hint, Limits};
 use crate::document::{Payload, Section};
 use crate::error::{Classified as _, ErrorKind};
@@ -42,7 +43,8 @@ impl Request {
     }
 }
 
-/// What is in it. A video goes on with a reply for each frame, and ends with one of its own.
+/// What is in it. A video goes on with a reply for each frame, a sound with one for each block of samples,
+/// and both end with one of their own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// A text, which is the body.
@@ -65,7 +67,11 @@ pub(super) enum Reply {
     Video { size: (u32, u32) },
     /// A frame, whose samples are the body.
     Frame { size: (u32, u32), start_ms: u64, end_ms: u64 },
-    /// No more frames.
+    /// A sound of which a file says this.
+    Sound { facts: SoundFacts },
+    /// Samples, which are the body.
+    Samples,
+    /// No more frames or samples.
     End { warnings: Vec<String> },
     /// Nothing, for a reason.
     Failed(Failure),
@@ -76,8 +82,8 @@ pub(super) enum Reply {
 pub(super) struct Failure {
     kind: u8,
     message: String,
-    /// What breaks the rules of a video, so that what came before is as good as ever.
-    video_damage: Option<String>,
+    /// What breaks the rules of a video or a sound, so that what came before is as good as ever.
+    damage: Option<String>,
 }
 
 /// The kinds of errors that decoding ends with.
@@ -92,20 +98,24 @@ const KINDS: [ErrorKind; 5] = [
 impl Failure {
     pub(super) fn of(error: &DecodeError) -> Self {
         let kind = KINDS.iter().position(|kind| *kind == error.kind()).unwrap_or_default();
-        let video_damage = match error {
-            DecodeError::DamagedVideo { reason, .. } => Some(reason.clone()),
+        let damage = match error {
+            DecodeError::DamagedVideo { reason, .. } | DecodeError::DamagedSound { reason, .. } => {
+                Some(reason.clone())
+            }
             _ => None,
         };
-        Self {
-            kind: u8::try_from(kind).unwrap_or_default(),
-            message: error.to_string(),
-            video_damage,
-        }
+        Self { kind: u8::try_from(kind).unwrap_or_default(), message: error.to_string(), damage }
     }
 
     pub(super) fn into_error(self, format: Format) -> DecodeError {
-        if let (Some(reason), Format::Video(container)) = (self.video_damage, format) {
-            return DecodeError::DamagedVideo { container, reason };
+        match (self.damage, format) {
+            (Some(reason), Format::Video(container)) => {
+                return DecodeError::DamagedVideo { container, reason };
+            }
+            (Some(reason), Format::Sound(format)) => {
+                return DecodeError::DamagedSound { format, reason };
+            }
+            _ => {}
         }
         match KINDS.get(usize::from(self.kind)) {
             Some(ErrorKind::Cancelled) => DecodeError::Interrupted(Interrupted::Cancelled),
@@ -165,6 +175,7 @@ fn bytes(from: &mut impl Read, length: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::sound::SoundFormat;
     use crate::decode::video::Container;
 
     #[test]
@@ -197,5 +208,8 @@ mod tests {
         let container = Container::Gif;
         let damage = DecodeError::DamagedVideo { container, reason: "frame 3".to_owned() };
         assert_eq!(Failure::of(&damage).into_error(Format::Video(container)), damage);
+        let format = SoundFormat::Mp3;
+        let damage = DecodeError::DamagedSound { format, reason: "packet 3".to_owned() };
+        assert_eq!(Failure::of(&damage).into_error(Format::Sound(format)), damage);
     }
 }

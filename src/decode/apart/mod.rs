@@ -11,6 +11,7 @@
 mod answer;
 mod message;
 mod process;
+mod sound;
 mod video;
 
 pub use answer::answer;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use self::message::{Reply, Request};
 use self::process::Process;
+use super::sound::{SoundFormat, Sounds};
 use super::video::{Container, Frames};
 use super::{Content, DecodeError, Format, Hint, Limits, PictureContent, TextContent};
 use crate::cancel::Cancellation;
@@ -108,11 +110,16 @@ impl Apart {
             Reply::Video { size } => {
                 video::frames(lease, format, size, &limits.video, cancel).map(Content::Video)
             }
+            Reply::Sound { facts } => {
+                sound::sounds(lease, format, facts, &limits.sound, cancel).map(Content::Sound)
+            }
             Reply::Failed(failure) => {
                 lease.give_back();
                 Err(failure.into_error(format))
             }
-            Reply::Frame { .. } | Reply::End { .. } => Err(broken("a frame of no video")),
+            Reply::Frame { .. } | Reply::Samples | Reply::End { .. } => {
+                Err(broken("a part of no stream"))
+            }
         }
     }
 
@@ -125,7 +132,7 @@ impl Apart {
     ) -> Result<Picture, DecodeError> {
         match self.decode(bytes, format, &Hint::default(), limits, &Cancellation::new())? {
             Content::Picture(content) => Ok(content.picture),
-            Content::Text(_) | Content::Records(_) | Content::Video(_) => {
+            Content::Text(_) | Content::Records(_) | Content::Video(_) | Content::Sound(_) => {
                 Err(DecodeError::NoPicture)
             }
         }
@@ -142,9 +149,27 @@ impl Apart {
         let format = Format::Video(container);
         match self.decode(bytes, format, &Hint::default(), limits, cancel)? {
             Content::Video(frames) => Ok(frames),
-            Content::Text(_) | Content::Records(_) | Content::Picture(_) => {
+            Content::Text(_) | Content::Records(_) | Content::Picture(_) | Content::Sound(_) => {
                 let reason = "it is no video".to_owned();
                 Err(DecodeError::DamagedVideo { container, reason })
+            }
+        }
+    }
+
+    /// Returns the samples of a sound whose format was told already.
+    pub(super) fn decode_sounds(
+        &self,
+        bytes: &[u8],
+        packed: SoundFormat,
+        limits: &Limits,
+        cancel: &Cancellation,
+    ) -> Result<Sounds<'static>, DecodeError> {
+        let format = Format::Sound(packed);
+        match self.decode(bytes, format, &Hint::default(), limits, cancel)? {
+            Content::Sound(sounds) => Ok(sounds),
+            Content::Text(_) | Content::Records(_) | Content::Picture(_) | Content::Video(_) => {
+                let reason = "it is no sound".to_owned();
+                Err(DecodeError::DamagedSound { format: packed, reason })
             }
         }
     }

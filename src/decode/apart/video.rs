@@ -46,7 +46,11 @@ impl Source for Apart {
                 None
             }
             Reply::Failed(failure) => Some(failure.into_error(self.format)),
-            Reply::Text { .. } | Reply::Picture { .. } | Reply::Video { .. } => {
+            Reply::Text { .. }
+            | Reply::Picture { .. }
+            | Reply::Video { .. }
+            | Reply::Sound { .. }
+            | Reply::Samples => {
                 return Err(lease.broken("no frame"));
             }
         };

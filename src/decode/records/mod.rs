@@ -157,7 +157,8 @@ impl<'a> Records<'a> {
             | Format::Pdf
             | Format::Docx
             | Format::Image(_)
-            | Format::Video(_) => {
+            | Format::Video(_)
+            | Format::Sound(_) => {
                 return Err(DecodeError::UnsupportedFormat {
                     what: "a file of records in this format",
                     advice: "records come as JSON lines, CSV or TSV",

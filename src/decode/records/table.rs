@@ -53,7 +53,8 @@ impl<'a> Table<'a> {
             | Format::Pdf
             | Format::Docx
             | Format::Image(_)
-            | Format::Video(_) => delimiter_of(beginning),
+            | Format::Video(_)
+            | Format::Sound(_) => delimiter_of(beginning),
         };
         let bytes_max = limits.record_bytes_max;
         let mut reader = csv::ReaderBuilder::new()

@@ -9,7 +9,9 @@ fn read(name: &str, bytes: &[u8], fields: FieldNames<'_>) -> Vec<Result<Record, 
     let hint = Hint { file_name: Some(name), fields, ..Hint::default() };
     match decode(bytes, &hint, &Limits::default(), &Cancellation::new()).unwrap() {
         Content::Records(records) => records.collect(),
-        Content::Text(_) | Content::Picture(_) | Content::Video(_) => panic!("expected records"),
+        Content::Text(_) | Content::Picture(_) | Content::Video(_) | Content::Sound(_) => {
+            panic!("expected records")
+        }
     }
 }
 

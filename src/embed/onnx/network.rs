@@ -1,4 +1,3 @@
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +10,10 @@ use super::transformer::builder;
 use crate::embed::image::{
     ImageSettings, Layout, NetworkSettings, Pixels, Preprocess, Preprocessor, Reduction,
 };
+use crate::embed::tokenizer::NoText;
 use crate::embed::video::{ClipReading, FrameSettings, Stacked};
 use crate::embed::{
-    EmbedError, Embedder, Encoded, Grid, Manifest, Modality, Role, Specification, Tokenize,
+    EmbedError, Embedder, Encoded, Grid, Manifest, Modality, Specification, Tokenize,
 };
 use crate::vector::{DenseVector, Vector};
 
@@ -369,24 +369,4 @@ pub(in crate::embed) fn finished(
         return Ok(Some(vector.into()));
     }
     if is_zero { Ok(None) } else { Ok(Some(vector.normalized()?.into())) }
-}
-
-/// Refuses texts for a model that reads none.
-#[derive(Debug)]
-struct NoText(Specification);
-
-impl Tokenize for NoText {
-    fn encode(&self, _: &str, _: Role) -> Result<Encoded, EmbedError> {
-        self.0.require(Modality::Text)?;
-        Ok(Encoded { ids: Vec::new(), truncated: false })
-    }
-
-    fn token_ranges(&self, text: &str) -> Vec<Range<usize>> {
-        let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
-        text.split_whitespace().map(|word| start(word)..start(word) + word.len()).collect()
-    }
-
-    fn special_tokens(&self) -> usize {
-        0
-    }
 }

@@ -20,6 +20,7 @@ use super::{
     EmbedError, Embedder, Embedding, Encoded, Grid, Modality, Role, Specification, Tokenize,
 };
 use crate::cancel::Cancellation;
+use crate::embed::sound::Hearing;
 use crate::embed::video::{ClipReading, SpacetimeSettings};
 use crate::vector::Vector;
 
@@ -86,6 +87,7 @@ pub struct EmbedderHandle {
     grid: Option<Grid>,
     spacetime: Option<Arc<SpacetimeSettings>>,
     reading: Option<ClipReading>,
+    hearing: Option<Arc<Hearing>>,
     queue: Arc<Queue>,
     cache: Option<Arc<Cache>>,
     #[expect(dead_code, reason = "ends the thread when it is dropped")]
@@ -177,6 +179,7 @@ impl EmbedderHandle {
         let grid = embedder.grid();
         let spacetime = embedder.spacetime();
         let reading = embedder.clip_reading();
+        let hearing = embedder.hearing();
         let queue = Arc::new(Queue {
             options,
             state: Mutex::default(),
@@ -196,6 +199,7 @@ impl EmbedderHandle {
             grid,
             spacetime,
             reading,
+            hearing,
             queue,
             cache,
             owner,
@@ -226,6 +230,11 @@ impl EmbedderHandle {
     /// Returns how the model looks at a video, if it reads the frames of a clip at once.
     pub(in crate::embed) fn clip_reading(&self) -> Option<ClipReading> {
         self.reading
+    }
+
+    /// Returns what makes sounds ready for the model, if it reads them.
+    pub(in crate::embed) fn hearing(&self) -> Option<&Arc<Hearing>> {
+        self.hearing.as_ref()
     }
 
     /// Returns how many frames of a second the model looks at, at most, and how long a clip is at most, in
@@ -335,7 +344,9 @@ impl EmbedderHandle {
         let most = match items.first().map(|item| item.input.modality()) {
             None => return Ok(()),
             Some(Modality::Text | Modality::Pair) => self.queue.options.queue_texts_max,
-            Some(Modality::Image | Modality::Video) => self.queue.options.queue_pictures_max,
+            Some(Modality::Image | Modality::Video | Modality::Sound) => {
+                self.queue.options.queue_pictures_max
+            }
         };
         let mut state = self.queue.lock();
         if lane == Lane::Query {

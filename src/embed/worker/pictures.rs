@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::{Embedded, EmbedderHandle, Input, Lane, Request};
 use crate::cancel::Cancellation;
+use crate::embed::image::Pixels;
 use crate::embed::{EmbedError, Modality};
 use crate::picture::Picture;
 use crate::vector::Vector;
@@ -74,8 +75,18 @@ impl EmbedderHandle {
             return Ok(None);
         };
         cancel.check()?;
+        self.embed_ready(preprocessor.stack(pictures)?, lane, cancel)
+    }
+
+    /// Returns what the network makes of what was made ready for it; waits for it.
+    pub(in crate::embed) fn embed_ready(
+        &self,
+        pixels: Pixels,
+        lane: Lane,
+        cancel: &Cancellation,
+    ) -> Result<Option<Vector>, EmbedError> {
         let request = Request::of(1, cancel);
-        let item = request.item(0, Input::Picture(preprocessor.stack(pictures)?));
+        let item = request.item(0, Input::Picture(pixels));
         self.enqueue(vec![item], lane, cancel)?;
         let embedded = self.embedded(&request, Duration::ZERO, Instant::now())?;
         Ok(embedded.embeddings.into_iter().next().and_then(|embedding| embedding.vector))

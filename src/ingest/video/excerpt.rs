@@ -9,9 +9,9 @@ use crate::ingest::ItemError;
 use crate::vector::Vector;
 
 /// The most stretches of an excerpt: a search for each of them is one answer.
-const STRETCHES_MAX: usize = 256;
+pub(in crate::ingest) const STRETCHES_MAX: usize = 256;
 /// Stretches begin so many times in the length of one.
-const STEPS: u64 = 4;
+pub(in crate::ingest) const STEPS: u64 = 4;
 
 /// A stretch of an excerpt.
 #[derive(Debug, Clone, PartialEq)]

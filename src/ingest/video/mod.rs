@@ -7,6 +7,7 @@ mod excerpt;
 mod sampler;
 
 pub use excerpt::{Excerpt, Stretch, excerpt};
+pub(super) use excerpt::{STEPS, STRETCHES_MAX};
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -75,6 +75,15 @@ pub enum PlanError {
         /// The vector name.
         name: String,
     },
+    /// A text or a picture for a vector of sounds.
+    #[error(
+        "vector `{name}` is made of sounds, so the question has to be an excerpt of one (a clip), not a \
+         text or a picture"
+    )]
+    ReadsSounds {
+        /// The vector name.
+        name: String,
+    },
     /// A picture where no vector has an embedder that reads pictures.
     #[error("no vector of the collection is made of pictures; it has {known}")]
     NoneSees {

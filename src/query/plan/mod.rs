@@ -48,6 +48,9 @@ pub struct Reads {
     pub texts: bool,
     /// Still pictures.
     pub pictures: bool,
+    /// Sounds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sounds: bool,
 }
 
 /// What a plan has to know of a named sparse vector.
@@ -125,22 +128,21 @@ pub fn plan(request: &SearchRequest, shape: &Shape) -> Result<Plan, PlanError> {
         Mode::Automatic | Mode::Hybrid | Mode::Semantic => vector_legs(request, text, shape)?,
     };
     let lexical = lexical_leg(request.mode, text, shape)?;
-    let seeing = shape.only_pictures();
-    let unread = |name: &str| PlanError::ReadsNoText { name: name.to_owned() };
-    match (request.mode, seeing) {
+    let unread = shape.unread();
+    match (request.mode, &unread) {
         (Mode::Lexical, _) if request.image.is_some() => {
             let reason = "a picture has no words: a lexical search takes a text alone";
             return Err(PlanError::Combination(reason));
         }
         (Mode::Lexical, _) => {}
-        (Mode::Semantic | Mode::Hybrid, Some(name)) if vectors.is_empty() => {
-            return Err(unread(name));
+        (Mode::Semantic | Mode::Hybrid, Some(unread)) if vectors.is_empty() => {
+            return Err(unread.clone());
         }
         (Mode::Semantic | Mode::Hybrid, None) if vectors.is_empty() => {
             return Err(PlanError::NoneEmbeds);
         }
-        (Mode::Automatic, Some(name)) if vectors.is_empty() && lexical.is_none() => {
-            return Err(unread(name));
+        (Mode::Automatic, Some(unread)) if vectors.is_empty() && lexical.is_none() => {
+            return Err(unread.clone());
         }
         (Mode::Automatic, None) if vectors.is_empty() && lexical.is_none() => {
             return Err(PlanError::NoLeg);
@@ -148,7 +150,7 @@ pub fn plan(request: &SearchRequest, shape: &Shape) -> Result<Plan, PlanError> {
         (Mode::Automatic | Mode::Semantic | Mode::Hybrid, _) => {}
     }
     let by_words_alone = vectors.is_empty() && request.mode == Mode::Automatic;
-    let warnings = seeing.filter(|_| by_words_alone).map(|name| format!("{}", unread(name)));
+    let warnings = unread.filter(|_| by_words_alone).map(|unread| unread.to_string());
     // Weights name legs, so leaving one of them out would change what was asked for.
     let is_strict = request.mode != Mode::Automatic || !request.fusion.weights().is_empty();
     Ok(Plan { vectors, lexical, is_strict, warnings: warnings.into_iter().collect() })
@@ -256,6 +258,7 @@ fn vector_legs(
     if let Some(name) = request.using.as_ref().filter(|_| questions.is_empty() && text.is_some()) {
         return Err(match shape.reads(name)? {
             Reads { pictures: true, .. } => PlanError::ReadsNoText { name: name.clone() },
+            Reads { sounds: true, .. } => PlanError::ReadsSounds { name: name.clone() },
             Reads { .. } => PlanError::NoEmbedder { name: name.clone() },
         });
     }
@@ -337,14 +340,18 @@ impl Shape {
         names
     }
 
-    /// Returns the name of a vector that is made of pictures alone, if no vector is made of texts.
-    fn only_pictures(&self) -> Option<&str> {
+    /// Returns why no vector takes a text, if there is one of pictures or sounds, and none of texts.
+    fn unread(&self) -> Option<PlanError> {
         let dense_or_multi = || self.vectors.values().chain(self.multi.values());
         let reads_texts = dense_or_multi().any(|shape| shape.reads.texts)
             || self.sparse.values().any(|shape| shape.has_embedder);
         let all = self.vectors.iter().chain(&self.multi);
-        let mut seeing = all.filter(|(_, shape)| shape.reads.pictures);
-        seeing.next().filter(|_| !reads_texts).map(|(name, _)| name.as_str())
+        let unread = |(name, shape): (&String, &VectorShape)| match shape.reads {
+            Reads { pictures: true, .. } => Some(PlanError::ReadsNoText { name: name.clone() }),
+            Reads { sounds: true, .. } => Some(PlanError::ReadsSounds { name: name.clone() }),
+            Reads { .. } => None,
+        };
+        all.filter(|_| !reads_texts).find_map(unread)
     }
 
     /// Returns the name of the only vector.
@@ -368,23 +375,27 @@ impl Shape {
     pub fn compared(&self, recommend: &Recommend) -> Result<String, PlanError> {
         let all = || recommend.examples();
         let has_text = all().any(|one| matches!(one.example, Example::Text(_)));
-        let is_seen = |one: &Example| matches!(one, Example::Image(_) | Example::Clip(_));
-        let has_image = all().any(|one| is_seen(&one.example));
+        let has_image = all().any(|one| matches!(one.example, Example::Image(_)));
+        // A clip is one of a video or of a sound.
+        let has_clip = all().any(|one| matches!(one.example, Example::Clip(_)));
+        let sees = |reads: Reads| {
+            (reads.pictures || !has_image) && (reads.pictures || reads.sounds || !has_clip)
+        };
         let name = match &recommend.vector {
             Some(name) => name.as_str(),
             None => {
-                let fits = |shape: &VectorShape| {
-                    (shape.reads.texts || !has_text) && (shape.reads.pictures || !has_image)
-                };
+                let fits =
+                    |shape: &VectorShape| (shape.reads.texts || !has_text) && sees(shape.reads);
                 let mut fitting = self.vectors.iter().filter(|(_, shape)| fits(shape));
-                match (has_text || has_image, fitting.next(), fitting.next()) {
+                match (has_text || has_image || has_clip, fitting.next(), fitting.next()) {
                     (true, Some((only, _)), None) => only,
                     _ => self.only_vector()?,
                 }
             }
         };
         let (reads, name) = (self.reads(name)?, name.to_owned());
-        match (has_text && !reads.texts, has_image && !reads.pictures) {
+        match (has_text && !reads.texts, !sees(reads)) {
+            (true, _) | (_, true) if reads.sounds => Err(PlanError::ReadsSounds { name }),
             (_, true) if reads.texts => Err(PlanError::ReadsNoPicture { name }),
             (true, _) if reads.pictures => Err(PlanError::ReadsNoText { name }),
             (false, false) => Ok(name),
@@ -407,7 +418,7 @@ impl Shape {
 
 impl SparseShape {
     fn reads(self) -> Reads {
-        Reads { texts: self.has_embedder, pictures: false }
+        Reads { texts: self.has_embedder, ..Reads::default() }
     }
 }
 

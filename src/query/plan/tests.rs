@@ -5,7 +5,7 @@ use crate::query::Fusion;
 fn shape(vectors: &[(&str, bool)], has_words: bool) -> Shape {
     let vector = |&(name, has_embedder): &(&str, bool)| {
         let metric = Metric::Cosine;
-        let reads = Reads { texts: has_embedder, pictures: false };
+        let reads = Reads { texts: has_embedder, ..Reads::default() };
         (name.to_owned(), VectorShape { dimension: 2, metric, reads })
     };
     let (sparse, multi) = (BTreeMap::new(), BTreeMap::new());
@@ -188,9 +188,10 @@ fn joint(names: &[(&str, Reads)], has_words: bool) -> Shape {
     shape
 }
 
-const TEXTS: Reads = Reads { texts: true, pictures: false };
-const PICTURES: Reads = Reads { texts: false, pictures: true };
-const BOTH: Reads = Reads { texts: true, pictures: true };
+const TEXTS: Reads = Reads { texts: true, pictures: false, sounds: false };
+const PICTURES: Reads = Reads { texts: false, pictures: true, sounds: false };
+const SOUNDS: Reads = Reads { texts: false, pictures: false, sounds: true };
+const BOTH: Reads = Reads { texts: true, pictures: true, sounds: false };
 
 fn see(image: &[u8]) -> SearchRequest {
     SearchRequest { image: Some(image.into()), ..SearchRequest::default() }
@@ -225,6 +226,8 @@ fn a_question_that_no_vector_is_made_of_is_refused_by_name() {
     let pictures = joint(&[("image", PICTURES)], true);
     let texts = joint(&[("text", TEXTS)], true);
     let wordless = joint(&[("image", PICTURES)], false);
+    let sounds = joint(&[("clip", SOUNDS)], false);
+    let unheard = PlanError::ReadsSounds { name: "clip".into() };
     let unread = PlanError::ReadsNoText { name: "image".into() };
     let using = |name: &str, request| SearchRequest { using: Some(name.into()), ..request };
     for (request, shape, expected) in [
@@ -232,6 +235,9 @@ fn a_question_that_no_vector_is_made_of_is_refused_by_name() {
         (ask("cat", Mode::Hybrid), &pictures, unread.clone()),
         (ask("cat", Mode::Automatic), &wordless, unread.clone()),
         (using("image", ask("cat", Mode::Automatic)), &pictures, unread),
+        (ask("cat", Mode::Semantic), &sounds, unheard.clone()),
+        (ask("cat", Mode::Automatic), &sounds, unheard.clone()),
+        (using("clip", ask("cat", Mode::Automatic)), &sounds, unheard),
         (see(b"jpeg"), &texts, PlanError::NoneSees { known: "text".into() }),
         (using("text", see(b"jpeg")), &texts, PlanError::ReadsNoPicture { name: "text".into() }),
     ] {
