@@ -243,15 +243,15 @@ pub(crate) mod messages {
     }
 }
 
-/// Documents, pictures and videos: a byte chooses the ending of the name, the rest is the file.
+/// Documents, pictures, videos and sounds: a byte chooses the ending of the name, the rest is the file.
 mod files {
     use super::*;
 
-    const ENDINGS: [&str; 18] = [
+    const ENDINGS: [&str; 23] = [
         "txt", "md", "html", "pdf", "docx", "jsonl", "csv", "jpg", "png", "webp", "gif", "bmp",
-        "tiff", "y4m", "mp4", "json", "tsv", "bin",
+        "tiff", "y4m", "mp4", "json", "tsv", "bin", "wav", "aiff", "flac", "ogg", "aac",
     ];
-    /// So many records or frames of a file are read.
+    /// So many records, frames or seconds of a file are read.
     const PIECES_MAX: usize = 50;
 
     pub(super) fn run(data: &[u8]) {
@@ -261,6 +261,7 @@ mod files {
         match decode(bytes, &hint, &Limits::default(), &Cancellation::new()) {
             Ok(Content::Records(records)) => drop(records.take(PIECES_MAX).count()),
             Ok(Content::Video(frames)) => drop(frames.take(PIECES_MAX).count()),
+            Ok(Content::Sound(blocks)) => drop(blocks.take(PIECES_MAX).count()),
             Ok(_) | Err(_) => {}
         }
     }
@@ -271,7 +272,12 @@ mod files {
             let place = ENDINGS.iter().position(|known| *known == ending)?;
             Some([vec![u8::try_from(place).ok()?], bytes].concat())
         };
-        let folders = ["tests/fixtures/decode", "src/cli/demo/texts", "tests/fixtures/pictures"];
+        let folders = [
+            "tests/fixtures/decode",
+            "src/cli/demo/texts",
+            "tests/fixtures/pictures",
+            "tests/fixtures/sound",
+        ];
         let mut seeds: Vec<_> = folders.into_iter().flat_map(contents).filter_map(of).collect();
         let film = [&b"\x0dYUV4MPEG2 W4 H2 F25:1 C444\nFRAME\n"[..], &[100; 24]].concat();
         seeds.extend([

@@ -247,7 +247,7 @@ pub(super) fn is_plain_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embed::catalogue::BUILT_IN;
+    use crate::embed::shelf::BUILT_IN;
     use crate::embed::sparse::{Norm, TermSettings, WeightSettings};
     use crate::embed::{Pooling, TextSettings};
 

@@ -32,6 +32,7 @@ pub mod onnx;
 mod own;
 mod recipe;
 mod remote;
+mod shelf;
 mod small;
 pub mod sound;
 pub mod sparse;

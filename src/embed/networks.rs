@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::catalogue::Entry;
 use super::image::{
     Channels, Crop, ImageSettings, Layout, NetworkSettings, Pixels, Preprocess, Preprocessor,
     Reduction, Resampler, Resize,
@@ -11,6 +10,7 @@ use super::image::{
 use super::import::{Found, bytes, file_name, refused};
 use super::obtain::Progress;
 use super::onnx::{Features, Layer, Layers, finished, graph_bytes, layers};
+use super::shelf::Entry;
 use super::{Catalogue, EmbedError, Manifest, Method, Modality, clips, joint};
 use crate::picture::{Filter, Picture};
 use crate::vector::{DIMENSION_MAX, Metric, Vector};

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::catalogue::{Entry, MANIFEST_FILE};
 use super::import::Found;
 use super::manifest::{ModelFile, SCHEMA, Source, is_plain_name};
 use super::obtain::{FolderLock, ObtainError, Progress, sha256_of};
+use super::shelf::{Entry, MANIFEST_FILE};
 use super::{
     AddOptions, Catalogue, DocumentSettings, EmbedError, Kind, LateSettings, Manifest,
     ManifestError, Method, Modality, Piece, Pooling, Recipe, RemoteSettings, Training, canary,

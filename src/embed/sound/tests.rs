@@ -3,7 +3,7 @@ use std::f64::consts::TAU;
 use serde::Deserialize;
 
 use super::*;
-use crate::embed::catalogue::BUILT_IN;
+use crate::embed::shelf::BUILT_IN;
 use crate::embed::{Manifest, Method, canary};
 
 /// What `tests/reference/sound.py` recorded.

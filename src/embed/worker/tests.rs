@@ -3,7 +3,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::cancel::Interrupted;
-use crate::embed::{Manifest, catalogue};
+use crate::embed::{Manifest, shelf};
 use crate::error::{Classified as _, ErrorKind};
 use crate::picture::Picture;
 use crate::vector::DenseVector;
@@ -77,7 +77,7 @@ fn start(
     modalities: &'static [Modality],
     options: WorkerOptions,
 ) -> (EmbedderHandle, mpsc::Receiver<usize>, mpsc::Sender<()>) {
-    let manifest = Manifest::parse(catalogue::BUILT_IN[0], "built in").unwrap();
+    let manifest = Manifest::parse(shelf::BUILT_IN[0], "built in").unwrap();
     let specification = Specification {
         fingerprint: manifest.fingerprint(),
         name: manifest.name,
