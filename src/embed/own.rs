@@ -185,18 +185,8 @@ impl Catalogue {
             Piece::Window => "windows",
             Piece::Sentence => "sentences",
         };
-        let manifest = Manifest {
-            schema: SCHEMA,
-            name: name.to_owned(),
-            description: format!("long texts as the mean of their {what}, by {}", inner.name),
-            method: Method::Document { document },
-            licence: inner.licence.clone(),
-            dimension: inner.dimension,
-            metric: inner.metric,
-            files: Vec::new(),
-            sources: Vec::new(),
-            canary: None,
-        };
+        let description = format!("long texts as the mean of their {what}, by {}", inner.name);
+        let manifest = on_top_of(&inner, name, description, Method::Document { document });
         self.settle_without_files(manifest, making, progress)
     }
 
@@ -236,18 +226,9 @@ impl Catalogue {
                 return Err(wrong(reason).into());
             }
         }
-        let manifest = Manifest {
-            schema: SCHEMA,
-            name: name.to_owned(),
-            description: format!("passages read in their documents (late chunking), by {of}"),
-            method: Method::Late { late: LateSettings::over(&specification) },
-            licence: inner.licence.clone(),
-            dimension: inner.dimension,
-            metric: inner.metric,
-            files: Vec::new(),
-            sources: Vec::new(),
-            canary: None,
-        };
+        let description = format!("passages read in their documents (late chunking), by {of}");
+        let late = LateSettings::over(&specification);
+        let manifest = on_top_of(&inner, name, description, Method::Late { late });
         self.settle_without_files(manifest, making, progress)
     }
 
@@ -384,4 +365,20 @@ fn described(folder: &Path, name: String) -> Result<ModelFile, EmbedError> {
     let path = folder.join(&name);
     let bytes = fs_err::metadata(&path)?.len();
     Ok(ModelFile { sha256: sha256_of(&path)?, name, bytes })
+}
+
+/// Returns the manifest of a model on top of another one, whose vectors it joins: it has no files.
+fn on_top_of(inner: &Manifest, name: &str, description: String, method: Method) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        name: name.to_owned(),
+        description,
+        method,
+        licence: inner.licence.clone(),
+        dimension: inner.dimension,
+        metric: inner.metric,
+        files: Vec::new(),
+        sources: Vec::new(),
+        canary: None,
+    }
 }

@@ -213,3 +213,9 @@ impl Random {
         &choices[self.below(choices.len() as u64) as usize]
     }
 }
+
+/// Returns from when to when each part of a document is, in milliseconds.
+pub(super) fn moments(document: &wire::StoredDocument) -> Vec<(u64, u64)> {
+    let spans = document.parts.iter().map(|part| part.span.as_ref().unwrap());
+    spans.map(|span| (span.start_ms.unwrap(), span.end_ms.unwrap())).collect()
+}

@@ -9,6 +9,7 @@ use simile_proto::v1::vector_config::Source;
 use simile_proto::v1::{self as wire, value::Kind};
 use tonic::Code;
 
+use super::messages::moments;
 use super::server::TestServer;
 use crate::sound::render::{PLAIN, RATE, Written, piece, wav};
 use crate::support::catalogue_options;
@@ -49,12 +50,7 @@ fn a_sound_is_stored_as_stretches_and_an_excerpt_of_it_is_found() {
         ..Default::default()
     };
     let stored = server.ask(server.documents().get(get)).unwrap().documents.remove(0);
-    let spans: Vec<(u64, u64)> = stored
-        .parts
-        .iter()
-        .map(|part| part.span.clone().unwrap())
-        .map(|span| (span.start_ms.unwrap(), span.end_ms.unwrap()))
-        .collect();
+    let spans = moments(&stored);
     let expected: Vec<(u64, u64)> =
         (0..19).map(|second| (second * 1_000, second * 1_000 + 2_000)).collect();
     assert_eq!(spans, expected);

@@ -16,6 +16,7 @@ use simile_proto::v1::vector_config::Source;
 use simile_proto::v1::{self as wire};
 use tonic::Code;
 
+use super::messages::moments;
 use super::server::TestServer;
 use crate::support::catalogue_options;
 
@@ -144,12 +145,7 @@ fn a_video_is_stored_as_moments_and_an_excerpt_of_it_is_found() {
         ..Default::default()
     };
     let stored = server.ask(server.documents().get(get)).unwrap().documents.remove(0);
-    let spans: Vec<(u64, u64)> = stored
-        .parts
-        .iter()
-        .map(|part| part.span.clone().unwrap())
-        .map(|span| (span.start_ms.unwrap(), span.end_ms.unwrap()))
-        .collect();
+    let spans = moments(&stored);
     assert_eq!((spans[0].0, spans.last().unwrap().1), (0, 20_000));
     assert!(spans.len() >= 20 && spans.windows(2).all(|pair| pair[0].1 == pair[1].0), "{spans:?}");
     let payload = |name: &str| format!("{:?}", stored.payload[name].kind);
