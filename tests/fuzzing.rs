@@ -1,7 +1,7 @@
 //! The fuzz targets of `fuzz/` over mutated seeds, with any compiler: nothing panics, nothing lies.
 //!
 //! `SIMILE_FUZZ_SECONDS=3600 SIMILE_FUZZ_SEED=2 cargo test --release --test behaviour fuzzing -- --nocapture`
-//! takes an hour for each. What fails is kept below `target/fuzz`, for `SIMILE_FUZZ_INPUT=FILE` to try again.
+//! takes an hour for each. What fails is kept below `target/tmp/fuzz`, for `SIMILE_FUZZ_INPUT=FILE` to try again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -4,53 +4,59 @@
 //! Small batches of texts of nearly one length pad little; but each run has a price of its own. So a window
 //! of inputs, sorted by length, is cut where padding and runs together cost least.
 
-use std::collections::VecDeque;
-
 use super::Item;
 
 /// What a run costs beside its tokens, in tokens: threads that meet after each operation, and products of
 /// few rows, which use the processor worse.
 const RUN_TOKENS: usize = 64;
 
-/// Takes the first batch of inputs that are sorted by modality and cost: at least one, if there is one, and
-/// no more than the budget allows when padded to the longest.
-pub(super) fn next_batch(rest: &mut VecDeque<Item>, tokens_max: usize) -> Vec<Item> {
-    let Some(first) = rest.front() else { return Vec::new() };
-    let modality = first.input.modality();
-    let alike = rest.iter().take_while(|item| item.input.modality() == modality);
-    let costs: Vec<usize> = alike.map(|item| item.input.cost()).collect();
-    rest.drain(..first_cut(&costs, tokens_max)).collect()
+/// Cuts inputs that are sorted by modality and cost into batches: each of one modality, and none above the
+/// budget when padded to its longest, but for one that is above it by itself.
+pub(super) fn batches(items: Vec<Item>, tokens_max: usize) -> Vec<Vec<Item>> {
+    let mut lengths = Vec::new();
+    for alike in items.chunk_by(|a, b| a.input.modality() == b.input.modality()) {
+        let costs: Vec<usize> = alike.iter().map(|item| item.input.cost()).collect();
+        lengths.extend(cheapest(&costs, tokens_max));
+    }
+    let mut items = items.into_iter();
+    lengths.into_iter().map(|length| items.by_ref().take(length).collect()).collect()
 }
 
-/// Returns how many inputs the first batch has where all are cut as cheaply as can be; 0 of none. The costs
-/// ascend.
-fn first_cut(costs: &[usize], tokens_max: usize) -> usize {
+/// Returns how many inputs each batch has where all are cut as cheaply as can be. The costs ascend.
+fn cheapest(costs: &[usize], tokens_max: usize) -> Vec<usize> {
     // For each input what it and those after it cost, and where the batch ends that it begins.
-    let mut cheapest = vec![(0, costs.len()); costs.len() + 1];
+    let mut cuts = vec![(0, costs.len()); costs.len() + 1];
     for begin in (0..costs.len()).rev() {
         let padded = |end: usize| (end - begin) * costs[end - 1];
         let fits = |&end: &usize| end == begin + 1 || padded(end) <= tokens_max;
         let ends = (begin + 1..=costs.len()).take_while(fits);
-        let cut = ends.map(|end| (padded(end) + RUN_TOKENS + cheapest[end].0, end));
+        let cut = ends.map(|end| (padded(end) + RUN_TOKENS + cuts[end].0, end));
         // Of equals the larger batch: what comes first is answered first.
-        cheapest[begin] =
-            cut.min_by_key(|&(cost, end)| (cost, costs.len() - end)).unwrap_or_default();
+        cuts[begin] = cut.min_by_key(|&(cost, end)| (cost, costs.len() - end)).unwrap_or_default();
     }
-    cheapest[0].1
+    let mut lengths = Vec::new();
+    let mut begin = 0;
+    while begin < costs.len() {
+        let end = cuts[begin].1;
+        lengths.push(end - begin);
+        begin = end;
+    }
+    lengths
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Cuts all of it, batch after batch.
+    /// Cuts costs as inputs that have them are cut.
     fn cut(mut costs: &[usize], tokens_max: usize) -> Vec<&[usize]> {
         let mut batches = Vec::new();
-        while !costs.is_empty() {
-            let (batch, rest) = costs.split_at(first_cut(costs, tokens_max));
+        for length in cheapest(costs, tokens_max) {
+            let (batch, rest) = costs.split_at(length);
             batches.push(batch);
             costs = rest;
         }
+        assert!(costs.is_empty(), "{costs:?} are left out");
         batches
     }
 
@@ -71,8 +77,8 @@ mod tests {
     #[test]
     fn inputs_of_one_length_fill_the_budget() {
         assert_eq!(cut(&[16; 300], 2_048), [&[16; 128][..], &[16; 128], &[16; 44]]);
-        assert_eq!(first_cut(&[], 2_048), 0);
-        assert_eq!(first_cut(&[0, 0], 2_048), 2);
+        assert_eq!(cut(&[], 2_048), [] as [&[usize]; 0]);
+        assert_eq!(cut(&[0, 0], 2_048), [&[0, 0]]);
     }
 
     #[test]

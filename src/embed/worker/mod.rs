@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::batch::next_batch;
+use self::batch::batches;
 use self::failure::Failure;
 use super::cache::Cache;
 use super::image::{Pixels, Preprocess};
@@ -480,17 +480,16 @@ fn serve(mut embedder: impl Embedder, queue: &Queue) {
     let _end = EndOnDrop(queue);
     while let Some(mut items) = queue.take() {
         items.sort_by_key(|item| (item.input.modality(), item.input.cost()));
-        let mut rest = VecDeque::from(items);
-        loop {
+        let mut rest = batches(items, queue.options.batch_tokens_max).into_iter();
+        while let Some(mut batch) = rest.next() {
             // A window may take longer than the deadlines of those in it.
-            rest.retain(|item| !item.request.is_over());
-            let batch = next_batch(&mut rest, queue.options.batch_tokens_max);
+            batch.retain(|item| !item.request.is_over());
             if batch.is_empty() {
-                break;
+                continue;
             }
             run(&mut embedder, batch);
-            if !rest.is_empty() && !queue.lock().query.is_empty() {
-                queue.put_back(rest.into_iter());
+            if rest.len() > 0 && !queue.lock().query.is_empty() {
+                queue.put_back(rest.flatten());
                 break;
             }
         }
