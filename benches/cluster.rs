@@ -5,8 +5,7 @@
 //!
 //! The vectors are little-endian `f32`, row-major. The number after the method is k for kmeans, the
 //! fewest points of a cluster for hdbscan, and of no meaning for leiden and map. Up to 10,000 vectors the
-//! neighbours are exact; more are found by the dense index, built over a folder that is gone afterwards,
-//! as collections do it. Labels are written as little-endian `i32`, -1 for noise; of a map, where 15
+//! neighbours are exact, as in collections. Labels are written as little-endian `i32`, -1 for noise; of a map, where 15
 //! neighbours are looked at, the places as `f32`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails loudly")]
@@ -17,19 +16,10 @@ use cpu_time::ProcessTime;
 use serde_json::json;
 use simile::cancel::Cancellation;
 use simile::cluster::{
-    Adjacency, CommunityOptions, DensityOptions, EXACT_MAX, KMeansOptions, MapOptions,
-    NeighbourGraph, Partition, Points, Selection, Work, communities, hdbscan, kmeans, map,
-    trustworthiness,
+    Adjacency, CommunityOptions, DensityOptions, KMeansOptions, MapOptions, NeighbourGraph,
+    Partition, Points, Selection, Work, communities, hdbscan, kmeans, map, trustworthiness,
 };
-use simile::document::{Slot, SlotSet};
-use simile::index::dense::{BuildJob, DenseIndex, DenseOptions, SearchOptions};
-use simile::vector::Metric;
 
-/// The breadth of the search for neighbours, as the collections have it.
-const EF_OF_NEIGHBOUR: usize = 4;
-const EF_MIN: usize = 96;
-/// Vectors that are put into the index at a time.
-const INSERTED_AT_ONCE: usize = 1_000;
 /// How many points a map's trustworthiness is taken of.
 const SAMPLE: usize = 1_000;
 /// Neighbours of communities and maps.
@@ -59,7 +49,7 @@ fn main() {
             Some(found.partition)
         }
         "hdbscan" => {
-            let graph = neighbours(&points, number.max(NEIGHBOURS), &work);
+            let graph = NeighbourGraph::nearest(&points, number.max(NEIGHBOURS), &work).unwrap();
             stage("graph_cpu_s");
             let options = DensityOptions {
                 min_size: number,
@@ -70,13 +60,13 @@ fn main() {
             Some(hdbscan(&points, &graph, &options, &work).unwrap().partition)
         }
         "leiden" => {
-            let graph = neighbours(&points, NEIGHBOURS, &work);
+            let graph = NeighbourGraph::nearest(&points, NEIGHBOURS, &work).unwrap();
             stage("graph_cpu_s");
             let adjacency = Adjacency::shared(&graph);
             Some(communities(&adjacency, &CommunityOptions::default(), &work).unwrap())
         }
         _ => {
-            let graph = neighbours(&points, NEIGHBOURS, &work);
+            let graph = NeighbourGraph::nearest(&points, NEIGHBOURS, &work).unwrap();
             stage("graph_cpu_s");
             let layout = map(&points, &graph, &MapOptions::default(), &work).unwrap();
             stage("map_cpu_s");
@@ -100,39 +90,6 @@ fn main() {
 fn written(partition: &Partition) -> Vec<u8> {
     let label = |label: &Option<u32>| label.map_or(-1, |label| i32::try_from(label).unwrap());
     partition.labels().iter().map(label).flat_map(i32::to_le_bytes).collect()
-}
-
-fn neighbours(points: &Points, width: usize, work: &Work<'_>) -> NeighbourGraph {
-    let count = points.count();
-    if count <= EXACT_MAX {
-        return NeighbourGraph::exact(points, width, work).unwrap();
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let options = DenseOptions::new(points.dimension(), Metric::Euclidean);
-    let index = DenseIndex::open(folder.path(), options).unwrap();
-    for first in (0..count).step_by(INSERTED_AT_ONCE) {
-        let rows = first..(first + INSERTED_AT_ONCE).min(count);
-        let some: Vec<(Slot, &[f32])> = rows.map(|row| (slot(row), points.row(row))).collect();
-        index.insert(&some).unwrap();
-    }
-    let live: SlotSet = (0..slot(count).0).collect();
-    let threads = std::thread::available_parallelism().unwrap().get();
-    let job = BuildJob { live: &live, seed: 1, threads, progress: &|_, _| (), cancel: work.cancel };
-    index.seal(&job).unwrap();
-    NeighbourGraph::searched(count, width, work, |row, limit| {
-        let ef = (limit * EF_OF_NEIGHBOUR).max(EF_MIN);
-        let options = SearchOptions { limit, ef, is_exact: false };
-        let hits = index.search(points.row(row), &live, &options, work.cancel).unwrap();
-        Ok(hits
-            .into_iter()
-            .map(|(slot, _)| (slot.0, points.distance(row, slot.0 as usize)))
-            .collect())
-    })
-    .unwrap()
-}
-
-fn slot(row: usize) -> Slot {
-    Slot(u32::try_from(row).unwrap())
 }
 
 /// Returns the most memory that the process had, in MiB, where the system says.

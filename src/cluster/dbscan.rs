@@ -125,11 +125,7 @@ mod tests {
         let (points, cancel) = (Points::new(values, 1).unwrap(), Cancellation::new());
         let work = unwatched(&cancel);
         assert!(points.count() > EXACT_MAX);
-        let near = |row: usize, _: usize| {
-            let rows = row.saturating_sub(4)..=(row + 4).min(12_000);
-            Ok(rows.map(|other| (row_id(other), points.distance(row, other))).collect())
-        };
-        let graph = NeighbourGraph::searched(12_001, 8, &work, near).unwrap();
+        let graph = NeighbourGraph::nearest(&points, 8, &work).unwrap();
         let options = DbscanOptions { radius: 0.015, min_samples: 3 };
         let found = dbscan(&points, Some(&graph), &options, &work).unwrap();
         assert_eq!((found.sizes(), found.noise()), (&[6_000, 6_000][..], 1));

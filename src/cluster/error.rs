@@ -54,16 +54,6 @@ pub enum ClusterError {
         /// What is wrong.
         source: VectorError,
     },
-    /// Looking for neighbours failed.
-    #[error("cannot look for the neighbours of vector {row}: {reason}")]
-    Neighbours {
-        /// Which row, from 0.
-        row: usize,
-        /// Of what kind the failure is.
-        kind: ErrorKind,
-        /// What failed.
-        reason: String,
-    },
     /// The work was ended early.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -94,7 +84,6 @@ impl Classified for ClusterError {
             | Self::Option { .. }
             | Self::Uneven { .. } => ErrorKind::InvalidInput,
             Self::Vector { source, .. } => source.kind(),
-            Self::Neighbours { kind, .. } => *kind,
             Self::Interrupted(error) => error.kind(),
         }
     }

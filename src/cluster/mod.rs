@@ -4,7 +4,9 @@
 //! merges, or as near duplicates; and what is said of a group: its medoid, cohesion, outliers, words,
 //! and a place on a map. Distances are Euclidean; for cosine the vectors have length one, and the
 //! order of distances is then that of angles. Nothing here holds all distances at once: sets that are
-//! too large to be compared pair by pair are taken through the graph of their nearest neighbours.
+//! too large to be compared pair by pair are taken through a graph of their nearest neighbours, which is
+//! found here and not by asking the dense index for each point: for all points at once that takes a
+//! tenth of the time, and gives the same graph each time.
 //! Everything is decided by a seed, so that a run can be repeated.
 
 mod assign;

@@ -10,22 +10,15 @@ use super::settings::VECTOR_NAME_DEFAULT;
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::cluster::{
-    ClusterError, EXACT_MAX, Grouped, MapOptions, Method, NeighbourGraph, Points, Summary, Term,
-    Work, copies, distinctive_terms, group, map, silhouette, summarize, trustworthiness,
+    ClusterError, Grouped, MapOptions, Method, NeighbourGraph, Points, Summary, Term, Work, copies,
+    distinctive_terms, group, map, silhouette, summarize, trustworthiness,
 };
 use crate::document::words::{Writing, fold, words};
 use crate::document::{DocumentId, Filter, Slot, SlotSet};
-use crate::error::Classified;
-use crate::index::dense::SearchOptions;
-use crate::vector::{Metric, Score};
+use crate::vector::Metric;
 
 /// The most components of all vectors that are clustered: 4 GiB.
 const COMPONENTS_MAX: usize = 1 << 30;
-/// The breadth of the search for neighbours, by how many are wanted, and at least.
-const EF_OF_NEIGHBOUR: usize = 4;
-const EF_MIN: usize = 96;
-/// Passages that are looked at for each neighbouring document, where documents have several.
-const PASSAGES_OF_DOCUMENT: usize = 4;
 /// Neighbours that a map is drawn from, and that its trustworthiness is about.
 const MAP_NEIGHBOURS: usize = 15;
 /// How many points are looked at for figures that all points would take long for.
@@ -142,7 +135,6 @@ pub(super) struct Vectors {
     pub(super) points: Points,
     pub(super) starts: Vec<u32>,
     left_out: u64,
-    has_many_parts: bool,
 }
 
 impl Collection {
@@ -178,7 +170,7 @@ impl Collection {
         }
         let graph = match width {
             0 => None,
-            _ => Some(self.graph(name, metric, &view, &allowed, &vectors, width, &work)?),
+            _ => Some(NeighbourGraph::nearest(&vectors.points, width, &work)?),
         };
         let is_unit = metric != Metric::Euclidean;
         let (found, numbers) = match &request.looking {
@@ -294,7 +286,6 @@ impl Collection {
         let (mut values, mut starts, mut dimension) = (Vec::new(), Vec::<u32>::new(), 0);
         let mut row = Vec::new();
         let mut last = None;
-        let mut has_many_parts = false;
         let mut keep = |row: &mut Vec<f32>, start: Option<u32>| {
             let has_direction =
                 metric == Metric::Euclidean || row.iter().any(|&value| value != 0.0);
@@ -322,7 +313,6 @@ impl Collection {
             if start == last {
                 // The mean of the parts so far and this one.
                 parts += 1.0;
-                has_many_parts = true;
                 row.iter_mut()
                     .zip(components)
                     .for_each(|(mean, value)| *mean += (value - *mean) / parts);
@@ -345,49 +335,7 @@ impl Collection {
         if metric != Metric::Euclidean {
             points = points.normalized()?;
         }
-        Ok(Vectors { points, starts, left_out, has_many_parts })
-    }
-
-    /// Returns the graph of nearest neighbours: exact for few, from the index for many.
-    #[expect(clippy::too_many_arguments, reason = "what the one caller has at hand")]
-    fn graph(
-        &self,
-        name: &str,
-        metric: Metric,
-        view: &View,
-        allowed: &SlotSet,
-        vectors: &Vectors,
-        width: usize,
-        work: &Work<'_>,
-    ) -> Result<NeighbourGraph, Error> {
-        let points = &vectors.points;
-        let kept = self.engine.kept();
-        let index = kept.dense.get(name).filter(|_| {
-            // By inner product the index finds long vectors, not near ones.
-            points.count() > EXACT_MAX && metric != Metric::Dot
-        });
-        let Some(index) = index else {
-            return Ok(NeighbourGraph::exact(points, width, work)?);
-        };
-        let times = if vectors.has_many_parts { PASSAGES_OF_DOCUMENT } else { 1 };
-        let search = |row: usize, limit: usize| {
-            let limit = limit * times;
-            let ef = (limit * EF_OF_NEIGHBOUR).max(EF_MIN);
-            let options = SearchOptions { limit, ef, is_exact: false };
-            let hits = index.search(points.row(row), allowed, &options, work.cancel);
-            let hits: Vec<(Slot, Score)> = hits.map_err(|error| ClusterError::Neighbours {
-                row,
-                kind: error.kind(),
-                reason: error.to_string(),
-            })?;
-            let near = |(slot, _): (Slot, Score)| {
-                let start = view.start_of(slot).0;
-                let other = vectors.starts.binary_search(&start).ok()?;
-                Some((u32::try_from(other).ok()?, points.distance(row, other)))
-            };
-            Ok(hits.into_iter().filter_map(near).collect())
-        };
-        Ok(NeighbourGraph::searched(points.count(), width, work, search)?)
+        Ok(Vectors { points, starts, left_out })
     }
 
     fn items(

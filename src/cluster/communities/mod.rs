@@ -12,6 +12,8 @@ const LEVELS_MAX: usize = 64;
 /// How often the whole is done again from what was found, at most.
 const ROUNDS_MAX: usize = 10;
 /// A round that adds less to the modularity is the last.
+const ROUND_GAIN_MIN: f64 = 1e-5;
+/// A move that gains less is none.
 const GAIN_MIN: f64 = 1e-9;
 /// How many points are moved between two looks at whether to go on.
 const MOVES_AT_ONCE: usize = 4_096;
@@ -52,7 +54,7 @@ pub fn communities(
         work.step("looking for communities", round, ROUNDS_MAX)?;
         labels = improved(&whole, labels, options.resolution, &mut chance, work)?;
         let found = whole.modularity(&labels, options.resolution);
-        if found - best < GAIN_MIN {
+        if found - best < ROUND_GAIN_MIN {
             break;
         }
         best = found;

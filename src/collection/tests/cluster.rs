@@ -54,7 +54,7 @@ fn clustering_stops_at_whatever_step_it_is_cancelled() {
 }
 
 #[test]
-fn beyond_pairwise_comparison_the_index_gives_the_neighbours() {
+fn more_than_are_compared_pair_by_pair_are_clustered_too() {
     let folder = scratch();
     let collections = open(folder.path());
     let collection = collections.create("c", &given(2)).unwrap();
