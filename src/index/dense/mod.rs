@@ -19,6 +19,7 @@ mod pages;
 mod plan;
 mod projection;
 mod refine;
+mod renumber;
 mod segment;
 mod space;
 mod store;

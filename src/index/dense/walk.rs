@@ -212,6 +212,7 @@ fn walk_with<S: Space>(
                 None => break,
             }
         }
+        pool.waiting().for_each(|node| layer.prefetch(node as usize));
     }
 }
 
@@ -319,6 +320,13 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// Returns the candidates that are followed next, unless nearer ones come.
+    #[inline]
+    fn waiting(&self) -> impl Iterator<Item = u32> {
+        let next = self.candidates[self.next..].iter().take(BEAM);
+        next.map(|candidate| candidate.node).filter(|node| node & FOLLOWED == 0)
     }
 
     /// Returns the candidates, nearest first.

@@ -15,6 +15,7 @@ use super::hnsw;
 use super::mend::mend;
 use super::pages::Pages;
 use super::refine::{Choice, refine};
+use super::renumber::renumber;
 use super::space::{CodeSpace, FloatSpace, Keys, Pairs};
 use super::walk::NODES_MAX;
 use super::{BuildJob, DenseError, DenseOptions};
@@ -81,7 +82,7 @@ pub(super) fn build(
         .build()
         .map_err(|error| DenseError::Build(error.to_string()))?;
     let work = Work { options, pool, job, count: rows.len() };
-    let seeded = work.seed(&form, &rows)?;
+    let seeded = renumber(work.seed(&form, &rows)?)?;
     let ordered: Vec<&[f32]> = seeded.rows.iter().map(|&row| rows[row as usize]).collect();
     let mut graph = seeded.graph;
     let (stragglers, codes) = work.improve(&form, &ordered, &mut graph)?;
