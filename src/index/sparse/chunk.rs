@@ -3,10 +3,17 @@ use crate::document::{Slot, SlotSet};
 use crate::index::collect::Best;
 use crate::vector::{Score, SparseVector};
 
-/// How many vectors are scored side by side; their scores fit the first cache.
-const WINDOW: usize = 4_096;
-/// Looking a slot up in a list costs about as much as reading this many of its entries.
-const LOOKUP_COST: usize = 16;
+/// How many vectors are scored side by side; their sums fit the first cache. A power of two.
+const WINDOW: usize = 2_048;
+/// How many sums are compared with the threshold at once.
+const BLOCK: usize = 16;
+/// The sum of a slot that no list was read for. Only adding to it changes it, and no sum becomes it: a product
+/// of weights that are not 0 is not 0 in double precision, and what cancels out is the other zero.
+const UNTOUCHED: f64 = -0.0;
+/// Looking a slot up in a list costs about as much as reading this many of its entries: in a whole list, and in what
+/// a window has of it.
+const LOOKUP_COST: u64 = 64;
+const LOOKUP_COST_IN_WINDOW: usize = 16;
 /// Bounds are sums that were rounded; no score exceeds its bound by more than this share.
 const SLACK: f64 = 1.0 + 1e-9;
 
@@ -41,22 +48,41 @@ struct Cursor<'c> {
 /// Working space of a search.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    sums: Vec<f64>,
-    touched: Vec<u64>,
-    /// Whether lists are left unread where their bounds allow it.
-    leaves_unread: bool,
+    /// By place in the window; [`UNTOUCHED`] between windows.
+    sums: Box<[f64; WINDOW]>,
+    /// For so many windows no list is left unread, since that did not pay.
+    waits: usize,
+    /// For how many windows the next time that it does not.
+    waits_next: usize,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { sums: vec![0.0; WINDOW], touched: vec![0; WINDOW / 64], leaves_unread: true }
+        Self { sums: Box::new([UNTOUCHED; WINDOW]), waits: 0, waits_next: 1 }
     }
 }
 
 impl Scratch {
     /// Makes ready for another query.
     pub(super) fn begin(&mut self) {
-        self.leaves_unread = true;
+        (self.waits, self.waits_next) = (0, 1);
+    }
+
+    /// Says whether lists may be left unread in this window where their bounds allow it.
+    fn may_leave_unread(&mut self) -> bool {
+        let may = self.waits == 0;
+        self.waits = self.waits.saturating_sub(1);
+        may
+    }
+
+    /// Learns whether leaving lists unread paid. Each time that it did not it is tried half as often.
+    fn note(&mut self, has_paid: bool) {
+        if has_paid {
+            self.waits_next = 1;
+        } else {
+            self.waits = self.waits_next;
+            self.waits_next = self.waits_next.saturating_mul(2);
+        }
     }
 }
 
@@ -144,7 +170,7 @@ impl Chunk {
         if entries == 0 || matches == 0 {
             return Ok(());
         }
-        if matches.saturating_mul((cursors.len() * LOOKUP_COST) as u64) < entries {
+        if matches.saturating_mul(cursors.len() as u64 * LOOKUP_COST) < entries {
             self.look_up(&mut cursors, allowed, best);
             return Ok(());
         }
@@ -197,9 +223,8 @@ impl Chunk {
     }
 
     /// Scores the slots of one window. Lists that together cannot lift a slot to the threshold are
-    /// not read for slots that stand in no other list (Turtle and Flood 1995, `MaxScore`). Where so many slots
-    /// came near the threshold that looking them up in all lists was dearer than reading these, all lists
-    /// are read from the next window on.
+    /// not read for slots that stand in no other list (Turtle and Flood 1995, `MaxScore`), unless so many slots come
+    /// near the threshold that looking them up in those lists is dearer than reading them.
     fn search_window(
         &self,
         start: usize,
@@ -210,51 +235,108 @@ impl Chunk {
     ) {
         let end = (start + WINDOW).min(self.slots.len());
         for cursor in cursors.iter_mut() {
-            cursor.from = cursor.to;
-            let rest = &cursor.places[cursor.from..];
-            cursor.to += rest.partition_point(|&place| (place as usize) < end);
+            cursor.advance(end);
         }
-        let threshold = best.threshold().filter(|_| scratch.leaves_unread);
-        let (is_read, unread) = choose(cursors, threshold);
-        for (cursor, _) in cursors.iter().zip(&is_read).filter(|(_, is_read)| **is_read) {
-            for at in cursor.from..cursor.to {
-                let offset = cursor.places[at] as usize - start;
-                scratch.sums[offset] += cursor.weight * f64::from(cursor.weights[at]);
-                scratch.touched[offset / 64] |= 1 << (offset % 64);
+        let unread = read(cursors, best.threshold(), scratch);
+        for (first, block) in (start..end).step_by(BLOCK).zip(scratch.sums.chunks_mut(BLOCK)) {
+            let least =
+                best.threshold().map_or(f64::NEG_INFINITY, |score| least_sum(score, unread));
+            if block.iter().fold(false, |is_reached, &sum| is_reached | (sum >= least)) {
+                self.offer(first, block, unread, cursors, allowed, best);
             }
+            block.fill(UNTOUCHED);
         }
-        let is_whole = unread == 0.0 && is_read.iter().all(|&is_read| is_read);
-        let mut looked_up = 0;
-        for group in 0..scratch.touched.len() {
-            let mut touched = std::mem::take(&mut scratch.touched[group]);
-            while touched != 0 {
-                let offset = group * 64 + touched.trailing_zeros() as usize;
-                touched &= touched - 1;
-                let sum = std::mem::take(&mut scratch.sums[offset]);
-                let bound = narrow(if is_whole { sum } else { sum + slack(sum, unread) });
-                if best.threshold().is_some_and(|threshold| bound < threshold) {
-                    continue;
-                }
-                let place = start + offset;
-                let slot = self.slots[place];
-                if allowed.contains(slot) {
-                    looked_up += usize::from(!is_whole);
-                    let sum = if is_whole { sum } else { whole_sum(cursors, place) };
-                    best.offer(Slot(slot), narrow(sum));
-                }
+    }
+
+    /// Offers those slots of a block whose sums may reach the threshold.
+    fn offer(
+        &self,
+        first: usize,
+        sums: &[f64],
+        unread: Option<f64>,
+        cursors: &[Cursor<'_>],
+        allowed: &SlotSet,
+        best: &mut Best,
+    ) {
+        for (place, &sum) in (first..self.slots.len()).zip(sums) {
+            if sum.to_bits() == UNTOUCHED.to_bits() {
+                continue;
             }
-        }
-        let entries: usize = cursors.iter().map(|cursor| cursor.to - cursor.from).sum();
-        if looked_up * cursors.len() * LOOKUP_COST > entries {
-            scratch.leaves_unread = false;
+            let bound = narrow(unread.map_or(sum, |unread| sum + slack(sum, unread)));
+            if best.threshold().is_some_and(|threshold| bound < threshold) {
+                continue;
+            }
+            let slot = self.slots[place];
+            if allowed.contains(slot) {
+                let sum = unread.map_or(sum, |_| whole_sum(cursors, place));
+                best.offer(Slot(slot), narrow(sum));
+            }
         }
     }
 }
 
+impl Cursor<'_> {
+    /// Goes on to the entries of the places before `end`.
+    fn advance(&mut self, end: usize) {
+        // Lists are about as dense everywhere.
+        let mut step = (self.to - self.from).max(8);
+        self.from = self.to;
+        let is_before = |&place: &u32| (place as usize) < end;
+        let mut low = self.from;
+        while self.places.get(low + step).is_some_and(is_before) {
+            low += step;
+            step *= 2;
+        }
+        let high = (low + step).min(self.places.len());
+        self.to = low + self.places[low..high].partition_point(is_before);
+    }
+
+    /// Adds the entries of the window to the sums.
+    fn add_to(&self, sums: &mut [f64; WINDOW]) {
+        let entries = self.from..self.to;
+        let weights = &self.weights[entries.clone()];
+        for (&place, &weight) in self.places[entries].iter().zip(weights) {
+            // Windows begin at multiples of their length.
+            sums[place as usize % WINDOW] += self.weight * f64::from(weight);
+        }
+    }
+}
+
+/// Adds up the window of the lists that have to be read. Returns the most that the others add together; none
+/// where all are read.
+fn read(cursors: &[Cursor<'_>], threshold: Option<Score>, scratch: &mut Scratch) -> Option<f64> {
+    if let Some(threshold) = threshold.filter(|_| scratch.may_leave_unread()) {
+        let (is_read, unread) = choose(cursors, threshold);
+        let mut left = 0;
+        for (cursor, is_read) in cursors.iter().zip(is_read) {
+            if is_read {
+                cursor.add_to(&mut scratch.sums);
+            } else {
+                left += cursor.to - cursor.from;
+            }
+        }
+        if left == 0 {
+            return None;
+        }
+        let least = least_sum(threshold, Some(unread));
+        let near = scratch.sums.iter().filter(|&&sum| sum >= least).count();
+        let is_cheaper = near * cursors.len() * LOOKUP_COST_IN_WINDOW <= left;
+        scratch.note(is_cheaper);
+        if is_cheaper {
+            return Some(unread);
+        }
+        // Sums in another order than that of the indices may differ in their last digits.
+        scratch.sums.fill(UNTOUCHED);
+    }
+    for cursor in cursors {
+        cursor.add_to(&mut scratch.sums);
+    }
+    None
+}
+
 /// Returns which lists have to be read, and the most that the others add together.
-fn choose(cursors: &[Cursor<'_>], threshold: Option<Score>) -> (Vec<bool>, f64) {
+fn choose(cursors: &[Cursor<'_>], threshold: Score) -> (Vec<bool>, f64) {
     let mut is_read = vec![true; cursors.len()];
-    let Some(threshold) = threshold else { return (is_read, 0.0) };
     let mut order: Vec<usize> = (0..cursors.len()).collect();
     order.sort_by(|&a, &b| cursors[a].bound.total_cmp(&cursors[b].bound));
     let mut unread = 0.0;
@@ -272,6 +354,13 @@ fn choose(cursors: &[Cursor<'_>], threshold: Option<Score>) -> (Vec<bool>, f64) 
 /// What unread lists may add to a sum, and what rounding may have taken from it.
 fn slack(sum: f64, unread: f64) -> f64 {
     unread * SLACK + (sum.abs() + unread) * (SLACK - 1.0)
+}
+
+/// Returns what a sum has to be at least to reach the score with what unread lists add, or a little less.
+fn least_sum(score: Score, unread: Option<f64>) -> f64 {
+    let least = f64::from(score.0.next_down());
+    let rounding = |unread| (least.abs() + unread) * (100.0 * (SLACK - 1.0));
+    unread.map_or(least, |unread| least - unread - rounding(unread))
 }
 
 /// The sum over all lists in the order of their indices, which is how vectors are compared.

@@ -82,6 +82,25 @@ fn the_best_are_those_of_comparing_with_every_vector() {
 }
 
 #[test]
+fn what_cancels_out_is_found_and_what_shares_no_index_is_not() {
+    let index = SparseIndex::new();
+    let sparse = |indices: &[u32], values: &[f32]| {
+        SparseVector::new(indices.to_vec(), values.to_vec()).unwrap()
+    };
+    let (cancels, negative, other) =
+        (sparse(&[1, 2], &[0.25, 0.5]), sparse(&[1, 9], &[-1.0, 3.0]), sparse(&[9], &[1.0]));
+    let kinds = [&cancels, &negative, &other];
+    index.insert((0..).zip(kinds.iter().cycle().take(6_000)).map(|(slot, &row)| (Slot(slot), row)));
+    assert!(index.statistics().head < 1_024, "some stand in chunks");
+    let query = sparse(&[1, 2, 3], &[2.0, -1.0, 5.0]);
+    let found = index.search(&query, &(0..6_000).collect(), 6_000, &Cancellation::new()).unwrap();
+    let expected = (0..6_000).step_by(3).map(|slot| (Slot(slot), Score(0.0)));
+    let expected: Vec<(Slot, Score)> =
+        expected.chain((1..6_000).step_by(3).map(|slot| (Slot(slot), Score(-2.0)))).collect();
+    assert!(found == expected, "{} found", found.len());
+}
+
+#[test]
 fn chunks_stay_few_and_drop_what_is_deleted() {
     let index = SparseIndex::new();
     let one = SparseVector::new(vec![1], vec![1.0]).unwrap();
