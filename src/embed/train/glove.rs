@@ -38,7 +38,7 @@ pub struct GloveOptions {
     pub exponent: f64,
     /// How often the pairs are gone through.
     pub epochs: usize,
-    /// The learning rate of `AdaGrad`.
+    /// The learning rate of `AdaGrad`; biases learn at the full rate.
     pub rate: f32,
 }
 
@@ -240,7 +240,8 @@ fn step(word: &mut [f32], company: &mut [f32], target: f32, weight: f32, rate: f
         word_squares[at] += down_word * down_word;
         company_squares[at] += down_company * down_company;
     }
-    let down = scale.clamp(-STEP_MAX, STEP_MAX);
+    // As in the first implementation: how frequent a word is goes into its bias, not into its vector.
+    let down = (weight * error).clamp(-STEP_MAX, STEP_MAX);
     word[dimension] -= down / word_squares[dimension].sqrt();
     company[dimension] -= down / company_squares[dimension].sqrt();
     word_squares[dimension] += down * down;
