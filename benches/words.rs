@@ -42,7 +42,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let seconds = match method.as_str() {
         "glove" => {
-            let options = GloveOptions { dimension: 50, epochs: 15, ..GloveOptions::default() };
+            // As the C implementation has it.
+            let rate_of_biases = 1.0;
+            let options = GloveOptions {
+                dimension: 50,
+                epochs: 15,
+                rate_of_biases,
+                ..GloveOptions::default()
+            };
             let table = train_glove(&corpus, &options, run)?;
             let seconds = start.elapsed().as_secs_f64();
             table.write_binary(out)?;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use simile::embed::{AddOptions, Catalogue, EmbedderHandle, Method, Pooling, Role};
+use simile::cancel::Cancellation;
+use simile::embed::{
+    AddOptions, Catalogue, EmbedderHandle, Kind, Lane, Method, Pooling, Precision, Role,
+};
 use simile::vector::Metric;
 
 use crate::support::{self, dot, embed};
@@ -75,6 +78,62 @@ fn every_family_gives_the_vectors_of_the_reference_alone_and_in_padded_batches()
     assert_ne!(asked, stored, "a prompt makes a difference");
     let dot = catalogue.manifest("bert-sqrt-dot").unwrap();
     assert_eq!(dot.metric, Metric::Dot);
+}
+
+/// From its graph a model is computed in the same eight bits as from its weights.
+#[test]
+fn a_graph_in_eight_bits_gives_what_the_weights_give_and_no_text_depends_on_those_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = support::catalogue_with(folder.path());
+    let expected: Expected = serde_json::from_str(EXPECTED).unwrap();
+    let texts: Vec<&str> = expected.texts.iter().map(String::as_str).collect();
+    let rounded = AddOptions { precision: Precision::Int8, ..AddOptions::default() };
+    let [weights, graph] =
+        ["bert-max", "onnx-bert-max"].map(|name| add(&catalogue, name, &rounded));
+    let single = embed(&single_graph(folder.path()), &texts, Role::Passage);
+    let (weights, batched) =
+        (embed(&weights, &texts, Role::Passage), embed(&graph, &texts, Role::Passage));
+    for (place, text) in texts.iter().enumerate() {
+        let alone = &embed(&graph, &[text], Role::Passage)[0];
+        let far =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let apart = far(alone, &batched[place]);
+        assert!(apart <= 1e-6, "alone and in a batch {text:?} differs by {apart}");
+        // Those of the weights are scaled before they are rounded, which rounds a few another way.
+        let near = dot(alone, &weights[place]);
+        assert!(near > 0.999, "{text:?}: cosine {near} to what the weights give");
+        let near = dot(alone, &single[place]);
+        assert!(near > 0.99, "{text:?}: cosine {near} to single precision");
+        assert!(far(alone, &single[place]) > 1e-5, "{text:?} is as in single precision");
+    }
+    let manifest = catalogue.manifest("onnx-bert-max").unwrap();
+    let Method::OnnxText { text, .. } = &manifest.method else { panic!("{:?}", manifest.method) };
+    assert_eq!(text.precision, Precision::Int8);
+    // Models of other forms, from their graphs.
+    for name in ["splade-graph", "colbert-graph", "judge-graph"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokens").join(name);
+        let [one, other] = [Precision::Single, Precision::Int8].map(|precision| {
+            let options = AddOptions { precision, ..AddOptions::default() };
+            let name = format!("{name}-{precision:?}");
+            let manifest = catalogue.add(&name, &from, &options, &|_, _, _| {}).unwrap();
+            let (model, cancel) =
+                (catalogue.load(&name, &|_, _, _| {}).unwrap(), Cancellation::new());
+            let text = "The cat chases the mouse.";
+            let made = if manifest.method.kind() == Kind::CrossEncoder {
+                format!("{:?}", model.score("a cat", &[text], Lane::Query, &cancel).unwrap())
+            } else {
+                let made = model.embed(&[text], Role::Passage, Lane::Bulk, &cancel).unwrap();
+                format!("{:?}", made.embeddings[0].vector.as_ref().unwrap())
+            };
+            (manifest.fingerprint(), made)
+        });
+        assert_ne!(one.0, other.0, "{name} in eight bits is another model");
+        assert_ne!(one.1, other.1, "{name} in eight bits gives something else");
+    }
+}
+
+fn single_graph(folder: &Path) -> EmbedderHandle {
+    add(&support::catalogue_with(&folder.join("single")), "onnx-bert-max", &AddOptions::default())
 }
 
 #[test]
@@ -170,4 +229,21 @@ fn folders_that_cannot_be_right_are_refused_by_what_is_wrong() {
         let error = refused(base, change);
         assert!(error.contains(reason), "expected {reason:?} in {error:?}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = support::catalogue_with(folder.path());
+    let options = AddOptions { precision: Precision::Int8, ..AddOptions::default() };
+    let graph = networked(folder.path());
+    let error = catalogue.add("cnn", &graph, &options, &|_, _, _| {}).unwrap_err().to_string();
+    assert!(error.contains("add it with precision single"), "{error}");
+}
+
+/// The folder of a network whose products are not with weights in single precision.
+fn networked(folder: &Path) -> PathBuf {
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/embed/models/small");
+    let target = folder.join("cnn");
+    fs_err::create_dir_all(&target).unwrap();
+    fs_err::copy(small.join("cnn.onnx"), target.join("model.onnx")).unwrap();
+    fs_err::copy(small.join("tokenizer.json"), target.join("tokenizer.json")).unwrap();
+    fs_err::write(target.join("config.json"), r#"{"model_type": "small"}"#).unwrap();
+    target
 }

@@ -1,15 +1,16 @@
 //! Every way to turn a text into a vector passes a gate that a constant embedder and one with permuted
-//! weights do not pass: what `simile eval sts` computes, over pairs of sentences.
+//! weights do not pass: what `simile eval sts` computes, over pairs of sentences, and where they count, what
+//! `simile eval retrieval` computes.
 //!
 //! What counts words or letters and what comes with the program is judged by the pairs that were written for
 //! it. What learns from texts learns a language that is made up, in which each subject has words of its own,
 //! and is judged by pairs that share no word: alike is only what is about the same subject.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use simile::cancel::Cancellation;
 use simile::embed::{Catalogue, EmbedderHandle, Lane, Recipe, Role, Training};
-use simile::evaluate::{Pair, read_pairs, spearman};
+use simile::evaluate::{Pair, Quality, Scored, read_pairs, spearman};
 use simile::vector::{Metric, Vector};
 
 use crate::support;
@@ -124,6 +125,35 @@ fn fit(catalogue: &Catalogue, name: &str, recipe: &str, corpus: &[String]) -> Em
     catalogue.load(name, &|_, _, _| {}).unwrap()
 }
 
+/// Another one of the sentences for each, always the same.
+fn other<'a>(sentences: &'a [String], text: &str) -> &'a str {
+    let place = sentences.iter().position(|sentence| sentence == text).unwrap();
+    &sentences[(place * 53 + 17) % sentences.len()]
+}
+
+/// nDCG@10 of first sentences that ask for all second ones, of which the judged one answers.
+fn found(pairs: &[Pair], mut vector: impl FnMut(&str) -> Option<Vector>) -> f64 {
+    let stored: Vec<Option<Vector>> = pairs.iter().map(|pair| vector(&pair.second)).collect();
+    let asked = pairs.iter().enumerate().filter(|(_, pair)| pair.score >= 3.0);
+    let each: Vec<Quality> = asked
+        .map(|(own, pair)| {
+            let question = vector(&pair.first);
+            let scored = stored.iter().enumerate().map(|(place, stored)| {
+                let score = match (&question, stored) {
+                    (Some(question), Some(stored)) => alike(question, stored),
+                    _ => 0.0,
+                };
+                #[expect(clippy::cast_possible_truncation, reason = "between -1 and 1")]
+                Scored { id: place.to_string(), score: score as f32 }
+            });
+            let scored: Vec<Scored> = scored.collect();
+            Quality::of(&scored, &HashMap::from([(own.to_string(), 1)]))
+        })
+        .collect();
+    assert!(each.len() > 15);
+    Quality::mean(&each).ndcg_10
+}
+
 #[test]
 fn what_counts_words_or_letters_passes_a_gate_that_its_controls_do_not() {
     let folder = tempfile::tempdir().unwrap();
@@ -145,15 +175,20 @@ fn what_counts_words_or_letters_passes_a_gate_that_its_controls_do_not() {
         let reached = quality(&pairs, |text| embed(&model, text));
         // To put the indices of such a model into another order changes no likeness, so that its control is
         // that each text has the vector of another one.
-        let mixed = quality(&pairs, |text| {
-            let place = sentences.iter().position(|sentence| sentence == text).unwrap();
-            embed(&model, &sentences[(place * 53 + 17) % sentences.len()])
-        });
+        let mixed = quality(&pairs, |text| embed(&model, other(&sentences, text)));
         let constant = embed(&model, &sentences[0]);
         let constant = quality(&pairs, |_| constant.clone());
         assert!(reached > floor, "{name} reaches {reached:.3}");
         assert!(mixed < floor, "{name} with the vectors of other texts reaches {mixed:.3}");
         assert!(constant < floor, "{name} with one vector for all reaches {constant:.3}");
+        let floor = 0.4;
+        let reached = found(&pairs, |text| embed(&model, text));
+        let mixed = found(&pairs, |text| embed(&model, other(&sentences, text)));
+        let constant = embed(&model, &sentences[0]);
+        let constant = found(&pairs, |_| constant.clone());
+        assert!(reached > floor, "{name} finds with {reached:.3}");
+        assert!(mixed < floor, "{name} with the vectors of other texts finds with {mixed:.3}");
+        assert!(constant < floor, "{name} with one vector for all finds with {constant:.3}");
     }
 }
 

@@ -107,3 +107,61 @@ fn a_model_is_fitted_on_a_collection_and_asked_by_name() {
     let same = simile(&data, &["model", "train", "one-hot", "--corpus", notes, "--out", "m"]);
     assert_eq!(same.status.code(), Some(4), "{}", texts(&same).1);
 }
+
+#[test]
+fn what_is_known_of_a_model_is_noted_and_what_was_measured_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let train = ["model", "train", "one-hot", "--corpus", "src/cli/demo/texts", "--out", "seen"];
+    done(data, &train);
+    let shown = || -> serde_json::Value {
+        serde_json::from_str(&done(data, &["model", "show", "seen", "--json"])).unwrap()
+    };
+    let before = shown();
+    assert_eq!(before["languages"], serde_json::json!([]));
+    let note = ["model", "note", "seen", "--language", "en", "--language", "zh-Hant"];
+    let said = done(data, &[&note[..], &["--licence", "CC0-1.0"]].concat());
+    assert!(said.contains("licence CC0-1.0, en, zh-Hant"), "{said}");
+    let wrong = simile(data, &["model", "note", "seen", "--language", "not a code"]);
+    let reason = texts(&wrong).1;
+    assert_eq!(wrong.status.code(), Some(2), "{reason}");
+    assert!(reason.contains("language `not a code`: expected a code of BCP 47"), "{reason}");
+    let measure = ["eval", "models", "--sts", "tests/fixtures/sts/written.tsv", "--keep"];
+    let only = ["--model", "seen", "--model", "small-static", "--json"];
+    let measured = done(data, &[&measure[..], &only].concat());
+    let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
+    let after = shown();
+    assert_eq!(after["languages"], serde_json::json!(["en", "zh-Hant"]));
+    let kept = &after["measured"];
+    assert_eq!(kept["written, Spearman"], measured["models"][0]["spearman"]["written"]);
+    assert!(kept["texts/s"].as_f64() > Some(0.0), "{kept}");
+    assert_eq!(after["fingerprint"], before["fingerprint"], "no vector changed");
+    let list = done(data, &["model", "list"]);
+    let line = list.lines().find(|line| line.contains("en, zh-Hant; texts/s "));
+    assert!(line.is_some_and(|line| line.contains("written, Spearman 0.")), "{list}");
+    done(data, &["embed", "the cat", "--model", "seen"]);
+}
+
+/// What the program says of its own models stands in its documentation.
+#[test]
+fn the_figures_of_the_models_that_come_with_the_program_are_those_of_the_table() {
+    let (_, measured) = README.split_once("<!-- simile eval models: begin -->").unwrap();
+    let rows = rows(measured);
+    let head = rows.iter().rfind(|row| cells(row)[0] == "model").unwrap();
+    let at = rows.iter().rposition(|row| row == head).unwrap();
+    let table = &rows[at..];
+    let folder = tempfile::tempdir().unwrap();
+    let list = done(folder.path(), &["model", "list", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let mut seen = 0;
+    for model in list["models"].as_array().unwrap() {
+        for (figure, value) in model["measured"].as_object().unwrap() {
+            let column = cells(head).iter().position(|name| name == figure).unwrap();
+            let row = table.iter().find(|row| cells(row)[0] == model["name"]).unwrap();
+            let documented: f64 = cells(row)[column].parse().unwrap();
+            assert_eq!(value.as_f64(), Some(documented), "{}: {figure}", model["name"]);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 7 * 4, "seven models of texts have four figures each");
+}

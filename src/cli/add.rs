@@ -61,7 +61,7 @@ pub(super) struct AddArguments {
     #[arg(long)]
     splade: bool,
     /// In which numbers the network computes: int8 is faster and takes less memory, by vectors that differ
-    /// a little; made of model.safetensors
+    /// a little, and are the same alone and in a batch; made of the weights or of the graph
     #[arg(long, default_value = "single", value_parser = choice::<Precision>(&["single", "int8"]))]
     precision: Precision,
     /// The licence of the weights, as an SPDX expression
@@ -92,6 +92,10 @@ pub(super) fn add(
     let report = output.model_report();
     let progress = |what: &str, done: u64, total: Option<u64>| report(what, done, total);
     if !is_fetched && is_network(&folder) {
+        if arguments.precision != Precision::Single {
+            let reason = "precision is int8, expected single for an image network";
+            return Err(CliError::usage(reason));
+        }
         let name = name.strip_suffix(".onnx").unwrap_or(&name);
         let options =
             arguments.network.options(pooling(arguments, "image")?, arguments.licence.clone());

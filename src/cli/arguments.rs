@@ -16,6 +16,7 @@ use super::key::KeyCommand;
 use super::locate::LocateArguments;
 use super::long::{DocumentArguments, LateArguments};
 use super::network::LayersArguments;
+use super::note::NoteArguments;
 use super::pictures::PictureArguments;
 use super::remote::RemoteArguments;
 use super::shape::ShapeArguments;
@@ -482,6 +483,8 @@ pub(super) enum ModelCommand {
     Document(DocumentArguments),
     /// Add a model that reads passages with what stands around them (late chunking)
     Late(LateArguments),
+    /// Say which languages a model of your own reads, and its licence
+    Note(NoteArguments),
     /// Fit a model on your own texts
     #[command(subcommand)]
     Train(TrainCommand),

@@ -1,6 +1,6 @@
 //! `simile eval models`: all models beside each other, as the tables that the documentation shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,11 +13,15 @@ use super::arguments::Connection;
 use super::connection::Session;
 use super::eval::{correlations, embed, in_passing, ndcg};
 use super::exit::{CliError, Outcome};
+use super::model::catalogue;
 use super::output::{Output, Unit};
 use super::sentences::{Compared, default_groups, group_table, models};
 use super::serve::Setting;
+use crate::embed::{Catalogue, EmbedError, Note};
 use crate::evaluate::{Pair, RetrievalSet, read_pairs};
 
+/// What the figure is called that says how many texts are embedded in a second.
+const SPEED: &str = "texts/s";
 /// Between these lines of a file the tables stand.
 const BEGIN: &str = "<!-- simile eval models: begin -->";
 const END: &str = "<!-- simile eval models: end -->";
@@ -32,7 +36,7 @@ const END: &str = "<!-- simile eval models: end -->";
     eval sts`);\nnDCG@10 by meaning alone, compared with every vector, on each --retrieval folder (as \
     `simile eval\nretrieval`); texts a second of the first --sts file, over gRPC. --into writes them \
     into a file,\nbetween a line `<!-- simile eval models: begin -->` and a line `<!-- simile eval \
-    models: end -->`.")]
+    models: end -->`;\n--keep writes the figures into the manifests of your own models.")]
 pub(super) struct ModelsArguments {
     /// A file with judged pairs of sentences (may be repeated)
     #[arg(long, value_name = "FILE")]
@@ -46,6 +50,9 @@ pub(super) struct ModelsArguments {
     /// Write the tables into this file
     #[arg(long, value_name = "FILE")]
     into: Option<PathBuf>,
+    /// Keep the figures with each model that was added or fitted here, for `simile model list`
+    #[arg(long)]
+    keep: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -74,6 +81,10 @@ pub(super) fn eval_models(
         // Measuring takes long; whether the tables can be written is known before.
         replaced(file, &fs_err::read_to_string(file)?, "")?;
     }
+    if arguments.keep && arguments.connection.server.is_some() {
+        let reason = "--keep writes into the models of this machine, expected no --server";
+        return Err(CliError::usage(reason));
+    }
     in_passing(setting, &arguments.connection, async |session| {
         let (mut rows, mut compared) = (Vec::new(), Vec::new());
         let groups = default_groups();
@@ -89,6 +100,12 @@ pub(super) fn eval_models(
         if let Some(file) = &arguments.into {
             let text = fs_err::read_to_string(file)?;
             fs_err::write(file, replaced(file, &text, &tables())?)?;
+        }
+        if arguments.keep {
+            let catalogue = catalogue(setting)?;
+            for row in &rows {
+                keep(&catalogue, &sets, row, output)?;
+            }
         }
         output.answer(
             || json!({ "models": rows.iter().map(|row| to_json(&sets, row)).collect::<Vec<_>>() }),
@@ -141,6 +158,42 @@ async fn measure(
     Ok(Measured { model, spearman, ndcg: ndcgs, texts_per_second })
 }
 
+/// Keeps what was measured with the model, if it is one of the user's own.
+fn keep(
+    catalogue: &Catalogue,
+    sets: &Sets,
+    row: &Measured,
+    output: &Output,
+) -> Result<(), CliError> {
+    let note = Note { measured: figures(sets, row), ..Note::default() };
+    match catalogue.note(&row.model.name, &note) {
+        Ok(_) => Ok(()),
+        // Of those that come with the program it is written there.
+        Err(EmbedError::Manifest(reason)) => {
+            output.note(&format!("not kept: {reason}"));
+            Ok(())
+        }
+        Err(error) => Err(CliError::of(&error)),
+    }
+}
+
+/// Returns what was measured by the names that the columns of the table have.
+fn figures(sets: &Sets, row: &Measured) -> BTreeMap<String, f64> {
+    let spearman = sets.pairs.iter().zip(&row.spearman);
+    let spearman = spearman.filter_map(|((name, _), value)| Some((spearman_name(name), (*value)?)));
+    let ndcg = sets.retrieval.iter().zip(&row.ndcg).map(|((name, _), v)| (ndcg_name(name), *v));
+    let speed = row.texts_per_second.map(|speed| (SPEED.to_owned(), speed));
+    spearman.chain(ndcg).chain(speed).collect()
+}
+
+fn spearman_name(set: &str) -> String {
+    format!("{set}, Spearman")
+}
+
+fn ndcg_name(set: &str) -> String {
+    format!("{set}, nDCG@10")
+}
+
 fn to_json(sets: &Sets, row: &Measured) -> Json {
     let named = |names: Vec<&String>, values: Vec<Json>| -> HashMap<String, Json> {
         names.into_iter().cloned().zip(values).collect()
@@ -161,9 +214,9 @@ fn to_json(sets: &Sets, row: &Measured) -> Json {
 fn table(sets: &Sets, rows: &[Measured]) -> String {
     let mut text = String::from("| model | kind | components | MiB |");
     let mut line = String::from("|---|---|--:|--:|");
-    let files = sets.pairs.iter().map(|(name, _)| format!("{name}, Spearman"));
-    let folders = sets.retrieval.iter().map(|(name, _)| format!("{name}, nDCG@10"));
-    let speed = (!sets.pairs.is_empty()).then(|| "texts/s".to_owned());
+    let files = sets.pairs.iter().map(|(name, _)| spearman_name(name));
+    let folders = sets.retrieval.iter().map(|(name, _)| ndcg_name(name));
+    let speed = (!sets.pairs.is_empty()).then(|| SPEED.to_owned());
     for column in files.chain(folders).chain(speed) {
         // Writing to a String does not fail.
         _ = write!(text, " {column} |");
@@ -244,5 +297,9 @@ mod tests {
         assert_eq!(lines[2], "| m | k | 3 | 1.5 | 0.500 | 1234 |");
         assert_eq!(lines[3], "| m | k | 3 | 1.5 | none | 1234 |");
         assert_eq!(to_json(&sets, &row(Some(0.5)))["spearman"]["sts"], 0.5);
+        let kept = figures(&sets, &row(Some(0.5)));
+        let kept: Vec<(&str, f64)> = kept.iter().map(|(name, value)| (&name[..], *value)).collect();
+        assert_eq!(kept, [("sts, Spearman", 0.5), ("texts/s", 1234.5)]);
+        assert_eq!(figures(&sets, &row(None)).len(), 1);
     }
 }

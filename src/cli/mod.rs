@@ -26,6 +26,7 @@ mod maintain;
 mod model;
 mod near;
 mod network;
+mod note;
 mod output;
 mod pictures;
 mod prefetch;

@@ -11,6 +11,7 @@ use super::collection::bytes;
 use super::exit::{CliError, Outcome};
 use super::long;
 use super::network;
+use super::note;
 use super::output::{BAD, FAINT, GOOD, Output, STRONG, styled};
 use super::remote;
 use super::serve::{Setting, keys};
@@ -95,6 +96,7 @@ pub(super) fn run(
         ModelCommand::Remote(arguments) => remote::add(&catalogue, arguments, output),
         ModelCommand::Document(arguments) => long::add(&catalogue, arguments, output),
         ModelCommand::Late(arguments) => long::add_late(&catalogue, arguments, output),
+        ModelCommand::Note(arguments) => note::note(&catalogue, arguments, output),
         ModelCommand::Train(command) => train::train(setting, catalogue, command, output),
     }
 }
@@ -133,6 +135,9 @@ fn list(setting: &Setting, catalogue: &Catalogue, output: &Output) -> Result<Out
                     manifest.licence,
                     manifest.description,
                 ));
+                if let Some(known) = known(manifest) {
+                    drop(writeln!(text, "{:<width$}  {FAINT}{known}{FAINT:#}", ""));
+                }
             }
             text
         },
@@ -151,7 +156,21 @@ pub(super) fn facts(manifest: &Manifest) -> Json {
         "metric": manifest.metric.name(),
         "bytes": manifest.bytes(),
         "fingerprint": manifest.fingerprint().to_string(),
+        "languages": manifest.languages,
+        "measured": manifest.measured,
     })
+}
+
+/// Returns what is known of a model beside its vectors: which languages it reads, and what was measured
+/// of it. None if nobody said anything.
+pub(super) fn known(manifest: &Manifest) -> Option<String> {
+    let languages = Some(manifest.languages.join(", ")).filter(|languages| !languages.is_empty());
+    let figures = manifest.measured.iter().map(|(name, value)| {
+        let value = if value.abs() < 10.0 { format!("{value:.3}") } else { format!("{value:.0}") };
+        format!("{name} {value}")
+    });
+    let known: Vec<String> = languages.into_iter().chain(figures).collect();
+    (!known.is_empty()).then(|| known.join("; "))
 }
 
 fn show(
@@ -186,6 +205,9 @@ fn show(
 fn tables(manifest: &Manifest) -> Map<String, Json> {
     let Json::Object(mut all) = json!(manifest) else { return Map::new() };
     all.remove("canary");
+    for said_before in ["languages", "measured"] {
+        all.remove(said_before);
+    }
     all.retain(|_, value| value.is_object() || value.is_array());
     all
 }
@@ -207,6 +229,9 @@ fn describe(manifest: &Manifest, folder: &Path, state: &State) -> String {
         manifest.licence,
         manifest.fingerprint(),
     );
+    if let Some(known) = known(manifest) {
+        drop(writeln!(text, "{known}"));
+    }
     let tables = tables(manifest);
     let settings = tables.values().filter_map(Json::as_object).flatten();
     for (name, value) in settings.filter(|(_, value)| *value != "") {

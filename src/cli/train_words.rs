@@ -84,6 +84,9 @@ pub(super) struct GloveArguments {
     /// The learning rate
     #[arg(long, value_name = "RATE", default_value_t = 0.05)]
     rate: f32,
+    /// The learning rate of the biases; the first implementation has 1, which wants millions of words
+    #[arg(long, value_name = "RATE", default_value_t = 0.05)]
+    rate_of_biases: f32,
     #[command(flatten)]
     average: AverageOptions,
 }
@@ -330,6 +333,7 @@ impl GloveArguments {
                 exponent: self.alpha,
                 epochs: self.epochs,
                 rate: self.rate,
+                rate_of_biases: self.rate_of_biases,
             },
             average: self.average.settings(),
         })

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::modules::{ColbertFile, DenseModule, Head, Modules, QuestionFiles, Similarity};
 use super::obtain::Progress;
-use super::onnx::{INDEX, OutputShape, RuntimeSearch, SCORES_MAX, Transformer, describe, shards};
+use super::onnx::{
+    INDEX, OutputShape, RuntimeSearch, SCORES_MAX, Transformer, describe, graph_bytes,
+    in_eight_bits, shards,
+};
 use super::{
     ColbertSettings, EmbedError, Method, OnnxSettings, Pooling, Precision, QuestionSettings,
     SpladeSettings, TextSettings, static_text,
@@ -155,10 +158,6 @@ pub(super) fn read(
         return Err(refused(&inner, format!("there is neither {WEIGHTS} nor model.onnx{there}")));
     }
     if weights.is_empty() {
-        if options.precision != Precision::Single {
-            let reason = format!("precision is int8, which is made of {WEIGHTS}: there is none");
-            return Err(refused(&inner, reason));
-        }
         runtime.load(progress)?;
     }
     let described = describe(&config)
@@ -212,6 +211,10 @@ impl Layout<'_> {
             return Ok(None);
         };
         let (output, shape) = output(graph)?;
+        if self.options.precision == Precision::Int8 {
+            let bytes = graph_bytes(graph).map_err(|reason| refused(graph, reason))?;
+            in_eight_bits(&bytes).map_err(|reason| refused(graph, reason))?;
+        }
         Ok(Some((OnnxSettings { file: file_name(graph), output }, shape)))
     }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,8 @@ use crate::vector::{DIMENSION_MAX, Form, Metric};
 
 /// The format of manifests that this build reads.
 pub(super) const SCHEMA: u32 = 1;
+/// The most languages of a model, and the most figures.
+const KNOWN_MAX: usize = 256;
 /// The most components that a sparse vector could have.
 const SPARSE_DIMENSION_MAX: usize = 1 << 31;
 
@@ -29,6 +32,12 @@ pub struct Manifest {
     pub dimension: usize,
     /// How vectors are compared.
     pub metric: Metric,
+    /// The languages it reads, as BCP 47 has them; `mul` where it reads any. None: nobody said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
+    /// What was measured of it, by the name of the figure.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, f64>,
     /// The files it consists of; none for a method that needs only its settings.
     #[serde(default)]
     pub files: Vec<ModelFile>,
@@ -174,6 +183,7 @@ impl Manifest {
             return Err(format!("dimension is {}, expected 1 to {most}", self.dimension));
         }
         self.method.check(self.dimension)?;
+        check_known(&self.languages, &self.measured)?;
         if let Method::HashedNGram { hashed, .. } = &self.method
             && hashed.features as usize != self.dimension
         {
@@ -236,6 +246,27 @@ impl Manifest {
     /// Returns the bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// Returns what is wrong with the languages or the figures of a model.
+fn check_known(languages: &[String], measured: &BTreeMap<String, f64>) -> Result<(), String> {
+    let is_code = |code: &&String| {
+        let parts = code.split('-').all(|part| (1..=8).contains(&part.len()));
+        parts && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    if let Some(code) = languages.iter().find(|code| !is_code(code)) {
+        return Err(format!("language `{code}`: expected a code of BCP 47, as en, zh or mul"));
+    }
+    if languages.len() > KNOWN_MAX || measured.len() > KNOWN_MAX {
+        let (languages, figures) = (languages.len(), measured.len());
+        return Err(format!(
+            "{languages} languages and {figures} figures, expected at most {KNOWN_MAX}"
+        ));
+    }
+    match measured.iter().find(|(_, value)| !value.is_finite()) {
+        Some((name, value)) => Err(format!("figure `{name}` is {value}, expected a number")),
+        None => Ok(()),
     }
 }
 
@@ -342,7 +373,13 @@ mod tests {
             change(&mut changed);
             assert_ne!(changed.fingerprint(), base.fingerprint(), "{changed:?}");
         }
-        let renamed = Manifest { name: "other".into(), sources: vec![], ..base.clone() };
+        let renamed = Manifest {
+            name: "other".into(),
+            sources: vec![],
+            languages: vec!["de".into()],
+            measured: BTreeMap::from([("texts/s".into(), 7.0)]),
+            ..base.clone()
+        };
         assert_eq!(renamed.fingerprint(), base.fingerprint());
     }
 
@@ -357,6 +394,9 @@ mod tests {
         assert!(refuse(|m| m.files[0].name = "../x".into()).contains("`../x` is not a plain name"));
         assert!(refuse(|m| m.files[0].sha256 = "abc".into()).contains("64 digits"));
         assert!(refuse(|m| m.schema = 9).contains("schema is 9"));
+        assert!(refuse(|m| m.languages = vec!["en US".into()]).contains("language `en US`"));
+        let figure = refuse(|m| drop(m.measured.insert("x".into(), f64::NAN)));
+        assert!(figure.contains("figure `x` is NaN"), "{figure}");
         assert!(refuse(|m| m.name = "a/b".into()).contains("`a/b`"));
         assert!(
             Manifest::parse("schema = 1", "x.toml").unwrap_err().to_string().contains("x.toml")

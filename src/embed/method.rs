@@ -212,7 +212,7 @@ pub struct TextSettings {
     /// Layers that the vector goes through before it is cut, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dense: Vec<DenseSettings>,
-    /// In which numbers the network computes, where it is built from its weights.
+    /// In which numbers the network computes.
     #[serde(default, skip_serializing_if = "Precision::is_single")]
     pub precision: Precision,
 }
@@ -257,12 +257,12 @@ impl TextSettings {
         check_dense(&self.dense)
     }
 
-    /// Returns what is wrong where no graph is built from weights.
+    /// Returns what is wrong where no network is run.
     fn check_single(&self) -> Result<(), String> {
         match self.precision {
             Precision::Single => Ok(()),
             Precision::Int8 => {
-                Err("precision is int8, expected single where no graph is made of weights".into())
+                Err("precision is int8, expected single where no network is run".into())
             }
         }
     }
@@ -434,24 +434,16 @@ impl Method {
     /// Returns what is wrong with the settings, if something is.
     pub(super) fn check(&self, dimension: usize) -> Result<(), String> {
         match self {
-            Self::BertText { text } | Self::CrossEncoder { text, onnx: None } => text.check(),
-            Self::OnnxText { text, .. } | Self::CrossEncoder { text, onnx: Some(_) } => {
-                text.check_single()?;
-                text.check()
-            }
-            Self::Splade { text, questions, onnx, .. } => {
+            Self::BertText { text }
+            | Self::OnnxText { text, .. }
+            | Self::CrossEncoder { text, .. } => text.check(),
+            Self::Splade { text, questions, .. } => {
                 check_words(dimension)?;
                 questions.as_ref().map_or(Ok(()), QuestionSettings::check)?;
-                if onnx.is_some() {
-                    text.check_single()?;
-                }
                 text.check()
             }
-            Self::Colbert { text, colbert, onnx } => {
+            Self::Colbert { text, colbert, .. } => {
                 colbert.check(text.tokens_max, dimension)?;
-                if onnx.is_some() {
-                    text.check_single()?;
-                }
                 text.check()
             }
             Self::Remote { remote } => remote.check(),

@@ -72,6 +72,7 @@ pub use late::{LateSettings, Passage};
 pub use manifest::{CanaryPicture, CanarySound, Manifest, ManifestError};
 pub use method::{Method, OnnxSettings, Precision, TextSettings};
 pub use networks::{Choice, LayerEmbedder, NetworkOptions};
+pub use own::Note;
 pub use recipe::{Corpus, Fitted, Recipe, Texts, Training};
 pub use remote::{Keys, RemoteSettings};
 pub use words::{Word, WordRule};

@@ -1,6 +1,8 @@
 //! How does a model of the user's own get its place in the catalogue? Whole or not at all, with the
 //! hashes of its files and a canary, and never in the place of another one.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +31,51 @@ const CANARY: [&str; 3] = [
 /// What stands for a licence that nobody named (SPDX).
 const NO_LICENCE: &str = "NOASSERTION";
 
+/// What is known of a model beside its vectors. What is left out stays.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Note {
+    /// The languages it reads, as BCP 47 has them.
+    pub languages: Option<Vec<String>>,
+    /// The licence of the weights, as an SPDX expression.
+    pub licence: Option<String>,
+    /// What was measured of it, by the name of the figure; others stay.
+    pub measured: BTreeMap<String, f64>,
+}
+
 impl Catalogue {
+    /// Writes down what is known of a model of the user's own, in its manifest. No vector and no
+    /// fingerprint changes by it.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: not found; [`EmbedError::Manifest`] (invalid input) for a model that comes with the
+    /// program, or for what is no language or no number; the disk refuses.
+    pub fn note(&self, name: &str, note: &Note) -> Result<Arc<Manifest>, EmbedError> {
+        let Entry { manifest, folder, .. } = self.entry(name)?;
+        let path = folder.join(MANIFEST_FILE);
+        if !path.is_file() {
+            let reason = "it comes with the program, and so does what is known of it".to_owned();
+            return Err(ManifestError { name: format!("`{name}`"), reason }.into());
+        }
+        let mut manifest = Arc::unwrap_or_clone(manifest);
+        if let Some(languages) = &note.languages {
+            manifest.languages.clone_from(languages);
+        }
+        if let Some(licence) = &note.licence {
+            manifest.licence.clone_from(licence);
+        }
+        let measured = note.measured.iter().map(|(name, value)| (name.clone(), *value));
+        manifest.measured.extend(measured);
+        let text = manifest.to_toml()?;
+        // A dot begins what is in the making.
+        let mut changed = tempfile::Builder::new().prefix(".making-").tempfile_in(&folder)?;
+        changed.write_all(text.as_bytes())?;
+        changed.as_file().sync_all()?;
+        changed.persist(&path).map_err(|error| error.error)?;
+        fs_err::File::open(&folder)?.sync_all()?;
+        self.refresh();
+        Ok(Arc::new(manifest))
+    }
+
     /// Fits a model and adds it to the models of the user's own, where it stays until somebody removes
     /// its folder. Of the first texts of the corpus a few words are kept in its manifest, to check the
     /// model by.
@@ -53,6 +99,8 @@ impl Catalogue {
             licence: licence.to_owned(),
             dimension: fitted.dimension,
             metric: fitted.metric,
+            languages: Vec::new(),
+            measured: BTreeMap::new(),
             files: Vec::new(),
             sources: Vec::new(),
             canary: None,
@@ -144,6 +192,8 @@ impl Catalogue {
             licence: licence.to_owned(),
             dimension,
             metric: Metric::Cosine,
+            languages: Vec::new(),
+            measured: BTreeMap::new(),
             files: Vec::new(),
             sources: Vec::new(),
             canary: None,
@@ -278,6 +328,8 @@ impl Catalogue {
             licence: licence.unwrap_or_else(|| NO_LICENCE.to_owned()),
             dimension: found.dimension,
             metric: found.metric,
+            languages: Vec::new(),
+            measured: BTreeMap::new(),
             files: Vec::new(),
             sources,
             canary: None,
@@ -377,6 +429,8 @@ fn on_top_of(inner: &Manifest, name: &str, description: String, method: Method) 
         licence: inner.licence.clone(),
         dimension: inner.dimension,
         metric: inner.metric,
+        languages: inner.languages.clone(),
+        measured: BTreeMap::new(),
         files: Vec::new(),
         sources: Vec::new(),
         canary: None,

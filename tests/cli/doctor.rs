@@ -105,8 +105,11 @@ fn models_are_listed_shown_and_checked() {
     let model = &list["models"][0];
     assert_eq!((&model["name"], &model["installed"]), (&"all-minilm-l6-v2".into(), &true.into()));
     assert_eq!(model["bytes"], 91_335_235);
+    assert_eq!(model["languages"], serde_json::json!(["en"]));
+    assert!(model["measured"]["stsb-en-dev, Spearman"].as_f64() > Some(0.86), "{model}");
     let text = program.run(&["models", "list"]).done().stdout;
     assert!(text.contains("installed") && text.contains("(default)"), "{text}");
+    assert!(text.contains("  en; cranfield, nDCG@10 0."), "{text}");
     let shown = program.run(&["model", "show", "all-minilm-l6-v2", "--json"]).done().json();
     assert_eq!((&shown["state"], &shown["kind"]), (&"installed".into(), &"bert-text".into()));
     assert_eq!(shown["files"].as_array().unwrap().len(), 3);

@@ -205,6 +205,10 @@ class Model:
     is_installed: bool
     is_sparse: bool
     description: str
+    #: Codes of BCP 47; `mul`: any; none: nobody said.
+    languages: tuple[str, ...] = ()
+    #: What was measured of it, by the name of the figure, as in `stsb-en-dev, Spearman`.
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 class JobState(Enum):

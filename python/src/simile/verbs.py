@@ -473,6 +473,8 @@ def models() -> Steps[list[Model]]:
             model.is_installed,
             model.is_sparse,
             model.description,
+            tuple(model.languages),
+            dict(model.measured),
         )
         for model in answer.models
     ]

@@ -41,7 +41,7 @@ impl Colbert {
         let name = &manifest.name;
         let tokenizer = MarkingTokenizer::read(files, text, colbert)?;
         let reader = match (onnx, files) {
-            (Some(onnx), files) => Reader::of_graph(name, onnx, files, threads)?,
+            (Some(onnx), files) => Reader::of_graph(name, onnx, text.precision, files, threads)?,
             (None, Files::Folder(folder)) => {
                 Reader::of_weights(name, text, Taken::Tokens, folder, threads)?
             }

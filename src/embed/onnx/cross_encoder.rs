@@ -10,9 +10,11 @@ use ort::session::Session;
 use super::family::{self, ATTENTION_MASK, Family, INPUT_IDS, Layers, Plan};
 use super::graph::{Attribute, Graph, Value};
 use super::padded::Padded;
+use super::reader::graph_session;
 use super::transformer::{TOKEN_TYPE_IDS, builder};
 use super::weights::{ImportError, WeightFiles};
 use super::{modern, pooling};
+use crate::embed::files::Files;
 use crate::embed::tokenizer::FileTokenizer;
 use crate::embed::{
     EmbedError, Embedder, Encoded, Manifest, OnnxSettings, Pooling, Specification, TextSettings,
@@ -48,15 +50,18 @@ impl CrossEncoder {
         let name = &manifest.name;
         let failed = |reason| EmbedError::Failed { name: name.clone(), reason };
         let tokenizer = FileTokenizer::open(&folder.join("tokenizer.json"), text.clone())?;
-        let mut builder = builder(threads).map_err(failed)?;
         let (session, output) = if let Some(onnx) = onnx {
-            (builder.commit_from_file(folder.join(&onnx.file)), onnx.output.clone())
+            let files = Files::Folder(folder.to_owned());
+            (graph_session(onnx, text.precision, &files, threads), onnx.output.clone())
         } else {
             let graph = import(folder, text)
                 .map_err(|source| EmbedError::Import { name: name.clone(), source })?;
-            (builder.commit_from_memory(&graph), SCORE.to_owned())
+            let session = builder(threads).and_then(|mut builder| {
+                builder.commit_from_memory(&graph).map_err(|error| error.to_string())
+            });
+            (session, SCORE.to_owned())
         };
-        let session = session.map_err(|error| failed(error.to_string()))?;
+        let session = session.map_err(failed)?;
         let has = |wanted: &str| session.inputs().iter().any(|input| input.name() == wanted);
         let has_types = has(TOKEN_TYPE_IDS);
         Ok(Self {

@@ -3,17 +3,15 @@
 
 use prost::Message;
 
+use super::eight_bits::Rounded;
+
 const IR_VERSION: i64 = 8;
 const OPSET_VERSION: i64 = 17;
 pub(super) const FLOAT: i32 = 1;
-const UINT8: i32 = 2;
+pub(super) const UINT8: i32 = 2;
 const INT64: i32 = 7;
 /// Where the operators of ONNX Runtime beside those of the format are.
-const RUNTIME_DOMAIN: &str = "com.microsoft";
-/// How many weights share a scale.
-const BLOCK: usize = 32;
-/// What stands for zero among weights of eight bits, by the rule of the operator.
-const ZERO: u8 = 128;
+pub(super) const RUNTIME_DOMAIN: &str = "com.microsoft";
 
 #[derive(Clone, PartialEq, Message)]
 struct Model {
@@ -79,16 +77,20 @@ pub(super) struct AttributeMessage {
     pub(super) kind: i32,
 }
 
+/// A constant.
 #[derive(Clone, PartialEq, Message)]
-struct TensorMessage {
+pub(super) struct TensorMessage {
     #[prost(int64, repeated, packed = "false", tag = "1")]
-    dims: Vec<i64>,
+    pub(super) dims: Vec<i64>,
     #[prost(int32, tag = "2")]
-    data_type: i32,
+    pub(super) data_type: i32,
+    /// Graphs that others made may have their floats here.
+    #[prost(float, repeated, tag = "4")]
+    pub(super) float_data: Vec<f32>,
     #[prost(string, tag = "8")]
-    name: String,
+    pub(super) name: String,
     #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
+    pub(super) raw_data: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -195,44 +197,11 @@ impl Graph {
     /// columns, `from` weights each; every 32 of a column share a scale, and so do what they are multiplied
     /// with, in each row.
     pub(super) fn product_int8(&mut self, input: &Value, columns: &[f32], from: usize) -> Value {
-        let to = columns.len() / from;
-        let blocks = from.div_ceil(BLOCK);
-        let mut whole = Vec::with_capacity(to * blocks * BLOCK);
-        let mut scales = Vec::with_capacity(to * blocks);
-        for column in columns.chunks_exact(from) {
-            for block in column.chunks(BLOCK) {
-                let most = block.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
-                let scale = most / 127.0;
-                scales.push(scale);
-                let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "between 1 and 255"
-                )]
-                let rounded = block.iter().map(|weight| {
-                    ((weight * inverse).round().clamp(-127.0, 127.0) + f32::from(ZERO)) as u8
-                });
-                whole.extend(rounded);
-                whole.resize(whole.len().next_multiple_of(BLOCK), ZERO);
-            }
-        }
-        let whole = self.constant(&[to, blocks, BLOCK], UINT8, whole);
-        let scales = self.floats(&[to * blocks], &scales);
-        let integer = |number: usize| Attribute::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-        let attributes = [
-            ("K", integer(from)),
-            ("N", integer(to)),
-            ("bits", Attribute::Integer(8)),
-            ("block_size", integer(BLOCK)),
-            // What the weights are multiplied with is put into eight bits, too.
-            ("accuracy_level", Attribute::Integer(4)),
-        ];
-        let product = self.node("MatMulNBits", &[input, &whole, &scales], &attributes);
-        if let Some(node) = self.message.node.last_mut() {
-            RUNTIME_DOMAIN.clone_into(&mut node.domain);
-        }
-        product
+        let output = format!("MatMulNBits_{}", self.message.node.len());
+        let (constants, node) = Rounded::of(columns, from).product(input, &output);
+        self.message.initializer.extend(constants);
+        self.message.node.push(node);
+        output
     }
 
     /// Makes a value of floats an output of the graph under a name: its axes, the last one so long.
@@ -271,10 +240,12 @@ impl Graph {
     fn constant(&mut self, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> Value {
         let name = format!("constant_{}", self.message.initializer.len());
         let dims = dims.iter().filter_map(|&dim| i64::try_from(dim).ok()).collect();
+        let (float_data, its) = (Vec::new(), name.clone());
         self.message.initializer.push(TensorMessage {
             dims,
             data_type,
-            name: name.clone(),
+            float_data,
+            name: its,
             raw_data,
         });
         name

@@ -6,6 +6,7 @@
 mod colbert;
 mod cross_encoder;
 mod dense;
+mod eight_bits;
 mod encoder;
 mod family;
 mod graph;
@@ -27,6 +28,7 @@ mod words;
 pub(super) use colbert::Colbert;
 pub(super) use cross_encoder::CrossEncoder;
 pub(super) use dense::widths;
+pub(super) use eight_bits::in_eight_bits;
 pub(super) use family::describe;
 pub(super) use joint::{JointNetwork, outputs};
 pub(super) use layers::layers;

@@ -311,6 +311,42 @@ impl Cut {
         })
     }
 
+    /// Returns the constants in two dimensions by name, as the bytes that they are.
+    pub(super) fn matrices(&self) -> HashMap<String, &[u8]> {
+        let named = self.graph.initializer.iter().filter_map(|bytes| {
+            let tensor = TensorNames::decode(&bytes[..]).ok()?;
+            (tensor.dims.len() == 2).then_some((tensor.name, &bytes[..]))
+        });
+        named.collect()
+    }
+
+    /// Puts another node in the place of one that gives the same, with the constants that it reads.
+    pub(super) fn replace(
+        &mut self,
+        at: usize,
+        node: Vec<u8>,
+        constants: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<(), String> {
+        self.nodes[at] = NodeNames::decode(&node[..]).map_err(|error| error.to_string())?;
+        self.graph.node[at] = node;
+        self.graph.initializer.extend(constants);
+        Ok(())
+    }
+
+    /// Returns the graph with what its outputs need, some of whose operators may be of a domain.
+    pub(super) fn with_operators_of(mut self, domain: &str) -> Vec<u8> {
+        if self.model.opset_import.iter().all(|set| set.domain != domain) {
+            let domain = domain.to_owned();
+            self.model.opset_import.push(OperatorSet { domain, version: 1 });
+        }
+        // From this version of the format on constants need not be listed among the inputs.
+        self.model.ir_version = self.model.ir_version.max(4);
+        let constants = &self.constants;
+        self.graph.input.retain(|input| !constants.contains_key(&input.name));
+        let needed = self.outputs().into_iter().flat_map(|value| self.needed(value)).collect();
+        self.cut(&needed, None, Vec::new(), self.graph.output.clone())
+    }
+
     fn encode(&self, graph: RawGraph) -> Vec<u8> {
         RawModel { graph: Some(graph), ..self.model.clone() }.encode_to_vec()
     }

@@ -2,11 +2,41 @@ use std::path::Path;
 
 use ort::session::Session;
 
+use super::eight_bits::in_eight_bits;
 use super::family::{ATTENTION_MASK, EMBEDDING, INPUT_IDS, Taken, import};
+use super::network::graph_bytes;
 use super::padded::Padded;
 use super::transformer::{OutputShape, TOKEN_TYPE_IDS, builder, output_shape};
 use crate::embed::files::Files;
-use crate::embed::{EmbedError, OnnxSettings, TextSettings};
+use crate::embed::{EmbedError, OnnxSettings, Precision, TextSettings};
+
+/// Returns a session over a graph, whose products with weights are computed in these numbers.
+pub(super) fn graph_session(
+    onnx: &OnnxSettings,
+    precision: Precision,
+    files: &Files,
+    threads: usize,
+) -> Result<Session, String> {
+    let mut builder = builder(threads)?;
+    let session = match (precision, files) {
+        (Precision::Int8, Files::Folder(folder)) => {
+            builder.commit_from_memory(&in_eight_bits(&graph_bytes(&folder.join(&onnx.file))?)?)
+        }
+        (Precision::Int8, Files::Program(_)) => {
+            let graph = files.read(&onnx.file).map_err(|error| error.to_string())?;
+            builder.commit_from_memory(&in_eight_bits(&graph)?)
+        }
+        // Weights may lie in files beside the graph.
+        (Precision::Single, Files::Folder(folder)) => {
+            builder.commit_from_file(folder.join(&onnx.file))
+        }
+        (Precision::Single, Files::Program(_)) => {
+            let graph = files.read(&onnx.file).map_err(|error| error.to_string())?;
+            builder.commit_from_memory(&graph)
+        }
+    };
+    session.map_err(|error| error.to_string())
+}
 
 /// A network that reads tokens, in a session of ONNX Runtime.
 #[derive(Debug)]
@@ -43,17 +73,12 @@ impl Reader {
     pub(super) fn of_graph(
         name: &str,
         onnx: &OnnxSettings,
+        precision: Precision,
         files: &Files,
         threads: usize,
     ) -> Result<Self, EmbedError> {
         let failed = |reason| EmbedError::Failed { name: name.to_owned(), reason };
-        let mut builder = builder(threads).map_err(failed)?;
-        let session = match files {
-            // Weights may lie in files beside the graph.
-            Files::Folder(folder) => builder.commit_from_file(folder.join(&onnx.file)),
-            Files::Program(_) => builder.commit_from_memory(&files.read(&onnx.file)?),
-        };
-        let session = session.map_err(|error| failed(error.to_string()))?;
+        let session = graph_session(onnx, precision, files, threads).map_err(failed)?;
         Self::over(name, session, &onnx.output).map_err(failed)
     }
 

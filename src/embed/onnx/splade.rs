@@ -66,7 +66,7 @@ impl Splade {
                 return Err(EmbedError::Failed { name: name.clone(), reason });
             }
             (Some(onnx), files) => {
-                let reader = Reader::of_graph(name, onnx, files, threads)?;
+                let reader = Reader::of_graph(name, onnx, text.precision, files, threads)?;
                 let joins = match reader.shape {
                     OutputShape::Tokens(_) => Some(splade),
                     OutputShape::Text(_) => None,

@@ -106,7 +106,7 @@ impl Transformer {
     ) -> Result<Self, EmbedError> {
         let tokenizer = FileTokenizer::read(&files.read("tokenizer.json")?, text.clone())?;
         let dense = Dense::read_all(&text.dense, files, &manifest.name)?;
-        let reader = Reader::of_graph(&manifest.name, onnx, files, threads)?;
+        let reader = Reader::of_graph(&manifest.name, onnx, text.precision, files, threads)?;
         let pooling = match reader.shape {
             OutputShape::Tokens(_) => Some(text.pooling),
             OutputShape::Text(_) => None,

@@ -64,6 +64,11 @@ impl Classified for ImportError {
 const PREFIXES: [&str; 7] =
     ["", "bert.", "roberta.", "distilbert.", "mpnet.", "model.", "0.auto_model."];
 
+/// What the first checkpoints of BERT call the scale and the shift of a normalisation, behind the usual
+/// names.
+const OLDER_NAMES: [(&str, &str); 2] =
+    [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")];
+
 /// The file of weights, or the list of the files that they are spread over.
 const FILE: &str = "model.safetensors";
 pub(in crate::embed) const INDEX: &str = "model.safetensors.index.json";
@@ -133,7 +138,11 @@ impl<'a> Weights<'a> {
     }
 
     fn view(&self, name: &str) -> Option<TensorView<'_>> {
-        let named = PREFIXES.iter().map(|prefix| format!("{prefix}{name}"));
+        let older = OLDER_NAMES
+            .iter()
+            .find_map(|(usual, older)| Some(format!("{}{older}", name.strip_suffix(usual)?)));
+        let names = [Some(name.to_owned()), older].into_iter().flatten();
+        let named = names.flat_map(|name| PREFIXES.map(|prefix| format!("{prefix}{name}")));
         named
             .flat_map(|name| self.files.iter().map(move |file| file.tensor(&name).ok()))
             .flatten()
@@ -171,4 +180,24 @@ impl<'a> Weights<'a> {
 
 fn wrong(name: &str, shape: &[usize], actual: String) -> ImportError {
     ImportError::Tensor { name: name.to_owned(), expected: shape.to_vec(), actual }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_are_found_under_their_older_names() {
+        let values = [1.5_f32, 2.5].map(f32::to_le_bytes).concat();
+        let names = ["bert.a.LayerNorm.gamma", "bert.a.LayerNorm.beta", "bert.a.gamma"];
+        let tensors =
+            names.map(|name| (name, TensorView::new(Dtype::F32, vec![2], &values).unwrap()));
+        let bytes = safetensors::serialize(tensors, None).unwrap();
+        let weights = Weights::read([&bytes[..]]).unwrap();
+        for name in ["a.LayerNorm.weight", "a.LayerNorm.bias", "a.gamma"] {
+            assert_eq!(weights.get(name, &[2]).unwrap(), [1.5, 2.5], "{name}");
+        }
+        let error = weights.get("a.weight", &[2]).unwrap_err().to_string();
+        assert!(error.contains("`a.weight`: expected [2], got none of that name"), "{error}");
+    }
 }

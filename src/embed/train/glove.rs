@@ -40,12 +40,17 @@ pub struct GloveOptions {
     pub epochs: usize,
     /// The learning rate of `AdaGrad`.
     pub rate: f32,
+    /// The learning rate of the biases. The first implementation has 1 here, by which a bias learns how
+    /// frequent its word is before the vector has learnt anything: a little better on millions of words,
+    /// and nothing is left to learn on a few thousand.
+    pub rate_of_biases: f32,
 }
 
 impl Default for GloveOptions {
     fn default() -> Self {
         let (count_full, exponent) = (10.0, 0.75);
-        Self { dimension: 100, window: 15, count_full, exponent, epochs: 25, rate: 0.05 }
+        let (rate, rate_of_biases) = (0.05, 0.05);
+        Self { dimension: 100, window: 15, count_full, exponent, epochs: 25, rate, rate_of_biases }
     }
 }
 
@@ -58,7 +63,9 @@ impl GloveOptions {
         let full = self.count_full;
         require((1e-3..=1e9).contains(&full), "count_full", full, "0.001 to 1e9")?;
         require((0.0..=10.0).contains(&self.exponent), "exponent", self.exponent, "0 to 10")?;
-        require((0.0..=1.0).contains(&self.rate), "the learning rate", self.rate, "0 to 1")
+        let rate = self.rate_of_biases;
+        require((0.0..=1.0).contains(&self.rate), "the learning rate", self.rate, "0 to 1")?;
+        require((0.0..=1.0).contains(&rate), "the learning rate of biases", rate, "0 to 1")
     }
 }
 
@@ -208,7 +215,8 @@ fn fit(
                 for &(word, company) in &orders[..if a == b { 1 } else { 2 }] {
                     // The word is always locked before the company, so no two threads wait for each other.
                     let (mut word, mut company) = (as_word.lock(word), as_company.lock(company));
-                    loss.sum += step(&mut word, &mut company, target, weight, options.rate);
+                    let rates = [options.rate, options.rate_of_biases];
+                    loss.sum += step(&mut word, &mut company, target, weight, rates);
                     loss.examples += 1;
                 }
             }
@@ -219,7 +227,13 @@ fn fit(
 }
 
 /// Brings the inner product of two rows nearer to the target, and returns the weighted squared error.
-fn step(word: &mut [f32], company: &mut [f32], target: f32, weight: f32, rate: f32) -> f64 {
+fn step(
+    word: &mut [f32],
+    company: &mut [f32],
+    target: f32,
+    weight: f32,
+    [rate, rate_of_biases]: [f32; 2],
+) -> f64 {
     let parameters = word.len() / 2;
     let dimension = parameters - 1;
     let (word, word_squares) = word.split_at_mut(parameters);
@@ -240,7 +254,7 @@ fn step(word: &mut [f32], company: &mut [f32], target: f32, weight: f32, rate: f
         word_squares[at] += down_word * down_word;
         company_squares[at] += down_company * down_company;
     }
-    let down = scale.clamp(-STEP_MAX, STEP_MAX);
+    let down = (weight * error * rate_of_biases).clamp(-STEP_MAX, STEP_MAX);
     word[dimension] -= down / word_squares[dimension].sqrt();
     company[dimension] -= down / company_squares[dimension].sqrt();
     word_squares[dimension] += down * down;
@@ -287,8 +301,7 @@ mod tests {
     #[test]
     fn inner_products_give_back_the_logarithms_of_the_counts() {
         let cancel = Cancellation::new();
-        let options =
-            GloveOptions { dimension: 8, epochs: 400, count_full: 1.0, ..GloveOptions::default() };
+        let base = GloveOptions { dimension: 8, epochs: 400, ..GloveOptions::default() };
         let counts = [1.0, 5.0, 0.5, 40.0, 2.0, 9.0];
         let words = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)];
         let pairs: Vec<_> =
@@ -299,13 +312,20 @@ mod tests {
             values.chunks_exact_mut(side.width()).for_each(|row| row[side.squares()].fill(1.0));
             values
         };
-        let (mut word, mut company) = (start(1), start(2));
-        fit(&options, &pairs, [&mut word, &mut company], run(&cancel, 1, 1)).unwrap();
-        for pair in pairs.iter().filter(|pair| pair.count >= 1.0) {
-            let row = |values: &[f32], id: u32| values[id as usize * side.width()..][..9].to_vec();
-            let (a, b) = (row(&word, pair.words.0), row(&company, pair.words.1));
-            let said: f32 = (0..8).map(|at| a[at] * b[at]).sum::<f32>() + a[8] + b[8];
-            assert!((said - pair.count.ln()).abs() < 0.05, "{pair:?}: {said}");
+        for rate_of_biases in [0.05, 1.0] {
+            let options = GloveOptions { count_full: 1.0, rate_of_biases, ..base };
+            let (mut word, mut company) = (start(1), start(2));
+            fit(&options, &pairs, [&mut word, &mut company], run(&cancel, 1, 1)).unwrap();
+            for pair in pairs.iter().filter(|pair| pair.count >= 1.0) {
+                let row =
+                    |values: &[f32], id: u32| values[id as usize * side.width()..][..9].to_vec();
+                let (a, b) = (row(&word, pair.words.0), row(&company, pair.words.1));
+                let said: f32 = (0..8).map(|at| a[at] * b[at]).sum::<f32>() + a[8] + b[8];
+                assert!(
+                    (said - pair.count.ln()).abs() < 0.05,
+                    "{rate_of_biases}, {pair:?}: {said}"
+                );
+            }
         }
     }
 }

@@ -147,6 +147,8 @@ fn model_to_wire(model: ModelState) -> wire::Model {
         is_installed: model.is_installed,
         is_loaded: model.is_loaded,
         description: model.manifest.description,
+        languages: model.manifest.languages,
+        measured: model.manifest.measured.into_iter().collect(),
         name: model.manifest.name,
     }
 }
