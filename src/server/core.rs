@@ -13,11 +13,12 @@ use super::listen::Connections;
 use super::meter::Meter;
 use super::models::{Models, Readiness};
 use super::pool::{Pool, time_allowed};
-use super::trace::Traces;
+use super::trace::{Traces, note_stages};
 use super::{ServerOptions, status};
 use crate::cancel::Cancellation;
 use crate::collection::{Collection, Collections, Embedders as _, Jobs};
 use crate::decode::Limits;
+use crate::query::StageTiming;
 
 /// How long a request waits for a model if its own deadline is later.
 const MODEL_WAIT_MAX: Duration = Duration::from_secs(600);
@@ -119,6 +120,13 @@ impl Shared {
             return Err(Status::invalid_argument("the name of the collection is missing"));
         }
         self.collections.get(name).map_err(|error| status::of(&error))
+    }
+
+    /// Notes the stages of a search: for the trace of the request, and for whoever measures.
+    pub(super) fn note_stages(&self, collection: &Collection, timings: &[StageTiming]) {
+        note_stages(timings);
+        let stages: Vec<_> = timings.iter().map(|timing| (timing.stage, timing.duration)).collect();
+        self.meter.stages("search", collection.name(), &stages);
     }
 
     /// Asks for the models that embed texts of the collection, so that none is left out only because
