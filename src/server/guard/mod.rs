@@ -22,6 +22,7 @@ pub(super) use flight::Flight;
 use flight::{Answering, Counted, Held, Quota, counting};
 pub use table::{METHODS, Need, Place};
 
+use super::core::millis;
 use super::listen::Arrival;
 use super::meter::Meter;
 use super::status::{self, status_name};
@@ -118,10 +119,9 @@ impl Guard {
 
     /// Writes down what took long, and who changed something: never what was in it.
     fn record(&self, method: &str, code: Code, took: Duration, caller: &Caller) {
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let code = status_name(code);
         if took >= self.0.rules.slow_time {
-            tracing::warn!(method, code, took_ms, "slow request");
+            tracing::warn!(key = caller.key, method, code, took_ms = millis(took), "slow request");
         }
         if caller.changes && matches!(self.0.rules.access, Access::Keys(_)) {
             tracing::info!(target: "audit", key = caller.key, method, code, "changed");
