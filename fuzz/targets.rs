@@ -271,7 +271,9 @@ mod files {
         let Some((ending, bytes)) = data.split_first() else { return };
         let name = format!("a.{}", ENDINGS[usize::from(*ending) % ENDINGS.len()]);
         let hint = Hint { file_name: Some(&name), ..Hint::default() };
-        match decode(bytes, &hint, &Limits::default(), &Cancellation::new()) {
+        // A page that draws itself again and again is given up after this time, and no sooner.
+        let limits = Limits { pdf_time_max: Duration::from_secs(3), ..Limits::default() };
+        match decode(bytes, &hint, &limits, &Cancellation::new()) {
             Ok(Content::Records(records)) => drop(records.take(PIECES_MAX).count()),
             Ok(Content::Video(frames)) => drop(frames.take(PIECES_MAX).count()),
             Ok(Content::Sound(blocks)) => drop(blocks.take(PIECES_MAX).count()),
