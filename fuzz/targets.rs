@@ -53,8 +53,21 @@ pub(crate) const TARGETS: [Target; 8] = [
 
 /// Runs the target of that name.
 pub(crate) fn run(name: &str, data: &[u8]) {
-    let target = TARGETS.iter().find(|target| target.name == name);
-    (target.expect("a target of that name").run)(data);
+    (named(name).run)(data);
+}
+
+/// Puts the seeds of a target into the corpus among the arguments of a fuzzer, which begins with what is there.
+pub(crate) fn plant(name: &str, arguments: impl Iterator<Item = String>) {
+    let is_corpus = |argument: &String| !argument.starts_with('-') && Path::new(argument).is_dir();
+    let Some(corpus) = arguments.skip(1).find(is_corpus) else { return };
+    for (place, seed) in (named(name).seeds)().into_iter().enumerate() {
+        let file = Path::new(&corpus).join(format!("seed-{place}"));
+        fs_err::write(file, seed).expect("room on the disk");
+    }
+}
+
+fn named(name: &str) -> &'static Target {
+    TARGETS.iter().find(|target| target.name == name).expect("a target of that name")
 }
 
 /// Requests of every method, as they come over the wire: two bytes choose the method, the rest is the message.
@@ -258,7 +271,9 @@ mod files {
         let Some((ending, bytes)) = data.split_first() else { return };
         let name = format!("a.{}", ENDINGS[usize::from(*ending) % ENDINGS.len()]);
         let hint = Hint { file_name: Some(&name), ..Hint::default() };
-        match decode(bytes, &hint, &Limits::default(), &Cancellation::new()) {
+        // A page that draws itself again and again is given up after this time, and no sooner.
+        let limits = Limits { pdf_time_max: Duration::from_secs(3), ..Limits::default() };
+        match decode(bytes, &hint, &limits, &Cancellation::new()) {
             Ok(Content::Records(records)) => drop(records.take(PIECES_MAX).count()),
             Ok(Content::Video(frames)) => drop(frames.take(PIECES_MAX).count()),
             Ok(Content::Sound(blocks)) => drop(blocks.take(PIECES_MAX).count()),

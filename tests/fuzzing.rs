@@ -145,7 +145,16 @@ fn every_target_is_one_of_cargo_fuzz_and_is_run_here() {
         assert!(file.contains(&format!("run(\"{name}\", data)")), "{name}: {file}");
         assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
         assert!(here.contains(&format!("fuzz(\"{name}\")")), "{name}");
+        assert!(file.contains(&format!("plant(\"{name}\", ")), "{name}: {file}");
     }
+    // What it begins with is put where it looks, if it is told where.
+    let corpus = tempfile::tempdir().unwrap();
+    let told = ["fuzz", "-runs=1", corpus.path().to_str().unwrap()];
+    targets::plant("manifests", told.into_iter().map(str::to_owned));
+    targets::plant("manifests", told[..2].iter().map(ToString::to_string));
+    let planted = fs_err::read_dir(corpus.path()).unwrap().count();
+    let manifests = TARGETS.iter().find(|target| target.name == "manifests").unwrap();
+    assert_eq!(planted, (manifests.seeds)().len());
     let files = fs_err::read_dir(folder.join("fuzz_targets")).unwrap().count();
     assert_eq!(files, TARGETS.len());
 }

@@ -3,4 +3,7 @@
 #[path = "../targets.rs"]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run("manifests", data));
+libfuzzer_sys::fuzz_target!(
+    init: targets::plant("manifests", std::env::args()),
+    |data: &[u8]| targets::run("manifests", data)
+);

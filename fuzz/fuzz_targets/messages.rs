@@ -10,7 +10,12 @@ use std::time::Duration;
 use targets::messages::{WIRE, Wire};
 use tonic::transport::Endpoint;
 
-libfuzzer_sys::fuzz_target!(init: serve(), |data: &[u8]| targets::run("messages", data));
+libfuzzer_sys::fuzz_target!(init: begin(), |data: &[u8]| targets::run("messages", data));
+
+fn begin() {
+    serve();
+    targets::plant("messages", std::env::args());
+}
 
 /// Starts the program's own server in this process, so that its coverage is seen.
 fn serve() {

@@ -1,6 +1,8 @@
-"""All that the package does, asked of a server of simile: ADDRESS."""
+"""All that the package does, asked of a server of simile: ADDRESS. It reads files of a folder that holds two notes."""
 
 import asyncio
+import importlib
+import pkgutil
 import sys
 import tempfile
 from datetime import datetime, timezone
@@ -10,9 +12,22 @@ from pathlib import Path
 import numpy as np
 
 import simile
-from simile import Document, Question, Sparse, VectorConfig, field, ids
+from simile import AsyncClient, Client, Document, Question, Sparse, VectorConfig, field, ids, v1
+from simile.connection import Connection
 
 ADDRESS = sys.argv[1]
+called = set()
+
+
+class Recorded(Connection):
+    """Notes which methods were called."""
+
+    def _call(self, request):
+        called.add(f"{request.service}.{request.method}")
+        return super()._call(request)
+
+
+Client.__bases__ = AsyncClient.__bases__ = (Recorded,)
 client = simile.connect(ADDRESS, timeout=60)
 
 
@@ -42,6 +57,7 @@ refused(simile.InvalidInput, "name", lambda: client.create_collection("a b", {"v
 refused(ValueError, "exactly one of", lambda: client.create_collection("x", {"v": VectorConfig()}))
 client.set_alias("live", "films")
 assert client.collection("live").name == "films" and client.collection("films").aliases == ("live",)
+assert client.aliases() == {"live": "films"} and client.collection("films").state == "ready"
 
 # Documents of every shape, and what becomes of them.
 seen = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
@@ -122,6 +138,20 @@ assert names(batch[0]) == ["a"] and isinstance(batch[1], simile.InvalidInput) an
 assert client.facet("films", "tags") == [("y", 2), ("x", 1)]
 assert client.recall("films", vector="v", questions=2, limit=2).recall == 1.0
 
+assert names(client.search("films", like=["a"], using="v")) == ["b", "c"]
+assert names(client.search("films", like=[[0, 1, 0], np.array([0, 1, 1])], unlike=["a"], using="v", limit=1)) == ["b"]
+assert names(client.search("films", like=[Sparse.of({7: 1.0})], using="w", strategy="best_score")) == ["a"]
+refused(TypeError, "several examples", lambda: client.search("films", like="a", using="v"))
+refused(ValueError, "goes with `like`", lambda: client.search("films", unlike=["a"], using="v"))
+refused(ValueError, "2 axes", lambda: client.search("films", like=[np.eye(2)], using="v"))
+question = Question(text="mouse", mode="lexical", filter=field("year") == 1999)
+told = client.explain("films", "a", question)
+assert told.verdict == "shown" and told.rank == 1 and told.legs[0].leg == "lexical" and told.sentence, told
+assert client.explain("films", "b", question).conditions and client.explain("films", "b", question).rank is None
+assert client.explain("films", "zz", question).verdict == "not_stored"
+refused(simile.InvalidInput, "", lambda: client.locate("films", b"no film"))
+assert client.thumbnails("films", [("a", 0)]) == {}
+
 # Multivectors.
 client.create_collection("tokens", {"m": VectorConfig(multi=2)})
 client.ingest("tokens", Document("t", vectors={"m": np.eye(2)})).finish()
@@ -131,10 +161,75 @@ assert names(multi) == ["t"] and multi[0].vectors["m"].shape == (2, 2) and abs(m
 # Change and delete.
 assert client.set_payload("films", ["a", "b"], {"shelf": 3}) == 2
 assert client.count("films", field("shelf") == 3).documents == 2
+assert client.set_payload("films", ["a"], {"deep": 1}, at="outer") == 1
+assert client.get("films", ["a"])[0].payload["outer"] == {"deep": 1}
+assert client.delete_fields("films", field("shelf") == 3, "shelf", "outer.deep") == 2
+assert "shelf" not in client.get("films", ["a"])[0].payload
+assert client.set_vectors("films", {"a": {"v": [3, 0, 0]}, "b": {"v": [0, 3, 0]}}) == 2
+assert client.search("films", vector=[0, 1, 0], using="v", limit=1)[0].score == 3.0
+refused(simile.InvalidInput, "expected dimension 3", lambda: client.set_vectors("films", {"a": {"v": [3, 0]}}))
+refused(simile.InvalidInput, "1 documents were not changed, 0 were; `c`: ",
+        lambda: client.set_vectors("films", {"c": {"v": [3, 0, 0]}}))
+assert client.set_vectors("films", {"c": {"v": [3, 0, 0]}}, part=1) == 1
+later = datetime(2100, 1, 1, tzinfo=timezone.utc)
+assert client.set_expiry("films", ["a"], later) == 1
+assert client.get("films", ["a"])[0].expires_unix_ms == int(later.timestamp() * 1000)
+assert client.set_expiry("films", ["a"], None) == 1 and client.get("films", ["a"])[0].expires_unix_ms is None
+refused(ValueError, "names no zone", lambda: client.set_expiry("films", ["a"], datetime(2100, 1, 1)))
 refused(TypeError, "several ids", lambda: client.delete("films", "a"))
 assert client.delete("films", ["c", "zz"]) == 1
 assert client.delete("films", field("year") == 2005) == 1
 assert client.count("films").documents == 1
+
+# What a collection is made of changes while it is in use.
+made = client.create_collection("kept", {"v": 2}, description="what is kept", metadata={"by": "me"})
+assert (made.description, made.metadata, made.tenant) == ("what is kept", {"by": "me"}, "")
+client.ingest("kept", Document("a", vectors={"v": [1, 0]})).finish()
+assert client.add_vector("kept", "w", VectorConfig(sparse=True)).vectors["w"].sparse
+assert sorted(client.drop_vector("kept", "w").vectors) == ["v"]
+change = simile.VectorChange(hnsw_m=8, quantisation="int8", ef=50)
+changed = client.change_collection("kept", description="", metadata={"by": "", "for": "you"}, vectors={"v": change})
+assert changed.description == "" and changed.metadata == {"for": "you"}, changed
+refused(simile.InvalidInput, "", lambda: client.replace_vector("kept", "v", "none"))
+assert client.create_collection("shared", {"v": 2}, tenant="who").tenant == "who"
+refused(simile.InvalidInput, "who", lambda: client.count("shared"))
+
+# Whether it is sound, and snapshots of it.
+assert client.verify("kept") == simile.Verified(1, 1, (), 0), client.verify("kept")
+assert client.repair("kept").problems_total == 0
+assert client.optimize("kept") >= 0 and client.info().collections >= 3 and client.info().version == client.version()
+assert "simile_requests_total" in client.metrics()
+snapshot = client.create_snapshot("kept", "monday")
+assert (snapshot.name, snapshot.documents) == ("monday", 1) and client.snapshots("kept") == [snapshot]
+assert client.restore_snapshot("again", snapshot).documents == 1 and client.count("again").documents == 1
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder, "monday.tar")
+    client.download_snapshot("kept", "monday", file)
+    assert file.stat().st_size == snapshot.bytes and list(Path(folder).iterdir()) == [file]
+    assert client.restore_snapshot("third", file).parts == 1 and client.count("third").documents == 1
+    refused(simile.AlreadyExists, "third", lambda: client.restore_snapshot("third", file))
+    refused(FileNotFoundError, "none.tar", lambda: client.restore_snapshot("x", Path(folder, "none.tar")))
+    refused(simile.NotFound, "none", lambda: client.download_snapshot("kept", "none", Path(folder, "x")))
+    assert list(Path(folder).iterdir()) == [file]
+client.delete_snapshot("kept", "monday")
+assert client.snapshots("kept") == []
+refused(simile.NotFound, "monday", lambda: client.restore_snapshot("x", snapshot))
+
+# What the server reads by itself.
+ingest = client.ingest_there("read", ["notes", "none.md"], payload={"from": "there"}, label="the notes")
+refused(simile.NotFound, "read", lambda: list(ingest))
+client.create_collection("read", words_only=True)
+ingest = client.ingest_there("read", ["notes", "none.md"], payload={"from": "there"}, label="the notes")
+results = {one.id: one for one in ingest}
+assert isinstance(results.pop("none.md").error, simile.NotFound), results
+assert results["notes/tides.txt"].sequence is not None and results["notes/boats.md"].parts == 1, results
+job = client.job(ingest.job)
+assert (job.kind, job.label, job.items_total, job.items_failed) == ("fetch", "the notes", 3, 1), job
+assert job.ended is not None and job.ended >= job.started
+assert client.count("read", field("from") == "there").documents == 2
+assert client.ingest_there("read", "notes").finish().unchanged == 2
+assert client.ingest_there("read", "notes", all=True).finish().stored == 2
+refused(simile.Conflict, "ingest_urls", lambda: client.ingest_there("read", "https://example.org/").finish())
 
 # Texts are embedded by the server; numpy comes back.
 rows = client.embed(["The cat chases the mouse", "The kitten hunts rodents", "I like ham sandwiches"])
@@ -215,6 +310,27 @@ async def asynchronous():
         job = client.cluster("points", simile.KMeans(k=2))
         assert await job.id() and [state async for state in job.progress()][-1].state == simile.JobState.DONE
         assert len(await job.result()) == 2
+        snapshot = await client.create_snapshot("later")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "later.tar")
+            await client.download_snapshot("later", snapshot.name, file)
+            assert (await client.restore_snapshot("restored", file)).documents == 4
+            try:
+                await client.download_snapshot("later", "none", Path(folder, "x"))
+            except simile.NotFound:
+                assert list(Path(folder).iterdir()) == [file]
+            else:
+                raise AssertionError("not refused")
+        assert (await client.verify("restored")).problems == ()
+        ingest = client.ingest_there("read", ".", all=True)
+        assert {result.id async for result in ingest} == {"notes/boats.md", "notes/tides.txt"}
+        assert (await client.job(await ingest.job())).items_done == 2
+        try:
+            await client.ingest_there("later", ["https://example.org/"]).finish()
+        except simile.Conflict as error:
+            assert "ingest_urls" in error.message
+        else:
+            raise AssertionError("not refused")
         try:
             await client.collection("none")
         except simile.NotFound as error:
@@ -224,8 +340,19 @@ async def asynchronous():
 
 
 asyncio.run(asynchronous())
+assert client.cancel(job.id).state == simile.JobState.DONE
 for collection in client.collections():
     client.delete_collection(collection.name)
+
+# There is a verb for every method, and here it was called; what was compared would need another hash than Python's.
+methods = set()
+for module in pkgutil.iter_modules(v1.__path__):
+    if module.name.endswith("_pb2"):
+        described = importlib.import_module(f"simile.v1.{module.name}").DESCRIPTOR
+        for service in described.services_by_name.values():
+            methods |= {f"{service.name}.{method.name}" for method in service.methods}
+assert len(methods) > 35 and methods - called == {"Documents.Compare"}, methods - called
+
 client.close()
 refused(Exception, "", client.version)
 print("done")

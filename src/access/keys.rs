@@ -52,6 +52,18 @@ impl FromStr for Scope {
     }
 }
 
+/// How fast a key may ask; what is not said is as the server's settings have it. Persisted as JSON; fields
+/// may be added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Requests a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second_max: Option<u32>,
+    /// Bytes that its messages bring in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second_max: Option<u64>,
+}
+
 /// What a key may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -61,12 +73,15 @@ pub struct Grant {
     pub scope: Scope,
     /// To which collections; none: to all, and to what belongs to none.
     pub collections: Option<BTreeSet<String>>,
+    /// How fast.
+    pub rates: Rates,
 }
 
 impl Grant {
     /// Returns the grant of whoever needs no key.
     pub fn everything() -> Self {
-        Self { id: "none".to_owned(), scope: Scope::Admin, collections: None }
+        let (id, rates) = ("none".to_owned(), Rates::default());
+        Self { id, scope: Scope::Admin, collections: None, rates }
     }
 }
 
@@ -85,6 +100,9 @@ pub struct Key {
     pub created_unix_ms: u64,
     /// From when on it is worth nothing; none: never.
     pub expires_unix_ms: Option<u64>,
+    /// How fast it may ask.
+    #[serde(default)]
+    pub rates: Rates,
     /// The BLAKE3 hash of the key, keyed with the secret of the store, in hexadecimal digits.
     pub(super) hash: String,
 }
@@ -100,6 +118,8 @@ pub struct NewKey {
     pub collections: Option<BTreeSet<String>>,
     /// From when on it is worth nothing; none: never.
     pub expires_unix_ms: Option<u64>,
+    /// How fast it may ask.
+    pub rates: Rates,
 }
 
 /// Why a key opens nothing. Whoever asks is told no more than that it does not.
@@ -173,6 +193,10 @@ impl Key {
                 "a key is for 1 to {COLLECTIONS_MAX} collections, got {count}"
             )));
         }
+        let rates = new.rates;
+        if rates.requests_per_second_max == Some(0) || rates.bytes_per_second_max == Some(0) {
+            return Err(KeyError::Wrong("a key may ask something, expected 1 or more".to_owned()));
+        }
         let text = format!("{PREFIX}_{}", hexadecimal(random));
         let key = Self {
             id: hexadecimal(&random[..ID_BYTES]),
@@ -181,6 +205,7 @@ impl Key {
             collections: new.collections,
             created_unix_ms: now,
             expires_unix_ms: new.expires_unix_ms,
+            rates,
             hash: hash(secret, &text).to_hex().to_string(),
         };
         Ok((key, text))
@@ -191,7 +216,8 @@ impl Key {
     }
 
     pub(super) fn grant(&self) -> Grant {
-        Grant { id: self.id.clone(), scope: self.scope, collections: self.collections.clone() }
+        let (id, collections) = (self.id.clone(), self.collections.clone());
+        Grant { id, scope: self.scope, collections, rates: self.rates }
     }
 }
 

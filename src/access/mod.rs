@@ -6,5 +6,5 @@
 mod keys;
 mod store;
 
-pub use keys::{Grant, Key, KeyError, NewKey, Refusal, SECRET_BYTES, Scope};
+pub use keys::{Grant, Key, KeyError, NewKey, Rates, Refusal, SECRET_BYTES, Scope};
 pub use store::KeyStore;

@@ -238,11 +238,12 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scope;
+    use super::super::{Rates, Scope};
     use super::*;
 
     fn new(name: &str, scope: Scope) -> NewKey {
-        NewKey { name: name.to_owned(), scope, collections: None, expires_unix_ms: None }
+        let (name, rates) = (name.to_owned(), Rates::default());
+        NewKey { name, scope, collections: None, expires_unix_ms: None, rates }
     }
 
     fn random(seed: u8) -> [[u8; SECRET_BYTES]; 2] {
@@ -291,6 +292,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_keeps_how_fast_it_may_ask_and_one_of_before_has_no_such_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = KeyStore::open(folder.path()).unwrap();
+        let rates = Rates { requests_per_second_max: Some(2), bytes_per_second_max: Some(9) };
+        let slow = NewKey { rates, ..new("slow", Scope::Read) };
+        let (_, text) = store.create(slow, &random(1), 0).unwrap();
+        assert_eq!(store.check(Some(&text), 1).unwrap().unwrap().rates, rates);
+        // As a list without the field has it.
+        let file = folder.path().join(FOLDER).join(LIST);
+        let mut list: serde_json::Value =
+            serde_json::from_slice(&fs_err::read(&file).unwrap()).unwrap();
+        list["keys"][0].as_object_mut().unwrap().remove("rates").unwrap();
+        fs_err::write(&file, list.to_string()).unwrap();
+        let store = KeyStore::open(folder.path()).unwrap();
+        assert_eq!(store.check(Some(&text), 1).unwrap().unwrap().rates, Rates::default());
+    }
+
+    #[test]
     fn what_is_kept_does_not_hold_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let store = KeyStore::open(folder.path()).unwrap();
@@ -314,7 +333,10 @@ mod tests {
         let store = KeyStore::open(folder.path()).unwrap();
         let nothing = NewKey { collections: Some([].into()), ..new("a", Scope::Read) };
         let past = NewKey { expires_unix_ms: Some(5), ..new("a", Scope::Read) };
-        for wrong in [new(" ", Scope::Read), new(&"x".repeat(65), Scope::Read), nothing, past] {
+        let silent = Rates { requests_per_second_max: Some(0), ..Rates::default() };
+        let silent = NewKey { rates: silent, ..new("a", Scope::Read) };
+        let long = new(&"x".repeat(65), Scope::Read);
+        for wrong in [new(" ", Scope::Read), long, nothing, past, silent] {
             assert!(store.create(wrong, &random(1), 5).is_err());
         }
         assert!(!store.is_needed().unwrap());

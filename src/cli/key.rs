@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
+use super::collection::bytes;
 use super::exit::{CliError, Outcome};
 use super::output::{BAD, FAINT, Output, STRONG, styled};
 use super::serve::{Setting, random_bytes, unix_ms};
-use crate::access::{Key, KeyStore, NewKey, Scope};
+use crate::access::{Key, KeyStore, NewKey, Rates, Scope};
+use crate::config::Bytes;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -18,7 +20,8 @@ pub(super) enum KeyCommand {
     /// Make a key and print it, this once
     #[command(after_help = "Examples:\n  \
         simile key create operator --scope admin\n  \
-        simile key create website --scope read --only articles --expires-days 90\n\n\
+        simile key create website --scope read --only articles --expires-days 90\n  \
+        simile key create crawler --scope write --requests-per-second 5 --bytes-per-second 4MiB\n\n\
         From the first key on, the server answers nobody without one. Clients send it as\n\
         `authorization: Bearer KEY`, those of Qdrant as their api_key; commands take it from \
         SIMILE_KEY.")]
@@ -45,6 +48,12 @@ pub(super) struct CreateKeyArguments {
     /// After how many days it is worth nothing [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_500))]
     pub(super) expires_days: Option<u64>,
+    /// Requests a second that it may make [default: as the server's settings have it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) requests_per_second: Option<u32>,
+    /// Bytes that its messages may bring in a second, as 4MiB [default: as the server's settings have it]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) bytes_per_second: Option<Bytes>,
 }
 
 /// Makes, lists and revokes keys.
@@ -63,6 +72,10 @@ pub(super) fn run(
                 scope: arguments.scope,
                 collections: (!arguments.only.is_empty()).then_some(only),
                 expires_unix_ms: arguments.expires_days.map(|days| now + days * DAY_MS),
+                rates: Rates {
+                    requests_per_second_max: arguments.requests_per_second,
+                    bytes_per_second_max: arguments.bytes_per_second.map(|bytes| bytes.0),
+                },
             };
             let random = [random_bytes(), random_bytes()];
             let made = keys.create(new, &random, now);
@@ -106,6 +119,8 @@ fn to_json(key: &Key, now: u64) -> Json {
         "collections": key.collections,
         "created_unix_ms": key.created_unix_ms,
         "expires_unix_ms": key.expires_unix_ms,
+        "requests_per_second_max": key.rates.requests_per_second_max,
+        "bytes_per_second_max": key.rates.bytes_per_second_max,
         "expired": is_expired(key, now),
     })
 }
@@ -129,9 +144,16 @@ fn described(keys: &[Key], now: u64) -> String {
             Some(_) if is_expired(key, now) => styled(BAD, "expired"),
             Some(expires) => format!("expires in {} days", (expires - now).div_ceil(DAY_MS)),
         };
+        let rates = described_rates(key.rates);
         let (id, name, scope) = (styled(STRONG, &key.id), &key.name, key.scope);
         // Writing to a String cannot fail.
-        drop(writeln!(text, "{id}  {name}: {scope}, {for_what}, {expiry}"));
+        drop(writeln!(text, "{id}  {name}: {scope}, {for_what}, {expiry}{rates}"));
     }
     text
+}
+
+fn described_rates(rates: Rates) -> String {
+    let requests = rates.requests_per_second_max.map(|most| format!(", {most} requests a second"));
+    let volume = rates.bytes_per_second_max.map(|most| format!(", {} a second", bytes(most)));
+    [requests, volume].into_iter().flatten().collect()
 }

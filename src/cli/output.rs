@@ -239,6 +239,23 @@ impl Progress {
         }
     }
 
+    /// Says what goes on before anything is done.
+    pub(super) fn say(&mut self, text: &str) {
+        self.bar.set_message(text.to_owned());
+        if self.shows_lines && self.said.elapsed() >= PLAIN_INTERVAL {
+            self.said = Instant::now();
+            self.line(&format!("{}: {text}", self.title));
+        }
+    }
+
+    /// Shows how much there is to do, once that is known.
+    pub(super) fn know(&mut self, total: u64) {
+        if self.bar.length() != Some(total) {
+            self.bar.set_style(self.unit.style(Some(total)));
+            self.bar.set_length(total);
+        }
+    }
+
     /// Prints a line above the bar.
     pub(super) fn note(&self, text: &str) {
         if self.shows_lines {
@@ -261,4 +278,20 @@ impl Progress {
 /// Returns the text in a style.
 pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_there_is_to_do_may_be_known_later() {
+        let mut progress = Output::new(false, true).progress("read there", Unit::Items, None);
+        progress.say("found 12 files so far");
+        progress.set(0, "");
+        assert_eq!(progress.bar.length(), None);
+        progress.know(12);
+        progress.set(3, "");
+        assert_eq!((progress.bar.position(), progress.bar.length()), (3, Some(12)));
+    }
 }

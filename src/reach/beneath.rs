@@ -70,7 +70,7 @@ impl Root {
 
     /// Returns the files that a path means: itself, or those in the folder and in the folders in it, by
     /// name. Links in folders are passed over, and so is what is no file; what is hidden is taken only if
-    /// asked for, or if the path itself names it.
+    /// asked for, or if the path itself names it. `told` hears how many there are so far.
     ///
     /// # Errors
     /// [`ReachError`] if the path leads out of the folder, over a link, or to nothing that is read.
@@ -78,6 +78,7 @@ impl Root {
         &self,
         path: &str,
         takes_hidden: bool,
+        told: &dyn Fn(usize),
         cancel: &Cancellation,
     ) -> Result<Found, ReachError> {
         let steps = steps(path)?;
@@ -90,7 +91,7 @@ impl Root {
                 found.files.push(FoundFile { path, bytes: length(&stat) });
             }
             FileType::Directory => {
-                let mut looking = Looking { takes_hidden, cancel, found: &mut found };
+                let mut looking = Looking { takes_hidden, told, cancel, found: &mut found };
                 looking.folder(&opened, &path, 0)?;
             }
             other => return Err(ReachError::Kind(name_of(other))),
@@ -188,6 +189,7 @@ fn enter(folder: impl AsFd, name: impl rustix::path::Arg) -> Result<OwnedFd, Err
 /// Looks for files in folders.
 struct Looking<'a> {
     takes_hidden: bool,
+    told: &'a dyn Fn(usize),
     cancel: &'a Cancellation,
     found: &'a mut Found,
 }
@@ -263,6 +265,7 @@ impl Looking<'_> {
                 }
                 let bytes = length(&stat);
                 self.found.files.push(FoundFile { path: path.to_owned(), bytes });
+                (self.told)(self.found.files.len());
                 Ok(())
             }
             FileType::Directory => {

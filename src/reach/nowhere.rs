@@ -23,7 +23,13 @@ impl Root {
     ///
     /// # Errors
     /// [`ReachError::NotFound`] always.
-    pub fn find(&self, _: &str, _: bool, _: &Cancellation) -> Result<Found, ReachError> {
+    pub fn find(
+        &self,
+        _: &str,
+        _: bool,
+        _: &dyn Fn(usize),
+        _: &Cancellation,
+    ) -> Result<Found, ReachError> {
         Err(ReachError::NotFound)
     }
 

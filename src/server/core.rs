@@ -13,11 +13,12 @@ use super::listen::Connections;
 use super::meter::Meter;
 use super::models::{Models, Readiness};
 use super::pool::{Pool, time_allowed};
-use super::trace::Traces;
+use super::trace::{Traces, note_stages};
 use super::{ServerOptions, status};
 use crate::cancel::Cancellation;
 use crate::collection::{Collection, Collections, Embedders as _, Jobs};
 use crate::decode::Limits;
+use crate::query::StageTiming;
 
 /// How long a request waits for a model if its own deadline is later.
 const MODEL_WAIT_MAX: Duration = Duration::from_secs(600);
@@ -121,6 +122,25 @@ impl Shared {
         self.collections.get(name).map_err(|error| status::of(&error))
     }
 
+    /// Notes the stages of a search: for the trace of the request, for whoever measures, and in the log if
+    /// it was slow; never what was asked.
+    pub(super) fn note_stages(&self, collection: &Collection, timings: &[StageTiming]) {
+        note_stages(timings);
+        let took: Duration = timings.iter().map(|timing| timing.duration).sum();
+        if took >= self.options.slow_time {
+            let stages: Vec<String> = timings
+                .iter()
+                .map(|timing| {
+                    format!("{} {:.1}", timing.stage, timing.duration.as_secs_f64() * 1e3)
+                })
+                .collect();
+            let (collection, took_ms) = (collection.name(), millis(took));
+            tracing::warn!(collection, took_ms, stages_ms = stages.join(", "), "slow search");
+        }
+        let stages: Vec<_> = timings.iter().map(|timing| (timing.stage, timing.duration)).collect();
+        self.meter.stages("search", collection.name(), &stages);
+    }
+
     /// Asks for the models that embed texts of the collection, so that none is left out only because
     /// it is not in memory yet. One that cannot be loaded is no error here: who needs it says so.
     pub(super) fn want_models(&self, collection: &Collection) -> Result<(), Status> {
@@ -144,4 +164,9 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Returns whole milliseconds, for the log.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,8 @@
 //! How often, how long, how much? Counted as requests pass, and read when somebody asks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,12 +22,25 @@ use crate::embed::CacheStatistics;
 /// Half a millisecond, and from there on twice as long each, up to about half a minute.
 const BUCKETS: (f64, f64, u16) = (0.0005, 2.0, 16);
 
+/// So many collections have their stages measured apart; those of others are measured together, under
+/// no name.
+const COLLECTIONS_MAX: usize = 1_000;
+
 /// What passed. Clones count into the same.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     requests: Family<Answered, Counter>,
     seconds: Family<Method, Histogram, fn() -> Histogram>,
     running: Gauge,
+    stages: Stages,
+}
+
+/// How long the stages of searching and storing take, by collection.
+#[derive(Debug, Clone)]
+struct Stages {
+    seconds: Family<Stage, Histogram, fn() -> Histogram>,
+    /// Which stages of which work were measured, by collection.
+    measured: Arc<Mutex<BTreeMap<String, BTreeSet<[&'static str; 2]>>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,6 +52,13 @@ struct Answered {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Method {
     method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    work: &'static str,
+    collection: String,
+    stage: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,7 +102,11 @@ fn histogram() -> Histogram {
 impl Meter {
     pub(super) fn new() -> Self {
         let seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self { requests: Family::default(), seconds, running: Gauge::default() }
+        let stages = Stages {
+            seconds: Family::new_with_constructor(histogram as fn() -> Histogram),
+            measured: Arc::default(),
+        };
+        Self { requests: Family::default(), seconds, running: Gauge::default(), stages }
     }
 
     /// Counts a request that begins, for as long as the result lives.
@@ -97,6 +123,16 @@ impl Meter {
         self.seconds.get_or_create(&Method { method }).observe(took.as_secs_f64());
     }
 
+    /// Counts stages of searching in a collection, or of storing into it.
+    pub(super) fn stages(
+        &self,
+        work: &'static str,
+        collection: &str,
+        stages: &[(&'static str, Duration)],
+    ) {
+        self.stages.measure(work, collection, stages);
+    }
+
     /// Returns all there is to measure, in the text form of OpenMetrics.
     pub(super) fn encoded(&self, shared: &Shared) -> String {
         let mut registry = Registry::with_prefix("simile");
@@ -104,6 +140,9 @@ impl Meter {
         let help = "Time until a request is answered";
         registry.register_with_unit("request", help, Unit::Seconds, self.seconds.clone());
         registry.register("requests_running", "Requests being answered", self.running.clone());
+        self.stages.forget_but(&shared.collections.names());
+        let help = "Time of a stage of a search, or of storing a document";
+        registry.register_with_unit("stage", help, Unit::Seconds, self.stages.seconds.clone());
         let jobs: Gauge = Gauge::default();
         let running = shared.jobs.list();
         let running = running.iter().filter(|job| job.state == JobState::Running).count();
@@ -166,5 +205,92 @@ impl Meter {
         registry.register_with_unit("disk", "Size of the tables", Unit::Bytes, disk);
         registry.register("writes_waiting", "Writes that wait for the disk", waiting);
         registry.register_with_unit("memory", "Memory of a component", Unit::Bytes, memory);
+    }
+}
+
+impl Stages {
+    fn measure(&self, work: &'static str, collection: &str, stages: &[(&'static str, Duration)]) {
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = measured.len() >= COLLECTIONS_MAX && !measured.contains_key(collection);
+        let collection = if is_full { "" } else { collection };
+        if !is_full {
+            let known = measured.entry(collection.to_owned()).or_default();
+            known.extend(stages.iter().map(|(stage, _)| [work, *stage]));
+        }
+        for &(stage, took) in stages {
+            let stage = Stage { work, collection: collection.to_owned(), stage };
+            self.seconds.get_or_create(&stage).observe(took.as_secs_f64());
+        }
+    }
+
+    /// Forgets collections that are not among these: they were deleted.
+    fn forget_but(&self, names: &[String]) {
+        let names: BTreeSet<&String> = names.iter().collect();
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        measured.retain(|name, stages| {
+            let is_there = names.contains(name);
+            for &[work, stage] in stages.iter().filter(|_| !is_there) {
+                self.seconds.remove(&Stage { work, collection: name.clone(), stage });
+            }
+            is_there
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAGE: [(&str, Duration); 2] =
+        [("words", Duration::from_millis(2)), ("fuse", Duration::from_millis(1))];
+
+    fn text(stages: &Stages) -> String {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        registry.register_with_unit("stage", "of", Unit::Seconds, stages.seconds.clone());
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn stages_are_measured_by_collection_until_it_is_deleted() {
+        let meter = Meter::new();
+        meter.stages("search", "a", &STAGE);
+        meter.stages("search", "a", &STAGE[..1]);
+        meter.stages("search", "b", &STAGE);
+        let before = text(&meter.stages);
+        assert!(
+            before.contains(
+                "stage_seconds_count{work=\"search\",collection=\"a\",stage=\"words\"} 2"
+            ),
+            "{before}"
+        );
+        assert!(
+            before
+                .contains("stage_seconds_count{work=\"search\",collection=\"b\",stage=\"fuse\"} 1"),
+            "{before}"
+        );
+        meter.stages.forget_but(&["a".to_owned()]);
+        let after = text(&meter.stages);
+        assert!(
+            !after.contains("collection=\"b\"") && after.contains("collection=\"a\""),
+            "{after}"
+        );
+    }
+
+    #[test]
+    fn collections_beyond_so_many_are_measured_together() {
+        let meter = Meter::new();
+        let names: Vec<String> =
+            (0..COLLECTIONS_MAX + 2).map(|number| format!("c{number}")).collect();
+        names.iter().for_each(|name| meter.stages("search", name, &STAGE[..1]));
+        let full = text(&meter.stages);
+        assert!(
+            full.contains("stage_seconds_count{work=\"search\",collection=\"\",stage=\"words\"} 2"),
+            "{full}"
+        );
+        // Those that are gone make room.
+        meter.stages.forget_but(&names[1..]);
+        meter.stages("search", "late", &STAGE);
+        assert!(text(&meter.stages).contains("collection=\"late\""));
     }
 }

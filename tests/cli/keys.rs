@@ -29,6 +29,11 @@ fn from_the_first_key_on_the_server_answers_nobody_without_one() {
     let list = program.run(&["key", "list"]).done().stdout;
     assert!(list.contains(id) && list.contains("reader: read, notes, never expires"), "{list}");
     assert!(!list.contains(key), "{list}");
+    let slow =
+        ["key", "create", "slow", "--requests-per-second", "5", "--bytes-per-second", "4MiB"];
+    assert!(program.run(&slow).done().stdout.starts_with("simile_"));
+    let list = program.run(&["key", "list"]).done().stdout;
+    assert!(list.contains("never expires, 5 requests a second, 4.00 MiB a second"), "{list}");
     program.run(&["key", "revoke", id]).done();
     let refused = with(key, &["collection", "info", "notes"]);
     assert!(refused.stderr.contains("the key is not valid"), "{}", refused.stderr);

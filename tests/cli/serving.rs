@@ -69,6 +69,28 @@ fn settings_are_printed_with_their_origin_and_read_back() {
 }
 
 #[test]
+fn what_is_slow_is_logged_with_its_stages_and_without_what_was_asked() {
+    let program = Program::without_models();
+    let slow = |milliseconds: &str| {
+        let serving = program.serve(&["--slow-ms", milliseconds]);
+        program.run(&["search", "lighthouse", "-c", "notes", "--mode", "lexical"]).done();
+        let (code, log) = serving.stop("TERM");
+        assert_eq!(code, 0, "{log}");
+        log.lines().filter(|line| line.contains("slow ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    program.run(&["collection", "create", "notes", "--words-only"]).done();
+    let log = slow("0");
+    let line = |words: &[&str]| {
+        let has_all = |line: &&String| words.iter().all(|word| line.contains(word));
+        assert!(log.iter().any(|line| has_all(&line)), "{words:?}: {log:?}");
+    };
+    line(&["slow request", "simile.v1.Search/Search", "took_ms"]);
+    line(&["slow search", "notes", "stages_ms", "filter 0.", "search ", "read "]);
+    assert!(!log.iter().any(|line| line.contains("lighthouse")), "{log:?}");
+    assert_eq!(slow("60000"), [""; 0]);
+}
+
+#[test]
 fn a_model_is_fitted_where_the_server_is() {
     let program = Program::without_models();
     let serving = program.serve(&[]);

@@ -214,7 +214,7 @@ impl Place {
 /// Returns what is read of a path: of a folder all that is found in it.
 fn contents(root: &Root, path: &str) -> Result<Vec<Vec<u8>>, ReachError> {
     let none = Cancellation::new();
-    let found = root.find(path, true, &none)?;
+    let found = root.find(path, true, &|_| {}, &none)?;
     let read = |path: &str| root.read(path, BYTES_MAX, &none);
     let read: Vec<_> = found.files.iter().map(|file| read(&file.path)).collect();
     let mut contents: Vec<Vec<u8>> = Vec::new();
@@ -260,7 +260,10 @@ fn every_file_in_the_folder_is_found_and_read_whatever_it_is_called() {
             let path = format!("folder/{name}");
             assert_eq!(contents(&root, &path).unwrap(), [INSIDE], "{way:?} {path:?}");
         }
-        let found = root.find(".", true, &Cancellation::new()).unwrap();
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |count| told.borrow_mut().push(count);
+        let found = root.find(".", true, &tell, &Cancellation::new()).unwrap();
+        assert!(told.borrow().iter().copied().eq(1..=found.files.len()), "{told:?}");
         let paths: Vec<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
         // The hard link is found, and not read.
         assert_eq!(paths.len(), HARD_NAMES.len() + 5, "{paths:?}");
@@ -272,10 +275,11 @@ fn every_file_in_the_folder_is_found_and_read_whatever_it_is_called() {
         assert_eq!(name, "\u{fffd}\u{fffd}.txt");
         let read = contents(&root, ".").unwrap();
         assert!(read.len() == paths.len() - 1 && read.iter().all(|bytes| bytes == INSIDE));
-        let shown = root.find("./folder//inner/", false, &Cancellation::new()).unwrap().files;
+        let shown =
+            root.find("./folder//inner/", false, &|_| {}, &Cancellation::new()).unwrap().files;
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].path.as_str(), shown[0].bytes), ("folder/inner/c.txt", 6));
-        let shown = root.find(".", false, &Cancellation::new()).unwrap();
+        let shown = root.find(".", false, &|_| {}, &Cancellation::new()).unwrap();
         assert!(!shown.files.iter().any(|file| file.path.starts_with(".hidden")));
         // What is named itself is not hidden.
         assert_eq!(contents(&root, ".hidden").unwrap(), [INSIDE]);
@@ -287,7 +291,8 @@ fn what_is_no_file_is_named_and_not_waited_for() {
     let place = Place::new();
     for way in [Way::AtOnce, Way::StepByStep] {
         let says = |root: &Root, path: &str, words: &str| {
-            let error = root.find(path, true, &Cancellation::new()).unwrap_err().to_string();
+            let error =
+                root.find(path, true, &|_| {}, &Cancellation::new()).unwrap_err().to_string();
             assert!(error.contains(words), "{way:?} {path}: {error}");
         };
         let root = place.open(way);

@@ -37,6 +37,13 @@ fn probes_and_metrics_are_answered_over_http() {
     server.store("c", vec![parts("a", vec![part("a cat", &[1.0, 0.0])])]);
     let missing = wire::GetCollectionRequest { name: "none".to_owned() };
     assert!(server.ask(server.collections().get(missing)).is_err());
+    let cat = wire::SearchRequest {
+        collection: "c".to_owned(),
+        text: Some("cat".to_owned()),
+        mode: wire::Mode::Lexical.into(),
+        ..Default::default()
+    };
+    assert_eq!(server.ask(server.searches().search(cat)).unwrap().hits.len(), 1);
     let (head, body) = get(address, "/");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(body.contains("\"version\":\"1.") && body.contains("simile"), "{body}");
@@ -50,6 +57,8 @@ fn probes_and_metrics_are_answered_over_http() {
         "simile_requests_total{method=\"simile.v1.Collections/Get\",code=\"NOT_FOUND\"} 1",
         "simile_request_seconds_count{method=\"simile.v1.Documents/Upsert\"} 1",
         "simile_documents{collection=\"c\"} 1",
+        "simile_stage_seconds_count{work=\"store\",collection=\"c\",stage=\"commit\"} 1",
+        "simile_stage_seconds_count{work=\"search\",collection=\"c\",stage=\"search\"} 1",
         "# EOF",
     ] {
         assert!(body.contains(line), "{line}\n{body}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prost::Message as _;
-use simile::access::{KeyStore, NewKey, Scope};
+use simile::access::{KeyStore, NewKey, Rates, Scope};
 use simile::server::{Access, METHODS, Need, Place};
 use tonic::{Code, Status};
 
@@ -27,13 +27,14 @@ impl Guarded {
         let folder = tempfile::tempdir().unwrap();
         let store = KeyStore::open(folder.path()).unwrap();
         let mut seed = 0;
-        let mut make = |name: &'static str, scope, only: &[&str], expires_unix_ms| {
+        let mut make = |label: &'static str, scope, only: &[&str], expires_unix_ms| {
             seed += 1;
             let only: BTreeSet<String> = only.iter().map(|name| (*name).to_owned()).collect();
             let collections = (!only.is_empty()).then_some(only);
-            let new = NewKey { name: name.to_owned(), scope, collections, expires_unix_ms };
+            let (name, rates) = (label.to_owned(), Rates::default());
+            let new = NewKey { name, scope, collections, expires_unix_ms, rates };
             let made = store.create(new, &[[seed; 32], [seed + 100; 32]], NOW - 10);
-            (name, made.unwrap().1)
+            (label, made.unwrap().1)
         };
         let mut keys = vec![
             make("read", Scope::Read, &[], None),
@@ -150,6 +151,51 @@ fn a_key_makes_so_many_requests_a_second_and_is_told_when_to_come_back() {
     assert_eq!(refused[0].code(), Code::ResourceExhausted);
     assert!(refused[0].message().contains("its 3 requests of this second"), "{}", refused[0]);
     assert!(refused[0].metadata().contains_key("retry-after"));
+}
+
+#[test]
+fn a_key_with_bounds_of_its_own_asks_as_fast_as_they_say_whatever_others_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::open(folder.path()).unwrap();
+    let make = |name: &str, seed: u8, rates| {
+        let (name, scope) = (name.to_owned(), Scope::Read);
+        let new = NewKey { name, scope, collections: None, expires_unix_ms: None, rates };
+        store.create(new, &[[seed; 32], [seed + 100; 32]], NOW - 10).unwrap()
+    };
+    let few = Rates { requests_per_second_max: Some(2), ..Rates::default() };
+    let many = Rates { requests_per_second_max: Some(1_000_000), ..Rates::default() };
+    let small = Rates { requests_per_second_max: Some(1_000), bytes_per_second_max: Some(10) };
+    let keys = [("few", few), ("many", many), ("small", small), ("usual", Rates::default())];
+    let keys: Vec<_> =
+        (1..).zip(keys).map(|(seed, (name, rates))| make(name, seed, rates)).collect();
+    let server = TestServer::without_model(|options| {
+        options.access = Access::Keys(Arc::new(store));
+        options.requests_per_second_max = Some(3);
+    });
+    let ask = |place: usize, message: &[u8]| {
+        let header = Some(("authorization", format!("Bearer {}", keys[place].1)));
+        server.exchange_as("simile.v1.Admin/Info", vec![message.to_vec()], header)
+    };
+    let refused = |place: usize| {
+        let answers = (0..50).map(|_| ask(place, b""));
+        answers
+            .filter_map(Result::err)
+            .map(|status| status.message().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let id = |place: usize| &keys[place].0.id;
+    let said = refused(0);
+    assert!(said[0].contains(&format!("key {} has made its 2 requests", id(0))), "{said:?}");
+    assert_eq!(refused(1), [""; 0], "the bound of the server is for keys without one");
+    let said = refused(3);
+    assert!(said[0].contains("has made its 3 requests"), "{said:?}");
+    // A field that nobody knows, of so many bytes.
+    let message = [b"\xfa\x07\x28".as_slice(), &[b'x'; 40]].concat();
+    ask(2, &message).unwrap();
+    let status = ask(2, &message).unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains("has sent its 10 bytes of this second"), "{status}");
+    assert!(status.metadata().contains_key("retry-after"));
 }
 
 #[test]

@@ -15,30 +15,29 @@ from .answers import (
     Clusters,
     Collection,
     Counted,
+    Explanation,
     Group,
     Hit,
+    Info,
     Job,
     JobState,
+    LegExplanation,
     LegScore,
+    Located,
     Member,
     Model,
+    Moment,
     Recall,
+    Repaired,
+    Snapshot,
     Span,
     VectorInfo,
+    Verified,
 )
-from .client import (
-    ADDRESS,
-    AsyncClient,
-    AsyncClusterJob,
-    AsyncIngest,
-    Client,
-    ClusterJob,
-    Ingest,
-    Tls,
-    connect,
-    connect_async,
-)
+from .async_client import AsyncClient, AsyncClusterJob, AsyncIngest, connect_async
+from .client import Client, ClusterJob, Ingest, connect
 from .clustering import Dbscan, Duplicates, Hdbscan, Hierarchy, Join, KMeans, Leiden
+from .connection import ADDRESS, Tls
 from .documents import Document, Ingested, Part, StoredDocument, StoredPart, Tally
 from .errors import (
     AlreadyExists,
@@ -58,8 +57,10 @@ from .errors import (
     Unsupported,
 )
 from .filters import Field, Filter, all_of, any_of, at_least, field, ids
+from .questions import Question
+from .upkeep import VectorChange
 from .values import Sparse
-from .verbs import Question, VectorConfig
+from .verbs import VectorConfig
 
 __all__ = [
     "ADDRESS",
@@ -80,12 +81,14 @@ __all__ = [
     "Dbscan",
     "Document",
     "Duplicates",
+    "Explanation",
     "Field",
     "Filter",
     "Group",
     "Hdbscan",
     "Hierarchy",
     "Hit",
+    "Info",
     "Ingest",
     "Ingested",
     "Internal",
@@ -94,17 +97,22 @@ __all__ = [
     "JobState",
     "Join",
     "KMeans",
+    "LegExplanation",
     "LegScore",
     "Leiden",
+    "Located",
     "Member",
     "Model",
+    "Moment",
     "NotFound",
     "Overloaded",
     "Part",
     "PermissionDenied",
     "Question",
     "Recall",
+    "Repaired",
     "SimileError",
+    "Snapshot",
     "Span",
     "Sparse",
     "StoredDocument",
@@ -116,8 +124,10 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unsupported",
+    "VectorChange",
     "VectorConfig",
     "VectorInfo",
+    "Verified",
     "all_of",
     "any_of",
     "at_least",

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 
-from .v1 import admin_pb2, cluster_pb2, collections_pb2, common_pb2, jobs_pb2, search_pb2
+from .v1 import admin_pb2, cluster_pb2, collections_pb2, common_pb2, jobs_pb2, search_pb2, snapshots_pb2
 from .values import Floats, Sparse, Value, from_payload, from_value, from_vectors
+
+
+def _time(unix_ms: int) -> datetime:
+    return datetime.fromtimestamp(unix_ms / 1e3, timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class VectorInfo:
     multi: bool
     indexed: int
     head: int
+    #: Parts that were stored before the vector was added may lack it still.
+    filling: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,13 @@ class Collection:
     last_sequence: int
     disk_bytes: int
     aliases: tuple[str, ...]
+    #: ready, read_only or quarantined, and for the others why, and what to do.
+    state: str
+    state_reason: str
+    #: The field that says whose a document is; empty: none.
+    tenant: str
+    description: str
+    metadata: dict[str, str]
 
     @classmethod
     def of(cls, collection: collections_pb2.Collection) -> Collection:
@@ -52,6 +65,7 @@ class Collection:
                 info.multi,
                 info.indexed,
                 info.head,
+                info.filling,
             )
             for name, info in collection.vectors.items()
         }
@@ -64,6 +78,11 @@ class Collection:
             collection.last_sequence,
             collection.disk_bytes,
             tuple(collection.aliases),
+            collections_pb2.CollectionState.Name(collection.state).removeprefix("COLLECTION_STATE_").lower(),
+            collection.state_reason,
+            collection.tenant,
+            collection.description,
+            dict(collection.metadata),
         )
 
 
@@ -169,6 +188,175 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class LegExplanation:
+    """What one leg of a search makes of a document; what is missing, it does not find."""
+
+    leg: str
+    #: Among all that the filter means, compared one by one.
+    rank_exact: int | None
+    score: float | None
+    #: In the search as it was asked, if the leg hands it on.
+    rank: int | None
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a document is or is not among the hits of a search."""
+
+    #: shown, not_stored, filtered, example, not_found, beyond_legs, below_threshold or outside.
+    verdict: str
+    #: The verdict in words.
+    sentence: str
+    #: From 1, if the search ranks the document.
+    rank: int | None
+    score: float | None
+    legs: tuple[LegExplanation, ...]
+    #: Whether the document satisfies the conditions of the filter, by what they say.
+    conditions: dict[str, bool]
+
+    @classmethod
+    def of(cls, answer: search_pb2.ExplainResponse) -> Explanation:
+        """Returns the reasons as they travelled."""
+        legs = (
+            LegExplanation(
+                leg.leg,
+                leg.rank_exact if leg.HasField("rank_exact") else None,
+                leg.score if leg.HasField("score") else None,
+                leg.rank if leg.HasField("rank") else None,
+                leg.contribution,
+            )
+            for leg in answer.legs
+        )
+        return cls(
+            search_pb2.Verdict.Name(answer.verdict).removeprefix("VERDICT_").lower(),
+            answer.sentence,
+            answer.rank if answer.HasField("rank") else None,
+            answer.score if answer.HasField("score") else None,
+            tuple(legs),
+            {one.condition: one.holds for one in answer.conditions},
+        )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where an excerpt may be taken from."""
+
+    id: str
+    start_ms: int
+    end_ms: int
+    score: float
+    part: int
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where an excerpt may be taken from, best first; iterating gives the moments."""
+
+    moments: tuple[Moment, ...]
+    #: What could not be looked at, and why.
+    warnings: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Moment]:
+        return iter(self.moments)
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    @classmethod
+    def of(cls, answer: search_pb2.LocateResponse) -> Located:
+        """Returns what was found as it travelled."""
+        moments = (Moment(one.id, one.start_ms, one.end_ms, one.score, one.part) for one in answer.moments)
+        return cls(tuple(moments), tuple(answer.warnings))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What comparing the tables of a collection with its indexes found."""
+
+    documents: int
+    parts: int
+    #: Empty: everything agrees. At most 100 are named.
+    problems: tuple[str, ...]
+    problems_total: int
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair made anew, and what does not agree still."""
+
+    repaired: tuple[str, ...]
+    #: At most 100 are named.
+    problems: tuple[str, ...]
+    problems_total: int
+
+
+@dataclass(frozen=True)
+class Info:
+    """A server, and how it is."""
+
+    version: str
+    started: datetime
+    #: The data directory, as a path on the server.
+    data: str
+    #: The default text embedder: unspecified (nobody has asked for it yet), loading, ready or failed, and why.
+    embedder: str
+    embedder_state: str
+    embedder_message: str
+    #: The inference library and its version; empty until it is loaded.
+    runtime: str
+    #: The largest message, and so the largest file, that is read.
+    message_bytes_max: int
+    collections: int
+    jobs_running: int
+
+    @classmethod
+    def of(cls, answer: admin_pb2.InfoResponse) -> Info:
+        """Returns the server as it travelled."""
+        return cls(
+            answer.version,
+            _time(answer.started_unix_ms),
+            answer.data,
+            answer.embedder,
+            admin_pb2.EmbedderState.Name(answer.embedder_state).removeprefix("EMBEDDER_STATE_").lower(),
+            answer.embedder_message,
+            answer.runtime,
+            answer.message_bytes_max,
+            answer.collections,
+            answer.jobs_running,
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot of a collection: the documents of one moment, with their vectors."""
+
+    #: Its own; empty for what was restored.
+    name: str
+    collection: str
+    #: The size of the archive.
+    bytes: int
+    #: Of the newest mutation that it shows.
+    sequence: int
+    created: datetime
+    documents: int
+    parts: int
+
+    @classmethod
+    def of(cls, snapshot: snapshots_pb2.Snapshot) -> Snapshot:
+        """Returns a snapshot as it travelled."""
+        return cls(
+            snapshot.name,
+            snapshot.collection,
+            snapshot.bytes,
+            snapshot.sequence,
+            _time(snapshot.created_unix_ms),
+            snapshot.documents,
+            snapshot.parts,
+        )
+
+
+@dataclass(frozen=True)
 class Recall:
     """What share of the best passages a graph search finds, measured on the data in use."""
 
@@ -232,8 +420,12 @@ class Job:
     state: JobState
     items_done: int
     items_total: int | None
+    #: Of those that are done: refused.
+    items_failed: int
     message: str
     started: datetime
+    #: Missing while it runs.
+    ended: datetime | None
 
     @classmethod
     def of(cls, job: jobs_pb2.Job) -> Job:
@@ -246,8 +438,10 @@ class Job:
             JobState(job.state),
             job.items_done,
             job.items_total if job.HasField("items_total") else None,
+            job.items_failed,
             job.message,
-            datetime.fromtimestamp(job.started_unix_ms / 1e3, timezone.utc),
+            _time(job.started_unix_ms),
+            _time(job.ended_unix_ms) if job.ended_unix_ms else None,
         )
 
 
@@ -321,3 +515,22 @@ class Clusters:
         )
         silhouette = summary.silhouette if summary.HasField("silhouette") else None
         return cls(tuple(clusters), tuple(noise), summary.method, summary.vector, silhouette)
+
+
+class ClusterPieces:
+    """Collects the pieces that clusters travel in."""
+
+    def __init__(self) -> None:
+        self._summary = cluster_pb2.ClusterSummary()
+        self._items: list[cluster_pb2.ClusterItem] = []
+
+    def add(self, message: cluster_pb2.ClusterResponse) -> None:
+        """Takes the next piece."""
+        if message.WhichOneof("kind") == "summary":
+            self._summary = message.summary
+        else:
+            self._items.extend(message.items.items)
+
+    def clusters(self) -> Clusters:
+        """Returns what was found, once all pieces are there."""
+        return Clusters.of(self._summary, self._items)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from .client import Client
 from .documents import Document
 from .errors import SimileError
-from .verbs import Question
+from .questions import Question
 
 #: The most hits of a search.
 LIMIT_MAX = 1_000

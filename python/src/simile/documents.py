@@ -186,11 +186,50 @@ class Tally:
             self.stored += 1
 
 
+#: How many refused documents are kept for whoever asks.
+_FAILURES_MAX = 1_000
+
+
+class Counting:
+    """What became of the documents so far."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        #: The first of those that were refused.
+        self.failures: list[Ingested] = []
+
+    def _count(self, result: wire.UpsertResult) -> Ingested:
+        counted = Ingested.of(result)
+        self.tally.add(counted)
+        if counted.error is not None and len(self.failures) < _FAILURES_MAX:
+            self.failures.append(counted)
+        return counted
+
+
 def requests(collection: str, items: Iterable[Item] | Item, label: str | None) -> Iterator[wire.UpsertRequest]:
     """Returns the messages that store items; the first one, without a document, says where to."""
     yield wire.UpsertRequest(collection=collection, job=label)
     for document in documents(items):
         yield wire.UpsertRequest(document=document.to_wire())
+
+
+def sources(
+    collection: str,
+    names: Iterable[str] | str,
+    payload: Payload | None,
+    hidden: bool,
+    all: bool,
+    label: str | None,
+) -> wire.UpsertSourcesRequest:
+    """Returns the request that has the server read these paths and addresses."""
+    return wire.UpsertSourcesRequest(
+        collection=collection,
+        sources=[names] if isinstance(names, str) else names,
+        job=label,
+        payload=to_payload(payload or {}),
+        hidden=hidden,
+        all=all,
+    )
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ pub(super) async fn ingest_there(
     let job = answer.metadata().get("simile-job").and_then(|id| id.to_str().ok());
     let job = job.unwrap_or_default().to_owned();
     let mut results = answer.into_inner();
+    let mut watched = watch(session, &job).await;
     let named = |path: &String| (path.clone(), Waiting { bytes: 0, is_named: true });
     let mut waiting: HashMap<String, Waiting> = arguments.paths.iter().map(named).collect();
     let mut tally = Tally::new(&arguments.target.collection, 0);
@@ -65,6 +66,14 @@ pub(super) async fn ingest_there(
                 Err(status) if is_stopped && status.code() == Code::Cancelled => break,
                 Err(status) => return Err(status.into()),
             },
+            state = next(&mut watched), if watched.is_some() => match state {
+                Some(wire::Job { items_total: Some(total), .. }) => progress.know(total),
+                Some(job) => {
+                    progress.say(&job.message);
+                    continue;
+                }
+                None => watched = None,
+            },
         }
         progress.set(tally.files, &tally.pace(began.elapsed()));
     }
@@ -72,6 +81,17 @@ pub(super) async fn ingest_there(
     tally.took = began.elapsed();
     output.answer(|| tally.to_json(is_stopped), || tally.render(is_stopped))?;
     Ok(outcome_of(&tally, is_stopped))
+}
+
+/// Watches the job, for how much there is to read: the server knows once it has found it all. Who may not
+/// watch jobs goes without.
+async fn watch(session: &Session, job: &str) -> Option<Streaming<wire::Job>> {
+    let request = wire::WatchJobRequest { id: job.to_owned() };
+    session.jobs().watch(request).await.ok().map(Response::into_inner)
+}
+
+async fn next(watched: &mut Option<Streaming<wire::Job>>) -> Option<wire::Job> {
+    watched.as_mut()?.message().await.ok().flatten()
 }
 
 /// Asks the server; a collection that is missing is made once it is known that the server reads at all.

@@ -82,18 +82,18 @@ impl Drop for Held {
 pub(super) struct Quota {
     pub(super) buckets: Arc<Buckets>,
     pub(super) key: String,
+    pub(super) per_second: u64,
 }
 
 impl Quota {
     /// Counts a message; one that is larger than what a second brings has those after it wait.
     pub(super) fn spend(&self, bytes: u64) -> Result<(), Status> {
-        if self.buckets.spend(&self.key, bytes as f64, Instant::now()) {
+        if self.buckets.spend(&self.key, self.per_second, bytes as f64, Instant::now()) {
             return Ok(());
         }
         let message = format!(
             "key {} has sent its {} bytes of this second (bytes_per_second_max)",
-            self.key,
-            self.buckets.per_second()
+            self.key, self.per_second
         );
         Err(status::from_kind(ErrorKind::Overloaded, message))
     }
@@ -271,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_sends_as_much_as_a_second_brings_and_then_waits() {
         let flight = Flight::new(1_000);
-        let quota = Quota { buckets: Arc::new(Buckets::new(1)), key: "abc".to_owned() };
+        let quota = Quota { buckets: Arc::default(), key: "abc".to_owned(), per_second: 1 };
         read(&flight, Some(quota.clone()), &framed(&[500]), 100).await.unwrap();
         let status = read(&flight, Some(quota), &framed(&[1]), 100).await.unwrap_err();
         let words = "key abc has sent its 1 bytes of this second (bytes_per_second_max)";

@@ -22,6 +22,7 @@ pub(super) use flight::Flight;
 use flight::{Answering, Counted, Held, Quota, counting};
 pub use table::{METHODS, Need, Place};
 
+use super::core::millis;
 use super::listen::Arrival;
 use super::meter::Meter;
 use super::status::{self, status_name};
@@ -37,8 +38,8 @@ pub(super) struct Guard(Arc<Kept>);
 /// The rules, and what is counted to keep them.
 struct Kept {
     rules: Rules,
-    requests: Option<Arc<Buckets>>,
-    bytes: Option<Arc<Buckets>>,
+    requests: Buckets,
+    bytes: Arc<Buckets>,
 }
 
 /// By which rules.
@@ -51,9 +52,9 @@ pub(super) struct Rules {
     pub(super) meter: Meter,
     /// From when on the time of a request is worth a line in the log.
     pub(super) slow_time: Duration,
-    /// How many requests a second each key may make; none: as many as it likes.
+    /// How many requests a second each key may make that says nothing of its own; none: as many as it likes.
     pub(super) requests_per_second_max: Option<u32>,
-    /// How many bytes the messages of each key may bring in a second; none: as many as it likes.
+    /// How many bytes the messages of such a key may bring in a second; none: as many as it likes.
     pub(super) bytes_per_second_max: Option<u64>,
     /// What messages are on their way.
     pub(super) flight: Flight,
@@ -81,12 +82,7 @@ impl std::fmt::Debug for Guard {
 
 impl Guard {
     pub(super) fn new(rules: Rules) -> Self {
-        let buckets = |most: u64| Arc::new(Buckets::new(most));
-        Self(Arc::new(Kept {
-            requests: rules.requests_per_second_max.map(|most| buckets(most.into())),
-            bytes: rules.bytes_per_second_max.map(buckets),
-            rules,
-        }))
+        Self(Arc::new(Kept { rules, requests: Buckets::default(), bytes: Arc::default() }))
     }
 
     /// Makes room for a request of this length, which goes when the result is dropped; its key may send
@@ -104,8 +100,9 @@ impl Guard {
     }
 
     fn quota(&self, grant: &Grant) -> Option<Quota> {
-        let buckets = Arc::clone(self.0.bytes.as_ref()?);
-        Some(Quota { buckets, key: grant.id.clone() })
+        let per_second = grant.rates.bytes_per_second_max.or(self.0.rules.bytes_per_second_max)?;
+        let buckets = Arc::clone(&self.0.bytes);
+        Some(Quota { buckets, key: grant.id.clone(), per_second })
     }
 
     /// Counts what a request brings from here on.
@@ -122,10 +119,9 @@ impl Guard {
 
     /// Writes down what took long, and who changed something: never what was in it.
     fn record(&self, method: &str, code: Code, took: Duration, caller: &Caller) {
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let code = status_name(code);
         if took >= self.0.rules.slow_time {
-            tracing::warn!(method, code, took_ms, "slow request");
+            tracing::warn!(key = caller.key, method, code, took_ms = millis(took), "slow request");
         }
         if caller.changes && matches!(self.0.rules.access, Access::Keys(_)) {
             tracing::info!(target: "audit", key = caller.key, method, code, "changed");
@@ -135,9 +131,9 @@ impl Guard {
     /// Returns what the key among the headers may do, unless it has done too much already.
     pub(super) fn grant(&self, headers: &HeaderMap) -> Result<Grant, Status> {
         let grant = self.grant_of(headers)?;
-        match &self.0.requests {
-            Some(buckets) if !buckets.take(&grant.id, Instant::now()) => {
-                let most = buckets.per_second();
+        let most = grant.rates.requests_per_second_max.or(self.0.rules.requests_per_second_max);
+        match most {
+            Some(most) if !self.0.requests.take(&grant.id, most.into(), Instant::now()) => {
                 let message =
                     format!("key {} has made its {most} requests of this second", grant.id);
                 Err(status::from_kind(ErrorKind::Overloaded, message))

@@ -3,7 +3,6 @@
 use simile_proto::qdrant::{self as wire, facet_value, group_id, order_value};
 use tonic::Status;
 
-use super::super::trace::note_stages;
 use super::super::translate::WireError;
 use super::ask::{Asked, one_server, status_of};
 use super::filter::optional_filter;
@@ -389,7 +388,7 @@ fn hits(asked: &Asked<'_>, mut search: Search, told: &Told) -> Result<Hits, Stat
     search.request.with_vectors = told.with_vectors();
     let answer = asked.collection.search(&search.request, asked.cancel);
     let answer = answer.map_err(|error| status_of(&error))?;
-    note_stages(&answer.timings);
+    asked.shared.note_stages(&asked.collection, &answer.timings);
     let hits = answer.hits.into_iter().map(|hit| told.scored(hit, &search)).collect();
     Ok((hits, search.usage()))
 }
@@ -405,6 +404,7 @@ fn groups(
     let request = grouped(std::mem::take(&mut search.request), by)?;
     let answer = asked.collection.search(&request, asked.cancel);
     let answer = answer.map_err(|error| status_of(&error))?;
+    asked.shared.note_stages(&asked.collection, &answer.timings);
     let group = |group: HitGroup| {
         let hits = group.hits.into_iter().map(|hit| told.scored(hit, &search)).collect();
         Some(wire::PointGroup { id: Some(group_id(group.value)?), hits, lookup: None })

@@ -4,7 +4,6 @@ use tonic::{Request, Response, Status};
 
 use super::super::core::{Core, Shared};
 use super::super::status;
-use super::super::trace::note_stages;
 use super::super::translate::{
     WireError, answer_to_wire, at_most, batch_result_to_wire, document_id, explanation_to_wire,
     optional_filter, search_request,
@@ -37,7 +36,7 @@ impl Search for SearchService {
                 Some(rerank) => rerank.search(shared, &collection, &question, cancel)?,
                 None => collection.search(&question, cancel).map_err(|error| status::of(&error))?,
             };
-            note_stages(&answer.timings);
+            shared.note_stages(&collection, &answer.timings);
             Ok(answer_to_wire(answer))
         };
         Ok(Response::new(self.0.answer_with_models(&metadata, search).await?))
@@ -80,6 +79,9 @@ impl Search for SearchService {
             let results = questions.iter().filter_map(|question| match question {
                 Ok(_) => {
                     let answer = answers.next()?.map_err(|error| status::of(&error));
+                    if let Ok(answer) = &answer {
+                        shared.note_stages(&collection, &answer.timings);
+                    }
                     Some(batch_result_to_wire(answer))
                 }
                 Err(refused) => Some(batch_result_to_wire(Err(refused.clone()))),

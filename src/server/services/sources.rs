@@ -2,6 +2,7 @@
 //! and pages of public addresses. A thread reads ahead, a batch at a time; storing and answering are
 //! those of the stream of documents.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -29,7 +30,8 @@ use crate::reach::{ReachError, Root, Web, clean};
 
 /// The most sources of a request.
 const SOURCES_MAX: usize = 1_000;
-/// How long a batch waits to become full: who watches is to see something.
+/// How long a batch waits to become full, and how often it is told how many files were found: who watches
+/// is to see something.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What is asked for, checked as far as that needs no collection.
@@ -55,6 +57,8 @@ enum Named {
 
 /// What the reading side tells.
 enum Told {
+    /// So many were found, and it is looked for more.
+    Found(usize),
     /// So many files and pages are meant.
     Total(u64),
     /// These were read, the last of them of this name.
@@ -189,7 +193,13 @@ async fn run(
     let mut feeding = pin!(async move {
         while let Some(told) = told.recv().await {
             match told {
-                Told::Total(total) => job.update(|status| status.items_total = Some(total)),
+                Told::Found(count) => {
+                    job.update(|status| status.message = format!("found {count} files so far"));
+                }
+                Told::Total(total) => job.update(|status| {
+                    status.items_total = Some(total);
+                    status.message.clear();
+                }),
                 Told::Read(name, batch) => {
                     job.update(|status| status.message = format!("read up to {name}"));
                     if work.submit(batch, &send).await.is_none() {
@@ -232,7 +242,7 @@ impl Reader {
         let root = root.map(|root| Root::open(root)).transpose();
         let root = root.map_err(|error| status::of(&error))?;
         let mut batch = Batch::default();
-        let meant = self.find(root.as_ref(), &mut batch)?;
+        let meant = self.find(root.as_ref(), &mut batch, tell)?;
         let total = (meant.len() + batch.len()) as u64;
         if tell.blocking_send(Told::Total(total)).is_err() {
             return Ok(());
@@ -265,24 +275,39 @@ impl Reader {
     }
 
     /// Returns the files and pages that are meant, each once; what cannot be found is refused.
-    fn find(&self, root: Option<&Root>, batch: &mut Batch) -> Result<Vec<Named>, Status> {
+    fn find(
+        &self,
+        root: Option<&Root>,
+        batch: &mut Batch,
+        tell: &mpsc::Sender<Told>,
+    ) -> Result<Vec<Named>, Status> {
         let (mut meant, mut seen) = (Vec::new(), HashSet::new());
-        let mut add = |one: Named| {
+        let mut add = |meant: &mut Vec<Named>, one: Named| {
             if seen.insert(one.clone()) {
                 meant.push(one);
             }
         };
+        let said = Cell::new(Instant::now());
         for source in &self.asked.sources {
             let (path, root) = match (source, root) {
                 (Named::Path(path), Some(root)) => (path, root),
                 _ => {
-                    add(source.clone());
+                    add(&mut meant, source.clone());
                     continue;
                 }
             };
-            match root.find(path, self.asked.takes_hidden, &self.cancel) {
+            let before = meant.len();
+            let told = |count: usize| {
+                if said.get().elapsed() >= BATCH_TIME_MAX {
+                    said.set(Instant::now());
+                    // Nobody listens any more: the work is ended, which is seen in the next folder.
+                    drop(tell.blocking_send(Told::Found(before + count)));
+                }
+            };
+            match root.find(path, self.asked.takes_hidden, &told, &self.cancel) {
                 Ok(found) => {
-                    found.files.into_iter().for_each(|file| add(Named::Path(file.path)));
+                    let files = found.files.into_iter();
+                    files.for_each(|file| add(&mut meant, Named::Path(file.path)));
                     for (path, error) in found.failed {
                         batch.answer(refusal(path, &error));
                     }

@@ -13,14 +13,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::super::core::Core;
+use super::super::core::{Core, Shared};
 use super::super::pool::time_allowed;
 use super::super::status;
 use super::super::translate::{item_error_to_wire, item_result_to_wire, upsert as upsert_of};
 use crate::cancel::{Cancellation, Interrupted};
 use crate::collection::{Collection, JobHandle, JobKind, Upsert as OneUpsert};
 use crate::error::ErrorKind;
-use crate::ingest::ItemError;
+use crate::ingest::{ItemError, ItemTimings, Outcome as ItemOutcome, Stored};
 
 /// Batches of one stream that are worked on at once: one is embedded while one is committed.
 pub(super) const BATCHES_MAX: usize = 2;
@@ -247,10 +247,10 @@ impl Upsert {
         }
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
         let (collection, cancel) = (Arc::clone(&self.collection), self.cancel.clone());
-        let given = Arc::clone(&self.given);
+        let (given, core) = (Arc::clone(&self.given), self.core.clone());
         let bytes = batch.bytes as u64;
-        let done =
-            self.core.bulk.run(move || store(&collection, batch, &given, &cancel)).await.ok()?;
+        let store = move || store(&core, &collection, batch, &given, &cancel);
+        let done = self.core.bulk.run(store).await.ok()?;
         send.send(InFlight { done, bytes, place }).await.ok()
     }
 
@@ -341,6 +341,7 @@ fn repeats(recent: &VecDeque<HashSet<String>>, message: &wire::UpsertRequest) ->
 
 /// Stores a batch; results are in the order of its items.
 fn store(
+    shared: &Shared,
     collection: &Collection,
     batch: Batch,
     given: &BTreeSet<String>,
@@ -359,6 +360,13 @@ fn store(
     }
     let stored =
         collection.store_given(upserts, given, cancel).map_err(|error| status::of(&error))?;
+    for outcome in stored.iter().map(|result| &result.outcome) {
+        if let ItemOutcome::Stored(Stored { timings, is_repeat: false, .. }) = outcome {
+            let ItemTimings { decode, embed, commit } = *timings;
+            let stages = [("decode", decode), ("embed", embed), ("commit", commit)];
+            shared.meter.stages("store", collection.name(), &stages);
+        }
+    }
     let mut stored = stored.into_iter().map(item_result_to_wire);
     Ok(results.into_iter().filter_map(|refused| refused.or_else(|| stored.next())).collect())
 }

@@ -7,9 +7,11 @@ mod rust;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use simile::server::ServerOptions;
+
 use super::server::TestServer;
 use crate::cli::program::Program;
-use crate::support::cache_folder;
+use crate::support::{cache_folder, catalogue_options};
 
 /// The packages, at fixed versions, so that a new one of theirs does not fail a test of ours.
 const PACKAGES: [&str; 7] = [
@@ -96,7 +98,11 @@ fn use_by(script: &str, version: Option<&str>, arguments: &[&str]) {
 
 /// Returns a server whose model is in memory: these clients wait five seconds and no longer.
 fn with_loaded_model() -> TestServer {
-    let server = TestServer::with_model();
+    loaded(|_| {})
+}
+
+fn loaded(change: impl FnOnce(&mut ServerOptions)) -> TestServer {
+    let server = TestServer::start(catalogue_options(), change);
     let request =
         simile_proto::v1::EmbedRequest { texts: vec!["cat".to_owned()], ..Default::default() };
     server.ask(server.embedding().embed(request)).unwrap();

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use simile::access::{KeyStore, NewKey, Scope};
+use simile::access::{KeyStore, NewKey, Rates, Scope};
 use simile::server::Access;
 
 use super::super::server::TestServer;
-use super::{environment_of, pip, python, run, with_loaded_model};
+use super::{environment_of, loaded, pip, python, run};
 
 /// What builds the package and checks its types, the packages that its adapters are for, and what it
 /// needs itself.
@@ -62,7 +62,12 @@ fn run_file(needs: &Path, scratch: &Path, file: &str, arguments: &[&str]) -> Str
 fn the_python_package_does_what_it_says_and_its_examples_run() {
     let scratch = tempfile::tempdir().unwrap();
     let needs = installed(scratch.path());
-    let server = with_loaded_model();
+    let root = scratch.path().join("root");
+    let folder = root.join("notes");
+    fs_err::create_dir_all(&folder).unwrap();
+    fs_err::write(folder.join("boats.md"), "Keep a wooden boat dry: air the hull.").unwrap();
+    fs_err::write(folder.join("tides.txt"), "High water in the harbour is at noon today.").unwrap();
+    let server = loaded(|options| options.ingest_root = Some(root));
     let address = server.address().to_string();
     let ask = |file: &str| run_file(&needs, scratch.path(), file, &[&address]);
     for file in ["tests/use.py", "tests/benchmarks.py"] {
@@ -71,14 +76,14 @@ fn the_python_package_does_what_it_says_and_its_examples_run() {
     assert!(ask("examples/quickstart.py").contains("from 2022 on: kitten"));
     assert!(ask("examples/vectors.py").contains("nearest: ['row-7'"));
     assert!(ask("examples/clusters.py").contains("DONE"));
-    let folder = scratch.path().join("notes");
-    fs_err::create_dir(&folder).unwrap();
-    fs_err::write(folder.join("boats.md"), "Keep a wooden boat dry: air the hull.").unwrap();
-    fs_err::write(folder.join("tides.txt"), "High water is at noon today.").unwrap();
     let arguments = [folder.to_str().unwrap(), &address];
     let said = run_file(&needs, scratch.path(), "examples/folder.py", &arguments);
     assert!(said.contains("when is high water? tides.txt"), "{said}");
     assert!(said.contains("how do I keep a boat dry? boats.md"), "{said}");
+    let arguments = ["boats", "notes", "none.md", "--server", &address];
+    let said = run_file(&needs, scratch.path(), "examples/there.py", &arguments);
+    assert!(said.contains("3 of 3: notes/tides.txt 1 parts"), "{said}");
+    assert!(said.contains("Tally(stored=2, unchanged=0, failed=1)"), "{said}");
 }
 
 #[test]
@@ -94,7 +99,7 @@ fn the_python_package_and_its_examples_have_types_without_a_gap() {
     let mut examples = Command::new(python(&needs));
     examples.args(["-m", "mypy", "--config-file"]).arg(package().join("pyproject.toml"));
     examples.arg("--cache-dir").arg(scratch.path().join("cache"));
-    for file in ["quickstart", "vectors", "clusters", "folder"] {
+    for file in ["quickstart", "vectors", "clusters", "folder", "there"] {
         examples.arg(package().join(format!("examples/{file}.py")));
     }
     run(examples.env("MYPYPATH", scratch.path().join("installed")));
@@ -110,6 +115,7 @@ fn the_python_package_shows_its_key_and_tells_refusals_apart() {
         scope: Scope::Read,
         collections: None,
         expires_unix_ms: None,
+        rates: Rates::default(),
     };
     let (_, key) = keys.create(new, &[[1; 32], [2; 32]], 0).unwrap();
     let access = Access::Keys(Arc::new(keys));
