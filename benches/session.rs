@@ -2,8 +2,8 @@
 //! thread that owns the session: no queue, no store, no wire. `benches/ingest.py` compares ingest with
 //! this, and `benches/peers/embedding.py` what Python's packages do with the same texts.
 //!
-//!     cargo bench --bench session -- TEXTS.txt [THREADS] [ROUNDS]   one text a line; prints a JSON object a
-//!                                                                   round
+//!     cargo bench --bench session -- TEXTS.txt [THREADS] [ROUNDS] [TOKENS]   one text a line; prints a JSON
+//!                                                                            object a round
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => std::thread::available_parallelism()?.get(),
     };
     let rounds = arguments.next().map_or(Ok(1), |rounds| rounds.parse::<usize>())?;
+    let tokens = arguments
+        .next()
+        .map_or(Ok(WorkerOptions::default().batch_tokens_max), |tokens| tokens.parse())?;
     let texts = fs_err::read_to_string(file)?;
     let catalogue = common::catalogue(threads)?;
     catalogue.pull(DEFAULT_TEXT_MODEL, &|_, _, _| {})?;
@@ -36,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     let tokenize_cpu_seconds = cutting.elapsed().as_secs_f64();
     encoded.sort_by_key(|text| text.ids.len());
-    let batches = batches(&encoded, WorkerOptions::default().batch_tokens_max);
+    let batches = batches(&encoded, tokens);
     // The first runs pay for memory that later ones find.
     for batch in [batches.first(), batches.last()].into_iter().flatten() {
         embedder.run(batch)?;

@@ -33,7 +33,7 @@ pub const STAND_IN_TEXT_MODEL: &str = "small-static";
 /// The model that embeds pictures where no other is asked for.
 pub const DEFAULT_IMAGE_MODEL: &str = "simile-residual-64";
 /// How many times more a batch may hold where another server works on it.
-const REMOTE_BATCH_FACTOR: usize = 64;
+const REMOTE_BATCH_FACTOR: usize = 256;
 /// Where models live, and how they are run.
 #[derive(Debug, Clone)]
 pub struct CatalogueOptions {

@@ -8,6 +8,7 @@ use icu_segmenter::options::SentenceBreakInvariantOptions;
 use icu_segmenter::{SentenceSegmenter, SentenceSegmenterBorrowed};
 use serde::{Deserialize, Serialize};
 
+use super::worker::BATCH_TOKENS;
 use super::{
     EmbedError, Embedder, Encoded, Manifest, Modality, Role, Specification, TEXT_BYTES_MAX,
     Tokenize,
@@ -16,8 +17,6 @@ use crate::vector::{Form, Metric, Vector};
 
 /// What stands between the tokens of two pieces: no token's number.
 const BORDER: u32 = u32::MAX;
-/// The most tokens of a batch of pieces, padding included.
-const BATCH_TOKENS_MAX: usize = 8_192;
 /// The most tokens of a text.
 const TOKENS_MAX: usize = 8_192;
 
@@ -138,7 +137,7 @@ impl Document {
         let mut vectors = vec![None; pieces.len()];
         let mut rest = &order[..];
         while let Some(longest) = rest.last().map(|&place| pieces[place].ids.len().max(1)) {
-            let count = (BATCH_TOKENS_MAX / longest).clamp(1, rest.len());
+            let count = (BATCH_TOKENS / longest).clamp(1, rest.len());
             let (before, batch) = rest.split_at(rest.len() - count);
             let encoded: Vec<&Encoded> = batch.iter().map(|&place| &pieces[place]).collect();
             for (&place, vector) in batch.iter().zip(self.inner.run(&encoded)?) {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::onnx::Transformer;
 use super::tokenizer::{FileTokenizer, Placed};
+use super::worker::BATCH_TOKENS;
 use super::{
     EmbedError, Embedder, Encoded, Manifest, Modality, Pooling, Role, Specification,
     TEXT_BYTES_MAX, Tokenize,
@@ -21,8 +22,6 @@ use crate::vector::Vector;
 
 /// Stands behind the tokens of a window, before the places of a passage in it: no token's number.
 const BORDER: u32 = u32::MAX;
-/// The most tokens of windows that are read together, padding included.
-const BATCH_TOKENS_MAX: usize = 2_048;
 /// How many tokens are looked at for one that begins a word, where a window begins or ends.
 const WORD_TOKENS_MAX: usize = 16;
 
@@ -197,7 +196,7 @@ impl Embedder for Late {
         windows.sort_by_key(|window| window.ids.len());
         let mut rest = &windows[..];
         while let Some(longest) = rest.last().map(|window| window.ids.len().max(1)) {
-            let count = (BATCH_TOKENS_MAX / longest).clamp(1, rest.len());
+            let count = (BATCH_TOKENS / longest).clamp(1, rest.len());
             let (before, read) = rest.split_at(rest.len() - count);
             self.read(read, &mut vectors)?;
             rest = before;

@@ -9,8 +9,8 @@ use crate::picture::resize::Axis;
 use crate::picture::{Area, Picture};
 
 const CHANNELS: usize = 3;
-/// How many pixels count as much as a token: a patch of a usual vision transformer.
-const PIXELS_PER_TOKEN: usize = 16 * 16;
+/// How many pixels count as much as a token: so that ten pictures of a usual size are a batch.
+const PIXELS_PER_TOKEN: usize = 32 * 32;
 
 /// A picture as its model reads it.
 #[derive(Debug, Clone, PartialEq)]
