@@ -483,11 +483,10 @@ mod models {
     fn catalogue() -> &'static Catalogue {
         static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
         CATALOGUE.get_or_init(|| {
-            let explicit = std::env::var_os("SIMILE_ONNXRUNTIME").map(PathBuf::from);
             let cache = directories::ProjectDirs::from("", "", "simile");
             let cache = cache.expect("a home").cache_dir().to_owned();
             let runtime = RuntimeSearch {
-                explicit,
+                explicit: std::env::var_os("SIMILE_ONNXRUNTIME").map(PathBuf::from),
                 beside: None,
                 cache: std::env::var_os("SIMILE_CACHE").map_or(cache, PathBuf::from),
                 is_offline: false,
