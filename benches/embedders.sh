@@ -55,4 +55,4 @@ option=--sts
 for set in "$@"; do
     if [[ $set == -- ]]; then option=--retrieval; else sets+=("$option" "$set"); fi
 done
-"$simile" eval models "${sets[@]}" --into src/embed/README.md --keep
+"$simile" eval models --timeout 3000 "${sets[@]}" --into src/embed/README.md --keep
