@@ -70,7 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns neighbours together while they stay below the budget of padded tokens, as the worker does.
+/// Returns neighbours together while they stay below the budget of padded tokens. The worker, which sees a window
+/// at a time, cuts where padding and runs cost least.
 fn batches(sorted: &[Encoded], tokens_max: usize) -> Vec<Vec<&Encoded>> {
     let mut batches: Vec<Vec<&Encoded>> = Vec::new();
     for text in sorted {

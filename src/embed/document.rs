@@ -8,7 +8,7 @@ use icu_segmenter::options::SentenceBreakInvariantOptions;
 use icu_segmenter::{SentenceSegmenter, SentenceSegmenterBorrowed};
 use serde::{Deserialize, Serialize};
 
-use super::worker::BATCH_TOKENS;
+use super::worker::{BATCH_TOKENS, cheapest};
 use super::{
     EmbedError, Embedder, Encoded, Manifest, Modality, Role, Specification, TEXT_BYTES_MAX,
     Tokenize,
@@ -135,15 +135,15 @@ impl Document {
         let mut order: Vec<usize> = (0..pieces.len()).collect();
         order.sort_by_key(|&place| pieces[place].ids.len());
         let mut vectors = vec![None; pieces.len()];
+        let lengths: Vec<usize> = order.iter().map(|&place| pieces[place].ids.len()).collect();
         let mut rest = &order[..];
-        while let Some(longest) = rest.last().map(|&place| pieces[place].ids.len().max(1)) {
-            let count = (BATCH_TOKENS / longest).clamp(1, rest.len());
-            let (before, batch) = rest.split_at(rest.len() - count);
+        for count in cheapest(&lengths, BATCH_TOKENS) {
+            let (batch, after) = rest.split_at(count);
             let encoded: Vec<&Encoded> = batch.iter().map(|&place| &pieces[place]).collect();
             for (&place, vector) in batch.iter().zip(self.inner.run(&encoded)?) {
                 vectors[place] = vector;
             }
-            rest = before;
+            rest = after;
         }
         Ok(vectors)
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::onnx::Transformer;
 use super::tokenizer::{FileTokenizer, Placed};
-use super::worker::BATCH_TOKENS;
+use super::worker::{BATCH_TOKENS, cheapest};
 use super::{
     EmbedError, Embedder, Encoded, Manifest, Modality, Pooling, Role, Specification,
     TEXT_BYTES_MAX, Tokenize,
@@ -194,12 +194,12 @@ impl Embedder for Late {
             self.finish(&window, rows, &mut vectors)?;
         }
         windows.sort_by_key(|window| window.ids.len());
+        let lengths: Vec<usize> = windows.iter().map(|window| window.ids.len()).collect();
         let mut rest = &windows[..];
-        while let Some(longest) = rest.last().map(|window| window.ids.len().max(1)) {
-            let count = (BATCH_TOKENS / longest).clamp(1, rest.len());
-            let (before, read) = rest.split_at(rest.len() - count);
+        for count in cheapest(&lengths, BATCH_TOKENS) {
+            let (read, after) = rest.split_at(count);
             self.read(read, &mut vectors)?;
-            rest = before;
+            rest = after;
         }
         Ok(vectors)
     }

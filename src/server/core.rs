@@ -137,8 +137,8 @@ impl Shared {
             let (collection, took_ms) = (collection.name(), millis(took));
             tracing::warn!(collection, took_ms, stages_ms = stages.join(", "), "slow search");
         }
-        let stages: Vec<_> = timings.iter().map(|timing| (timing.stage, timing.duration)).collect();
-        self.meter.stages("search", collection.name(), &stages);
+        let stages = timings.iter().map(|timing| (timing.stage, timing.duration));
+        self.meter.stages("search", collection.name(), stages);
     }
 
     /// Asks for the models that embed texts of the collection, so that none is left out only because

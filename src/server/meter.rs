@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -39,9 +39,12 @@ pub(super) struct Meter {
 #[derive(Debug, Clone)]
 struct Stages {
     seconds: Family<Stage, Histogram, fn() -> Histogram>,
-    /// Which stages of which work were measured, by collection.
-    measured: Arc<Mutex<BTreeMap<String, BTreeSet<[&'static str; 2]>>>>,
+    /// The same by collection, where a search finds them without making a label of each stage.
+    measured: Arc<RwLock<BTreeMap<String, Measured>>>,
 }
+
+/// The stages of one collection, by the work they belong to and by name. There are few.
+type Measured = Vec<([&'static str; 2], Histogram)>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
@@ -128,9 +131,11 @@ impl Meter {
         &self,
         work: &'static str,
         collection: &str,
-        stages: &[(&'static str, Duration)],
+        stages: impl IntoIterator<Item = (&'static str, Duration)>,
     ) {
-        self.stages.measure(work, collection, stages);
+        for (stage, took) in stages {
+            self.stages.measure([work, stage], collection, took);
+        }
     }
 
     /// Returns all there is to measure, in the text form of OpenMetrics.
@@ -209,31 +214,43 @@ impl Meter {
 }
 
 impl Stages {
-    fn measure(&self, work: &'static str, collection: &str, stages: &[(&'static str, Duration)]) {
-        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+    fn measure(&self, which: [&'static str; 2], collection: &str, took: Duration) {
+        let seconds = took.as_secs_f64();
+        {
+            let measured = self.measured.read().unwrap_or_else(PoisonError::into_inner);
+            let known = measured.get(collection).into_iter().flatten();
+            if let Some((_, histogram)) = known.into_iter().find(|(stage, _)| *stage == which) {
+                histogram.observe(seconds);
+                return;
+            }
+        }
+        let mut measured = self.measured.write().unwrap_or_else(PoisonError::into_inner);
         let is_full = measured.len() >= COLLECTIONS_MAX && !measured.contains_key(collection);
         let collection = if is_full { "" } else { collection };
+        let histogram = self.seconds.get_or_create(&Stage::of(which, collection)).clone();
+        histogram.observe(seconds);
         if !is_full {
-            let known = measured.entry(collection.to_owned()).or_default();
-            known.extend(stages.iter().map(|(stage, _)| [work, *stage]));
-        }
-        for &(stage, took) in stages {
-            let stage = Stage { work, collection: collection.to_owned(), stage };
-            self.seconds.get_or_create(&stage).observe(took.as_secs_f64());
+            measured.entry(collection.to_owned()).or_default().push((which, histogram));
         }
     }
 
     /// Forgets collections that are not among these: they were deleted.
     fn forget_but(&self, names: &[String]) {
         let names: BTreeSet<&String> = names.iter().collect();
-        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut measured = self.measured.write().unwrap_or_else(PoisonError::into_inner);
         measured.retain(|name, stages| {
             let is_there = names.contains(name);
-            for &[work, stage] in stages.iter().filter(|_| !is_there) {
-                self.seconds.remove(&Stage { work, collection: name.clone(), stage });
+            for (which, _) in stages.iter().filter(|_| !is_there) {
+                self.seconds.remove(&Stage::of(*which, name));
             }
             is_there
         });
+    }
+}
+
+impl Stage {
+    fn of([work, stage]: [&'static str; 2], collection: &str) -> Self {
+        Self { work, collection: collection.to_owned(), stage }
     }
 }
 
@@ -254,9 +271,9 @@ mod tests {
     #[test]
     fn stages_are_measured_by_collection_until_it_is_deleted() {
         let meter = Meter::new();
-        meter.stages("search", "a", &STAGE);
-        meter.stages("search", "a", &STAGE[..1]);
-        meter.stages("search", "b", &STAGE);
+        meter.stages("search", "a", STAGE);
+        meter.stages("search", "a", [STAGE[0]]);
+        meter.stages("search", "b", STAGE);
         let before = text(&meter.stages);
         assert!(
             before.contains(
@@ -282,7 +299,7 @@ mod tests {
         let meter = Meter::new();
         let names: Vec<String> =
             (0..COLLECTIONS_MAX + 2).map(|number| format!("c{number}")).collect();
-        names.iter().for_each(|name| meter.stages("search", name, &STAGE[..1]));
+        names.iter().for_each(|name| meter.stages("search", name, [STAGE[0]]));
         let full = text(&meter.stages);
         assert!(
             full.contains("stage_seconds_count{work=\"search\",collection=\"\",stage=\"words\"} 2"),
@@ -290,7 +307,7 @@ mod tests {
         );
         // Those that are gone make room.
         meter.stages.forget_but(&names[1..]);
-        meter.stages("search", "late", &STAGE);
+        meter.stages("search", "late", STAGE);
         assert!(text(&meter.stages).contains("collection=\"late\""));
     }
 }

@@ -71,9 +71,9 @@ impl Rounded {
         let constant = |name: &String, dims: &[usize], data_type, raw_data| TensorMessage {
             dims: dims.iter().filter_map(|&dim| i64::try_from(dim).ok()).collect(),
             data_type,
-            float_data: Vec::new(),
             name: name.clone(),
             raw_data,
+            ..TensorMessage::default()
         };
         let scales = self.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
         let constants = [

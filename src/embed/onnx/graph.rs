@@ -240,14 +240,8 @@ impl Graph {
     fn constant(&mut self, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> Value {
         let name = format!("constant_{}", self.message.initializer.len());
         let dims = dims.iter().filter_map(|&dim| i64::try_from(dim).ok()).collect();
-        let (float_data, its) = (Vec::new(), name.clone());
-        self.message.initializer.push(TensorMessage {
-            dims,
-            data_type,
-            float_data,
-            name: its,
-            raw_data,
-        });
+        let constant = TensorMessage { dims, data_type, raw_data, ..TensorMessage::default() };
+        self.message.initializer.push(TensorMessage { name: name.clone(), ..constant });
         name
     }
 }

@@ -17,25 +17,21 @@ pub(super) fn graph_session(
     files: &Files,
     threads: usize,
 ) -> Result<Session, String> {
+    let said = |error: ort::Error| error.to_string();
     let mut builder = builder(threads)?;
-    let session = match (precision, files) {
-        (Precision::Int8, Files::Folder(folder)) => {
-            builder.commit_from_memory(&in_eight_bits(&graph_bytes(&folder.join(&onnx.file))?)?)
-        }
-        (Precision::Int8, Files::Program(_)) => {
-            let graph = files.read(&onnx.file).map_err(|error| error.to_string())?;
-            builder.commit_from_memory(&in_eight_bits(&graph)?)
-        }
+    let graph = match files {
         // Weights may lie in files beside the graph.
-        (Precision::Single, Files::Folder(folder)) => {
-            builder.commit_from_file(folder.join(&onnx.file))
+        Files::Folder(folder) if precision == Precision::Single => {
+            return builder.commit_from_file(folder.join(&onnx.file)).map_err(said);
         }
-        (Precision::Single, Files::Program(_)) => {
-            let graph = files.read(&onnx.file).map_err(|error| error.to_string())?;
-            builder.commit_from_memory(&graph)
-        }
+        Files::Folder(folder) => graph_bytes(&folder.join(&onnx.file))?.into(),
+        Files::Program(_) => files.read(&onnx.file).map_err(|error| error.to_string())?,
     };
-    session.map_err(|error| error.to_string())
+    let graph = match precision {
+        Precision::Single => graph,
+        Precision::Int8 => in_eight_bits(&graph)?.into(),
+    };
+    builder.commit_from_memory(&graph).map_err(said)
 }
 
 /// A network that reads tokens, in a session of ONNX Runtime.

@@ -23,7 +23,7 @@ pub(super) fn batches(items: Vec<Item>, tokens_max: usize) -> Vec<Vec<Item>> {
 }
 
 /// Returns how many inputs each batch has where all are cut as cheaply as can be. The costs ascend.
-fn cheapest(costs: &[usize], tokens_max: usize) -> Vec<usize> {
+pub(in crate::embed) fn cheapest(costs: &[usize], tokens_max: usize) -> Vec<usize> {
     // For each input what it and those after it cost, and where the batch ends that it begins.
     let mut cuts = vec![(0, costs.len()); costs.len() + 1];
     for begin in (0..costs.len()).rev() {

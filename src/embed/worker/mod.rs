@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::batch::batches;
+pub(in crate::embed) use self::batch::cheapest;
 use self::failure::Failure;
 use super::cache::Cache;
 use super::image::{Pixels, Preprocess};

@@ -27,7 +27,8 @@ impl<S: Pairs> Distance<u32> for RowDistance<'_, S> {
     }
 }
 
-/// What `hnsw_rs` made. Nodes of the same top layer are numbered in the order of their rows.
+/// What `hnsw_rs` made. Nodes are numbered by their top layer, the highest first, and among those of one
+/// layer in the order of their rows, until they are numbered anew.
 pub(super) struct Built {
     pub(super) graph: Graph,
     /// The row of each node.

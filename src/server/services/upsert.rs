@@ -364,7 +364,7 @@ fn store(
         if let ItemOutcome::Stored(Stored { timings, is_repeat: false, .. }) = outcome {
             let ItemTimings { decode, embed, commit } = *timings;
             let stages = [("decode", decode), ("embed", embed), ("commit", commit)];
-            shared.meter.stages("store", collection.name(), &stages);
+            shared.meter.stages("store", collection.name(), stages);
         }
     }
     let mut stored = stored.into_iter().map(item_result_to_wire);
