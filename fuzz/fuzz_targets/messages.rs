@@ -21,9 +21,12 @@ fn begin() {
 fn serve() {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
     let address = port.expect("a free port").to_string();
-    let data = targets::scratch().join("server");
-    let words = ["simile", "serve", "--offline", "--listen", &address, "--data"];
-    let words: Vec<OsString> = words.map(Into::into).into_iter().chain([data.into()]).collect();
+    let words = ["simile", "serve", "--offline", "--listen", &address];
+    let mut words: Vec<OsString> = words.map(Into::into).to_vec();
+    // Without the models of whoever fuzzes: a network of ONNX Runtime takes more memory than an input may.
+    for option in ["data", "cache"] {
+        words.extend([format!("--{option}").into(), targets::scratch().join(option).into()]);
+    }
     std::thread::spawn(move || simile::cli::run(words));
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");

@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::engine::Engine;
 use super::error::Error;
@@ -19,7 +19,7 @@ use super::rank::{EF_DEFAULT, leg_limit};
 use super::view::View;
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
-use crate::index::dense::{DenseIndex, SearchOptions};
+use crate::index::dense::{DenseIndex, LeftOut, SearchOptions};
 use crate::query::{EF_MAX, Grouping, LIMIT_MAX, PlanError, SearchRequest};
 use crate::vector::Vector;
 
@@ -83,10 +83,10 @@ pub(super) type Curves = BTreeMap<(String, usize, usize), Curve>;
 /// The last questions of each vector.
 pub(super) type LastAsked = BTreeMap<String, VecDeque<Vec<f32>>>;
 
-/// A question with the slot that it was drawn from, which is no answer.
+/// A question, and the slot that it was drawn from, which is no answer.
 struct Drawn {
     question: Vec<f32>,
-    own: Option<u32>,
+    own: Option<LeftOut>,
 }
 
 impl Collection {
@@ -130,7 +130,7 @@ impl Collection {
             return Err(PlanError::Combination(reason).into());
         };
         let view = self.view();
-        let drawn = engine.draw(&name, index, &view, request.questions, request.seed)?;
+        let drawn = engine.draw(&name, index, &view, request.questions, request.seed, cancel)?;
         let asked = drawn.iter().filter(|drawn| drawn.own.is_none()).count() as u64;
         let options = match request.target {
             Some(target) => {
@@ -251,6 +251,7 @@ impl Engine {
         view: &View,
         count: usize,
         seed: u64,
+        cancel: &Cancellation,
     ) -> Result<Vec<Drawn>, Error> {
         let mut drawn = Vec::with_capacity(count);
         let kept = self.kept();
@@ -267,21 +268,27 @@ impl Engine {
         let parts = u32::try_from(view.live.len()).unwrap_or(u32::MAX);
         let mut random = StdRng::seed_from_u64(seed);
         let mut seen = SlotSet::new();
+        let mut stored = Vec::new();
         // Parts without this vector are passed over, but not for ever. Where no vector stands for itself
         // alone, those have to do that are there.
         for attempt in 0..8 * count {
-            if drawn.len() >= count || parts == 0 {
+            if drawn.len() + stored.len() >= count || parts == 0 {
                 break;
             }
             let Some(slot) = view.live.select(random.random_range(0..parts)) else { continue };
-            let is_last_resort = attempt >= 4 * count && drawn.is_empty();
+            let is_last_resort = attempt >= 4 * count && drawn.is_empty() && stored.is_empty();
             if !(is_last_resort || index.can_be_left_out(Slot(slot))) || !seen.insert(slot) {
                 continue;
             }
             if let Some(Vector::Dense(vector)) = self.vector(name, Slot(slot))? {
-                drawn.push(Drawn { question: vector.into_vec(), own: Some(slot) });
+                stored.push((vector.into_vec(), Slot(slot)));
             }
         }
+        let left_out = stored.into_par_iter().map(|(question, slot)| {
+            cancel.check()?;
+            Ok(Drawn { question, own: Some(index.leave_out(slot)?) })
+        });
+        drawn.extend(left_out.collect::<Result<Vec<Drawn>, Error>>()?);
         Ok(drawn)
     }
 
@@ -295,7 +302,7 @@ impl Engine {
         limit: usize,
         cancel: &Cancellation,
     ) -> Result<Vec<(usize, f64)>, Error> {
-        let drawn = self.draw(name, index, view, QUESTIONS_OF_CURVE, CURVE_SEED)?;
+        let drawn = self.draw(name, index, view, QUESTIONS_OF_CURVE, CURVE_SEED, cancel)?;
         let truth = truth(index, &drawn, &view.live, wanted, cancel)?;
         let mut points = Vec::new();
         let mut breadth = limit.max(wanted) as f64;
@@ -335,14 +342,15 @@ fn best(
     options: SearchOptions,
     cancel: &Cancellation,
 ) -> Result<Vec<f32>, Error> {
-    let own = drawn.own.map(Slot);
-    let mut hits = index.search_around(&drawn.question, own, live, &options, cancel)?;
-    if hits.iter().any(|(slot, _)| own == Some(*slot)) {
+    let own = drawn.own.as_ref();
+    let is_own = |slot: Slot| own.is_some_and(|own| own.slot() == slot);
+    let mut hits = index.search_without(&drawn.question, own, live, &options, cancel)?;
+    if hits.iter().any(|(slot, _)| is_own(*slot)) {
         // What no graph has, or stands for others too, is found all the same, and takes a place.
         let options = SearchOptions { limit: options.limit + 1, ..options };
-        hits = index.search_around(&drawn.question, own, live, &options, cancel)?;
+        hits = index.search_without(&drawn.question, own, live, &options, cancel)?;
     }
-    let others = hits.into_iter().filter(|(slot, _)| own != Some(*slot));
+    let others = hits.into_iter().filter(|(slot, _)| !is_own(*slot));
     Ok(others.take(limit).map(|(_, score)| score.0).collect())
 }
 

@@ -7,6 +7,7 @@
 
 mod build;
 mod collapse;
+mod detours;
 mod error;
 mod form;
 mod graph;
@@ -20,6 +21,7 @@ mod plan;
 mod projection;
 mod refine;
 mod renumber;
+mod search;
 mod segment;
 mod space;
 mod store;
@@ -32,6 +34,7 @@ pub use options::{
     BuildJob, DenseOptions, DenseStatistics, Discarded, Quantisation, SearchOptions,
 };
 pub(super) use plan::{SegmentSize, merge_plan};
+pub use search::LeftOut;
 pub use store::DenseIndex;
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use super::{BuildJob, DenseError};
 /// How many nodes are refined between two looks at the progress.
 const BATCH: usize = 8_192;
 
+/// See [`Choice::slack`]; more than one keeps links that are nearly redundant, which shortens walks.
+pub(super) const SLACK: f32 = 1.2;
+
 /// How a node's links are chosen among candidates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {

@@ -2,23 +2,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::build::build;
-use super::collect::Best;
 use super::head::Head;
 use super::manifest::{self, Manifest};
 use super::plan::{SegmentSize, merge_plan};
-use super::segment::{self, Request, Searcher, Segment, sync_folder};
-use super::{BuildJob, DenseError, DenseOptions, DenseStatistics, Discarded, SearchOptions};
+use super::segment::{self, Searcher, Segment, sync_folder};
+use super::{BuildJob, DenseError, DenseOptions, DenseStatistics, Discarded};
 use crate::cancel::Cancellation;
 use crate::document::{Slot, SlotSet};
 use crate::fail;
-use crate::vector::{Score, VectorError};
+use crate::vector::VectorError;
 
-/// Working spaces that are kept for the next search; more searches at once make their own.
-const SEARCHERS_MAX: usize = 64;
 /// Merging stops short of larger segments: building one takes memory in proportion.
 const SEGMENT_SLOTS_MAX: usize = 4_000_000;
-/// While at least this share of the index is allowed, segments need not be counted one by one.
-const MOST: f64 = 0.5;
 
 /// The dense index of one vector name: a head of new vectors and sealed segments in a folder.
 ///
@@ -28,21 +23,21 @@ const MOST: f64 = 0.5;
 pub struct DenseIndex {
     folder: PathBuf,
     /// Those that were opened with: dimension, metric and when to seal stay.
-    options: DenseOptions,
+    pub(super) options: DenseOptions,
     /// How graphs are built from now on, and whether there may be one that was built in another way.
     shape: Mutex<(DenseOptions, bool)>,
     discarded: Vec<Discarded>,
     state: RwLock<State>,
     /// Held by the one seal or merge that runs.
     manifest: Mutex<Manifest>,
-    searchers: Mutex<Vec<Searcher>>,
+    pub(super) searchers: Mutex<Vec<Searcher>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    head: Head,
-    segments: Arc<Vec<Arc<Segment>>>,
-    indexed: SlotSet,
+pub(super) struct State {
+    pub(super) head: Head,
+    pub(super) segments: Arc<Vec<Arc<Segment>>>,
+    pub(super) indexed: SlotSet,
     sealed: SlotSet,
 }
 
@@ -152,71 +147,6 @@ impl DenseIndex {
             }
         }
         Ok(())
-    }
-
-    /// Returns the best allowed slots, best first and lower slots first among equals: as many as
-    /// `limit`, or as many as are allowed and in the index if those are fewer.
-    ///
-    /// # Errors
-    /// [`DenseError`]: invalid input if the query does not fit the index; cancelled or timed out
-    /// as `cancel` says; corrupt if a vector that is read fails its checksum, see
-    /// [`Self::verify`].
-    pub fn search(
-        &self,
-        query: &[f32],
-        allowed: &SlotSet,
-        options: &SearchOptions,
-        cancel: &Cancellation,
-    ) -> Result<Vec<(Slot, Score)>, DenseError> {
-        self.search_around(query, None, allowed, options, cancel)
-    }
-
-    /// Returns what [`Self::search`] would find if graphs were without a slot that is in the index: what
-    /// is stored is linked to what is near it, and easier to ask with than what is not. See
-    /// [`Self::can_be_left_out`].
-    ///
-    /// # Errors
-    /// As [`Self::search`].
-    pub fn search_around(
-        &self,
-        query: &[f32],
-        without: Option<Slot>,
-        allowed: &SlotSet,
-        options: &SearchOptions,
-        cancel: &Cancellation,
-    ) -> Result<Vec<(Slot, Score)>, DenseError> {
-        self.check(query)?;
-        cancel.check()?;
-        let (head, segments, indexed) = {
-            let state = self.read();
-            (state.head.clone(), Arc::clone(&state.segments), state.indexed.len())
-        };
-        let mut best = Best::new(options.limit);
-        if options.limit == 0 {
-            return Ok(Vec::new());
-        }
-        head.scan(self.options.metric, query, allowed, &mut best, cancel)?;
-        let share = allowed.len() as f64 / indexed.max(1) as f64;
-        let share = (share >= MOST).then_some(share.min(1.0));
-        let request = Request { query, allowed, without, share, options: *options, cancel };
-        let mut searcher = lock(&self.searchers).pop().unwrap_or_default();
-        let outcome = segments
-            .iter()
-            .try_for_each(|segment| segment.search(&request, &mut searcher, &mut best));
-        let mut searchers = lock(&self.searchers);
-        if searchers.len() < SEARCHERS_MAX {
-            searchers.push(searcher);
-        }
-        drop(searchers);
-        outcome?;
-        Ok(best.into_sorted())
-    }
-
-    /// Returns whether a graph without the slot would be like one that never had it: the slot is no
-    /// crossing of the upper layers, and no other slot has the same vector.
-    pub fn can_be_left_out(&self, slot: Slot) -> bool {
-        let segments = Arc::clone(&self.read().segments);
-        segments.iter().all(|segment| segment.can_be_left_out(slot))
     }
 
     /// Returns whether the head is so full that it is time to [`Self::seal`].
@@ -485,7 +415,7 @@ impl DenseIndex {
         Ok(())
     }
 
-    fn check(&self, vector: &[f32]) -> Result<(), DenseError> {
+    pub(super) fn check(&self, vector: &[f32]) -> Result<(), DenseError> {
         let expected = self.options.dimension;
         if vector.len() != expected {
             return Err(VectorError::DimensionMismatch { expected, actual: vector.len() }.into());
@@ -502,7 +432,7 @@ impl DenseIndex {
     }
 
     // A panic elsewhere leaves the state whole: it is changed in steps that cannot fail.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -528,7 +458,7 @@ impl State {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,3 +1,4 @@
+use super::detours::Detours;
 use super::graph::{Links, NO_LINK, linked};
 use super::space::Space;
 use crate::vector::kernel::Rows;
@@ -128,19 +129,20 @@ pub(super) fn walk<S: Space>(
     });
 }
 
-/// Walks as [`walk`] does, as if the node `without`, which is no entry, were not there.
+/// Walks as [`walk`] does, as if a node, which is no entry, were not there.
 pub(super) fn walk_around<S: Space>(
     space: &S,
     query: &S::Query,
     layer: Rows<'_, u32>,
     entries: &[u32],
-    without: u32,
+    without: &Detours,
     ef: usize,
     scratch: &mut Scratch,
 ) {
     walk_with(space, query, layer, entries, ef, scratch, |node, visited, met, _| {
-        visited.insert(without);
+        visited.insert(without.node);
         visited.meet(layer.row(node as usize), met);
+        visited.meet(without.of(node), met);
     });
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::super::detours::Detours;
 use super::super::form::{Form, exact_key, search_keys};
 use super::super::graph::{Graph, Layer};
 use super::super::plan::{BITS_BREADTH, BREADTH_MAX, SearchPlan, search_plan, widened};
@@ -195,7 +196,8 @@ impl<Q: Default> Workspace<Q> {
         let links = walked.graph.links();
         enter(space, query, &links, walked.stragglers, entries, scratch);
         entries.retain(|&entry| entry != sampled.node);
-        walk_around(space, query, links.layers[0], entries, sampled.node, ef, scratch);
+        let without = Detours::none(sampled.node);
+        walk_around(space, query, links.layers[0], entries, &without, ef, scratch);
         let keys = scratch
             .pool
             .nearest()

@@ -14,7 +14,7 @@ use super::graph::Graph;
 use super::hnsw;
 use super::mend::mend;
 use super::pages::Pages;
-use super::refine::{Choice, refine};
+use super::refine::{Choice, SLACK, refine};
 use super::renumber::renumber;
 use super::space::{CodeSpace, FloatSpace, Keys, Pairs};
 use super::walk::NODES_MAX;
@@ -45,8 +45,6 @@ pub(super) struct Draft {
 const SEED_LINKS_DIVISOR: usize = 2;
 /// The first refining makes the graph good enough for the second to find the neighbours in it.
 const FIRST_EF: usize = 64;
-/// See [`Choice::slack`]; more than one keeps links that are nearly redundant, which shortens walks.
-const SLACK: f32 = 1.2;
 /// What each step counts in the progress, about its share of the time.
 const STEPS: [usize; 4] = [4, 1, 3, 1];
 

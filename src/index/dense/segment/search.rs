@@ -1,4 +1,7 @@
+use std::borrow::Cow;
+
 use super::super::collect::Best;
+use super::super::detours::Detours;
 use super::super::form::search_keys;
 use super::super::plan::{BITS_BREADTH, SearchPlan, search_again, search_plan, widened};
 use super::super::space::{
@@ -7,7 +10,7 @@ use super::super::space::{
 use super::super::walk::{
     Candidate, Nodes, Scratch, descend, enter, walk, walk_around, walk_matching,
 };
-use super::super::{DenseError, SearchOptions};
+use super::super::{DenseError, LeftOut, SearchOptions};
 use super::Segment;
 use super::format::RowForm;
 use crate::cancel::Cancellation;
@@ -20,8 +23,8 @@ use crate::vector::{Metric, Score};
 pub(in super::super) struct Request<'a> {
     pub(in super::super) query: &'a [f32],
     pub(in super::super) allowed: &'a SlotSet,
-    /// A slot that walks go around.
-    pub(in super::super) without: Option<Slot>,
+    /// What walks go around.
+    pub(in super::super) without: Option<&'a LeftOut>,
     /// Which share of the whole index is allowed, where that is most of it.
     pub(in super::super) share: Option<f64>,
     pub(in super::super) options: SearchOptions,
@@ -164,14 +167,20 @@ impl Segment {
                     let stragglers = &self.footer.stragglers;
                     let Work { entries, scratch, .. } = &mut *work;
                     enter(space, query, &links, stragglers, entries, scratch);
-                    let without = request.without.and_then(|slot| self.node_of(slot));
-                    if let Some(node) = without
-                        && entries.iter().any(|&entry| entry != node)
-                    {
-                        entries.retain(|&entry| entry != node);
-                        walk_around(space, query, links.layers[0], entries, node, ef, scratch);
-                    } else {
-                        walk(space, query, links.layers[0], entries, ef, scratch);
+                    match request.without.and_then(|without| self.around(without)) {
+                        Some(around) if entries.iter().any(|&entry| entry != around.node) => {
+                            entries.retain(|&entry| entry != around.node);
+                            walk_around(
+                                space,
+                                query,
+                                links.layers[0],
+                                entries,
+                                &around,
+                                ef,
+                                scratch,
+                            );
+                        }
+                        _ => walk(space, query, links.layers[0], entries, ef, scratch),
                     }
                 }
                 SearchPlan::WalkMatches { ef } => {
@@ -217,6 +226,24 @@ impl Segment {
         let twins = cast_pairs(self.numbers(self.footer.sections.twins));
         let upper = self.links().layers.get(1).map_or(0, |layer| layer.count());
         node as usize >= upper && twins_of(twins, node).is_empty()
+    }
+
+    /// Returns where the links of the graph would lead without a slot, if it is here.
+    pub(in super::super) fn detours(&self, slot: Slot) -> Result<Option<Detours>, DenseError> {
+        let Some(node) = self.node_of(slot) else { return Ok(None) };
+        let key = |a, b| Ok(kernel::squared_euclidean(self.vector(a)?, self.vector(b)?));
+        Detours::around(self.links().layers[0], node, key).map(Some)
+    }
+
+    /// Returns what is found out about a slot without which this segment is searched, if it is here.
+    fn around<'a>(&self, without: &'a LeftOut) -> Option<Cow<'a, Detours>> {
+        match &without.inside {
+            Some((segment, detours)) if std::ptr::eq(&**segment, self) => {
+                Some(Cow::Borrowed(detours))
+            }
+            // Merging has made another segment of it.
+            _ => self.node_of(without.slot).map(|node| Cow::Owned(Detours::none(node))),
+        }
     }
 
     /// Returns how many times as many candidates as a search asks for are kept.
