@@ -3,7 +3,7 @@ use rayon::prelude::*;
 
 use super::graph::{Graph, linked};
 use super::space::Pairs;
-use super::walk::{Candidate, Scratch, descend, walk};
+use super::walk::{Candidate, Room, Scratch, descend, walk};
 use super::{BuildJob, DenseError};
 
 /// How many candidates a node is looked for among.
@@ -70,7 +70,7 @@ fn lost_among<S: Pairs>(
                 |(scratch, query), &node| {
                     space.prepare_row(node, query);
                     let entry = descend(space, query, &links, scratch);
-                    walk(space, query, links.layers[0], &[entry], EF, scratch);
+                    walk(space, query, links.layers[0], &[entry], Room::exact(EF), scratch);
                     let is_found = scratch.pool.nearest().any(|found| found.node == node);
                     (!is_found).then(|| (node, scratch.pool.nearest().take(EF / 2).collect()))
                 },

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use super::graph::{Layer, linked, set_row};
 use super::pages::Pages;
 use super::space::Pairs;
-use super::walk::{Candidate, Scratch, walk};
+use super::walk::{Candidate, Room, Scratch, walk};
 use super::{BuildJob, DenseError};
 
 /// How many nodes are refined between two looks at the progress.
@@ -110,7 +110,8 @@ impl<Q: Default> Workspace<Q> {
     /// Gathers what is near the node.
     fn search<S: Pairs<Query = Q>>(&mut self, space: &S, layer: &Layer, node: u32, choice: Choice) {
         space.prepare_row(node, &mut self.query);
-        walk(space, &self.query, layer.rows(), &[node], choice.ef, &mut self.scratch);
+        let room = Room::exact(choice.ef);
+        walk(space, &self.query, layer.rows(), &[node], room, &mut self.scratch);
         self.candidates.clear();
         self.candidates.extend(self.scratch.pool.nearest().filter(|near| near.node != node));
     }

@@ -14,6 +14,8 @@ pub(super) const NODES_MAX: usize = (FOLLOWED - 1) as usize;
 const BEAM: usize = 2;
 /// A candidate that comes so close to being followed next has its links asked for from memory.
 const SOON: usize = 2;
+/// The spare candidates are at most this part of those that are followed.
+const SPARE_DIVISOR: usize = 2;
 /// A walk starts at so many of the nearest nodes of the layer above: the one that descending ends at
 /// is often in another part of the graph than the nearest.
 const ENTRIES: usize = 6;
@@ -39,11 +41,22 @@ pub(super) struct Nodes {
     words: Vec<u64>,
 }
 
+/// How many candidates a walk keeps, at least one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    /// So many of the nearest are followed.
+    ef: usize,
+    /// So many more are kept at most, which may be nearer than their keys say.
+    spare: usize,
+    /// By how much the keys of those may be beyond the last that is followed.
+    slack: f32,
+}
+
 /// The nearest candidates so far, in order, and which of them were followed.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     candidates: Vec<Candidate>,
-    limit: usize,
+    room: Room,
     /// Every candidate before this one was followed.
     next: usize,
 }
@@ -56,6 +69,20 @@ pub(super) struct Scratch {
     met: Vec<u32>,
     rejected: Vec<u32>,
     keys: Vec<f32>,
+}
+
+impl Room {
+    /// For keys that are taken as they are.
+    pub(super) fn exact(ef: usize) -> Self {
+        Self { ef: ef.max(1), spare: 0, slack: 0.0 }
+    }
+
+    /// For keys that are off by so much, and candidates that are compared exactly in the end: to follow
+    /// more of them would take longer than to compare more of them.
+    pub(super) fn with_error(ef: usize, error: f32) -> Self {
+        let spare = if error > 0.0 { ef / SPARE_DIVISOR } else { 0 };
+        Self { spare, slack: error, ..Self::exact(ef) }
+    }
 }
 
 impl Scratch {
@@ -108,23 +135,24 @@ pub(super) fn enter<S: Space>(
     entries.clear();
     entries.push(descend(space, query, links, scratch));
     if let Some(&layer) = links.layers.get(1) {
-        walk(space, query, layer, entries, ENTRIES, scratch);
+        walk(space, query, layer, entries, Room::exact(ENTRIES), scratch);
         entries.clear();
         entries.extend(scratch.pool.nearest().map(|near| near.node));
     }
     entries.extend_from_slice(stragglers);
 }
 
-/// Walks a layer best first from the entries; the nearest `ef` are then in `scratch.pool`.
+/// Walks a layer best first from the entries; the nearest are then in `scratch.pool`, as many as there is
+/// room for.
 pub(super) fn walk<S: Space>(
     space: &S,
     query: &S::Query,
     layer: Rows<'_, u32>,
     entries: &[u32],
-    ef: usize,
+    room: Room,
     scratch: &mut Scratch,
 ) {
-    walk_with(space, query, layer, entries, ef, scratch, |node, visited, met, _| {
+    walk_with(space, query, layer, entries, room, scratch, |node, visited, met, _| {
         visited.meet(layer.row(node as usize), met);
     });
 }
@@ -136,10 +164,10 @@ pub(super) fn walk_around<S: Space>(
     layer: Rows<'_, u32>,
     entries: &[u32],
     without: &Detours,
-    ef: usize,
+    room: Room,
     scratch: &mut Scratch,
 ) {
-    walk_with(space, query, layer, entries, ef, scratch, |node, visited, met, _| {
+    walk_with(space, query, layer, entries, room, scratch, |node, visited, met, _| {
         visited.insert(without.node);
         visited.meet(layer.row(node as usize), met);
         visited.meet(without.of(node), met);
@@ -155,10 +183,10 @@ pub(super) fn walk_matching<S: Space>(
     layer: Rows<'_, u32>,
     entries: &[u32],
     matches: &Nodes,
-    ef: usize,
+    room: Room,
     scratch: &mut Scratch,
 ) {
-    walk_with(space, query, layer, entries, ef, scratch, |node, visited, met, rejected| {
+    walk_with(space, query, layer, entries, room, scratch, |node, visited, met, rejected| {
         let enough = met.len() + layer.width();
         rejected.clear();
         for &link in linked(layer.row(node as usize)) {
@@ -189,13 +217,13 @@ fn walk_with<S: Space>(
     query: &S::Query,
     layer: Rows<'_, u32>,
     entries: &[u32],
-    ef: usize,
+    room: Room,
     scratch: &mut Scratch,
     mut meet: impl FnMut(u32, &mut Visited, &mut Vec<u32>, &mut Vec<u32>),
 ) {
     let Scratch { pool, visited, met, rejected, keys } = scratch;
     visited.begin(layer.count());
-    pool.begin(ef);
+    pool.begin(room);
     met.clear();
     met.extend(entries.iter().copied().filter(|&entry| visited.insert(entry)));
     loop {
@@ -286,10 +314,10 @@ impl Nodes {
 }
 
 impl Pool {
-    fn begin(&mut self, limit: usize) {
+    fn begin(&mut self, room: Room) {
         self.candidates.clear();
-        self.candidates.reserve(limit + 1);
-        self.limit = limit;
+        self.candidates.reserve(room.ef + room.spare + 1);
+        self.room = room;
         self.next = 0;
     }
 
@@ -297,11 +325,17 @@ impl Pool {
     /// soon.
     #[inline]
     fn offer(&mut self, key: f32, node: u32) -> bool {
-        if self.candidates.len() >= self.limit {
-            match self.candidates.last() {
-                Some(last) if key < last.key => self.candidates.pop(),
-                _ => return false,
-            };
+        let Room { ef, spare, slack } = self.room;
+        if let Some(edge) = self.candidates.get(ef - 1) {
+            if !(key < edge.key + slack) {
+                return false;
+            }
+            if self.candidates.len() == ef + spare {
+                match self.candidates.last() {
+                    Some(last) if key < last.key => self.candidates.pop(),
+                    _ => return false,
+                };
+            }
         }
         let position = self.candidates.partition_point(|candidate| candidate.key <= key);
         self.candidates.insert(position, Candidate { key, node });
@@ -313,7 +347,8 @@ impl Pool {
     /// Returns the nearest candidate that was not followed, and counts it as followed.
     #[inline]
     fn follow(&mut self) -> Option<u32> {
-        while let Some(candidate) = self.candidates.get_mut(self.next) {
+        let end = self.room.ef.min(self.candidates.len());
+        while let Some(candidate) = self.candidates[..end].get_mut(self.next) {
             self.next += 1;
             if candidate.node & FOLLOWED == 0 {
                 let node = candidate.node;
@@ -327,7 +362,7 @@ impl Pool {
     /// Returns the candidates that are followed next, unless nearer ones come.
     #[inline]
     fn waiting(&self) -> impl Iterator<Item = u32> {
-        let next = self.candidates[self.next..].iter().take(BEAM);
+        let next = self.candidates.iter().take(self.room.ef).skip(self.next).take(BEAM);
         next.map(|candidate| candidate.node).filter(|node| node & FOLLOWED == 0)
     }
 
@@ -346,7 +381,7 @@ mod tests {
     #[test]
     fn a_pool_keeps_the_nearest_and_follows_each_once() {
         let mut pool = Pool::default();
-        pool.begin(3);
+        pool.begin(Room::exact(3));
         for (key, node) in [(0.5, 5), (0.1, 1), (0.9, 9), (0.3, 3)] {
             pool.offer(key, node);
         }
@@ -354,6 +389,23 @@ mod tests {
         pool.offer(0.2, 2);
         assert_eq!(pool.nearest().map(|near| near.node).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!([pool.follow(), pool.follow(), pool.follow()], [Some(2), Some(3), None]);
+    }
+
+    #[test]
+    fn candidates_that_may_be_nearer_are_kept_and_not_followed() {
+        let mut pool = Pool::default();
+        pool.begin(Room::with_error(2, 0.25));
+        for (key, node) in [(0.5, 5), (0.6, 6), (0.7, 7), (0.9, 9), (0.8, 8)] {
+            pool.offer(key, node);
+        }
+        assert_eq!(pool.nearest().map(|near| near.node).collect::<Vec<_>>(), [5, 6, 7]);
+        assert_eq!([pool.follow(), pool.follow(), pool.follow()], [Some(5), Some(6), None]);
+        pool.offer(0.1, 1);
+        assert_eq!(pool.nearest().map(|near| near.node).collect::<Vec<_>>(), [1, 5, 6]);
+        assert_eq!([pool.follow(), pool.follow()], [Some(1), None], "5 was followed before");
+        pool.begin(Room::with_error(2, 0.0));
+        [(0.5, 5), (0.6, 6), (0.6, 7)].map(|(key, node)| pool.offer(key, node));
+        assert_eq!(pool.nearest().count(), 2, "what is exact needs no more");
     }
 
     #[test]

@@ -9,12 +9,12 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::super::detours::Detours;
-use super::super::form::{Form, exact_key, search_keys};
+use super::super::form::{Form, exact_key, length_of, search_keys};
 use super::super::graph::{Graph, Layer};
 use super::super::plan::{BITS_BREADTH, BREADTH_MAX, SearchPlan, search_plan, widened};
 use super::super::projection::Projection;
 use super::super::space::{BitSpace, CodeSpace, FloatSpace, Space};
-use super::super::walk::{Scratch, enter, walk_around};
+use super::super::walk::{Room, Scratch, enter, walk_around};
 use super::super::{BuildJob, DenseError, SearchOptions};
 use super::gather;
 use crate::vector::Metric;
@@ -45,6 +45,8 @@ pub(super) struct Walked<'a> {
     pub(super) stragglers: &'a [u32],
     pub(super) rows: &'a [&'a [f32]],
     pub(super) metric: Metric,
+    /// See [`super::form::deviation`].
+    pub(super) deviation: f32,
 }
 
 /// A node, and how near the last of the nodes nearest to it is.
@@ -186,10 +188,13 @@ impl<Q: Default> Workspace<Q> {
     ) -> usize {
         let Self { scratch, query, entries, centred, projected } = self;
         let vector = walked.rows[sampled.node as usize];
+        let mut room = Room::exact(ef);
         match projection {
             Some(projection) => {
                 projection.apply_to_query(walked.metric, vector, centred, projected);
                 space.prepare(projected, query);
+                let length = length_of(walked.metric, vector, centred);
+                room = Room::with_error(ef, walked.deviation * length);
             }
             None => space.prepare(vector, query),
         }
@@ -197,7 +202,7 @@ impl<Q: Default> Workspace<Q> {
         enter(space, query, &links, walked.stragglers, entries, scratch);
         entries.retain(|&entry| entry != sampled.node);
         let without = Detours::none(sampled.node);
-        walk_around(space, query, links.layers[0], entries, &without, ef, scratch);
+        walk_around(space, query, links.layers[0], entries, &without, room, scratch);
         let keys = scratch
             .pool
             .nearest()

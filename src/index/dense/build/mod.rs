@@ -101,6 +101,7 @@ pub(super) fn build(
             stragglers: &stragglers,
             rows: &ordered,
             metric: options.metric,
+            deviation,
         };
         (deviation, breadth(&walked, &work.pool, job)?)
     };

@@ -2,13 +2,13 @@ use std::borrow::Cow;
 
 use super::super::collect::Best;
 use super::super::detours::Detours;
-use super::super::form::search_keys;
+use super::super::form::{length_of, search_keys};
 use super::super::plan::{BITS_BREADTH, SearchPlan, search_again, search_plan, widened};
 use super::super::space::{
     BitQuery, BitSpace, CodeQuery, CodeSpace, FloatQuery, FloatSpace, Space,
 };
 use super::super::walk::{
-    Candidate, Nodes, Scratch, descend, enter, walk, walk_around, walk_matching,
+    Candidate, Nodes, Room, Scratch, descend, enter, walk, walk_around, walk_matching,
 };
 use super::super::{DenseError, LeftOut, SearchOptions};
 use super::Segment;
@@ -59,8 +59,8 @@ struct Work {
 struct Estimate {
     /// What is added to a key.
     offset: f32,
-    /// How far a key may be from the exact one.
-    margin: f32,
+    /// How far a key is from the exact one: a standard deviation.
+    error: f32,
 }
 
 /// How many standard deviations a key is allowed to be off.
@@ -76,6 +76,13 @@ const FEW: usize = 48;
 const VECTORS_AHEAD: usize = 3;
 /// How many rows are compared between two looks at the cancellation.
 const BATCH: usize = 4_096;
+
+impl Estimate {
+    /// Returns how far a key may be from the exact one.
+    fn margin(self) -> f32 {
+        DEVIATIONS * self.error
+    }
+}
 
 impl Searcher {
     /// Returns how many bytes of memory the working space takes, as far as it grows with segments.
@@ -102,7 +109,7 @@ impl Segment {
         if self.footer.form == RowForm::Floats {
             let space = FloatSpace::new(Rows::new(self.vectors(), self.footer.dimension), keys);
             space.prepare(request.query, floats);
-            let estimate = Estimate { offset: 0.0, margin: 0.0 };
+            let estimate = Estimate { offset: 0.0, error: 0.0 };
             return self.search_in(&space, floats, estimate, request, work, best);
         }
         self.projection.apply_to_query(metric, request.query, centred, projected);
@@ -119,16 +126,12 @@ impl Segment {
     }
 
     fn estimate(&self, query: &[f32], centred: &[f32]) -> Estimate {
-        let deviation = DEVIATIONS * self.footer.deviation;
-        match self.footer.metric {
-            Metric::Cosine | Metric::Dot => Estimate {
-                offset: -kernel::dot(query, &self.projection.mean),
-                margin: deviation * kernel::dot(query, query).sqrt(),
-            },
-            Metric::Euclidean => {
-                Estimate { offset: 0.0, margin: deviation * kernel::dot(centred, centred).sqrt() }
-            }
-        }
+        let metric = self.footer.metric;
+        let offset = match metric {
+            Metric::Cosine | Metric::Dot => -kernel::dot(query, &self.projection.mean),
+            Metric::Euclidean => 0.0,
+        };
+        Estimate { offset, error: self.footer.deviation * length_of(metric, query, centred) }
     }
 
     fn search_in<S: Space>(
@@ -167,24 +170,18 @@ impl Segment {
                     let stragglers = &self.footer.stragglers;
                     let Work { entries, scratch, .. } = &mut *work;
                     enter(space, query, &links, stragglers, entries, scratch);
+                    let (lowest, room) = (links.layers[0], Room::with_error(ef, estimate.error));
                     match request.without.and_then(|without| self.around(without)) {
                         Some(around) if entries.iter().any(|&entry| entry != around.node) => {
                             entries.retain(|&entry| entry != around.node);
-                            walk_around(
-                                space,
-                                query,
-                                links.layers[0],
-                                entries,
-                                &around,
-                                ef,
-                                scratch,
-                            );
+                            walk_around(space, query, lowest, entries, &around, room, scratch);
                         }
-                        _ => walk(space, query, links.layers[0], entries, ef, scratch),
+                        _ => walk(space, query, lowest, entries, room, scratch),
                     }
                 }
                 SearchPlan::WalkMatches { ef } => {
-                    self.walk_matches(space, query, request, ef, work);
+                    let room = Room::with_error(ef, estimate.error);
+                    self.walk_matches(space, query, request, room, work);
                 }
             }
             work.candidates.clear();
@@ -192,8 +189,11 @@ impl Segment {
             if let SearchPlan::Walk { ef: wide } = plan
                 && std::mem::take(&mut may_be_rare)
                 && work.candidates.len() >= wide
-                && let Some(again) =
-                    search_again(wide, self.matching_among(&work.candidates, request.allowed), ef)
+                && let Some(again) = search_again(
+                    wide,
+                    self.matching_among(&work.candidates[..wide], request.allowed),
+                    ef,
+                )
             {
                 plan = again;
                 continue;
@@ -278,7 +278,7 @@ impl Segment {
         space: &S,
         query: &S::Query,
         request: &Request<'_>,
-        ef: usize,
+        room: Room,
         work: &mut Work,
     ) {
         let step = self.matches_at_most(request.allowed) / SEEDS;
@@ -303,7 +303,7 @@ impl Segment {
         let stragglers = self.footer.stragglers.iter();
         work.entries.extend(stragglers.filter(|&&node| work.matching.contains(node)));
         let (entries, matching) = (&work.entries, &work.matching);
-        walk_matching(space, query, links.layers[0], entries, matching, ef, &mut work.scratch);
+        walk_matching(space, query, links.layers[0], entries, matching, room, &mut work.scratch);
     }
 
     /// Calls with each allowed slot of the segment and its node, ascending by slot.
@@ -354,7 +354,7 @@ impl Segment {
                 space.compare(query, batch, &mut work.keys);
             }
             // Whatever is among the best exactly has no key beyond this.
-            let bound = nth_lowest(&work.keys, limit, &mut work.sorted) + 2.0 * estimate.margin;
+            let bound = nth_lowest(&work.keys, limit, &mut work.sorted) + 2.0 * estimate.margin();
             let mut kept = 0;
             for place in 0..work.keys.len() {
                 if work.keys[place] <= bound {
@@ -398,7 +398,7 @@ impl Segment {
         }
         for (place, candidate) in candidates.iter().enumerate() {
             if let Some(threshold) = best.threshold()
-                && candidate.key + estimate.offset - estimate.margin > key_of(metric, threshold)
+                && candidate.key + estimate.offset - estimate.margin() > key_of(metric, threshold)
             {
                 return Ok(request.options.limit);
             }
