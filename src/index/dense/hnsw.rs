@@ -35,8 +35,27 @@ pub(super) struct Built {
     pub(super) rows: Vec<u32>,
 }
 
-/// Builds a graph over the rows in the given order, the first alone (racing for the first place is
-/// a defect of `hnsw_rs`), the others in parallel batches.
+impl Built {
+    /// Adds those of the rows below `count` that have no node, as nodes of the lowest layer without links.
+    ///
+    /// # Errors
+    /// If the system gives no memory.
+    pub(super) fn with_all(mut self, count: usize) -> io::Result<Self> {
+        let mut has_node = vec![false; count];
+        self.rows.iter().for_each(|&row| has_node[row as usize] = true);
+        let without = (0u32..).zip(has_node).filter(|(_, has_node)| !has_node);
+        self.rows.extend(without.map(|(row, _)| row));
+        if let Some(lowest) = self.graph.layers.first_mut() {
+            let mut whole = Layer::empty(count, lowest.width)?;
+            whole.links[..lowest.links.len()].copy_from_slice(&lowest.links);
+            *lowest = whole;
+        }
+        Ok(self)
+    }
+}
+
+/// Builds a graph over rows, all of them or some, in the given order: the first alone (racing for the
+/// first place is a defect of `hnsw_rs`), the others in parallel batches.
 ///
 /// # Errors
 /// [`DenseError`]: cancelled as the job says; unavailable without memory.
@@ -79,7 +98,7 @@ fn take_out<S: Pairs>(
     points.sort_by_key(|point| (Reverse(point.get_point_id().0), point.get_origin_id()));
     let rows: Vec<u32> =
         points.iter().map(|point| u32::try_from(point.get_origin_id()).unwrap_or(0)).collect();
-    let mut nodes = vec![0u32; count];
+    let mut nodes = vec![0u32; rows.iter().max().map_or(0, |&row| row as usize + 1)];
     for (node, &row) in (0u32..).zip(&rows) {
         nodes[row as usize] = node;
     }

@@ -1,10 +1,10 @@
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::graph::{Layer, linked, set_row};
+use super::graph::{Graph, Layer, Links, linked, set_row};
 use super::pages::Pages;
 use super::space::Pairs;
-use super::walk::{Candidate, Room, Scratch, walk};
+use super::walk::{Candidate, Room, Scratch, descend, walk};
 use super::{BuildJob, DenseError};
 
 /// How many nodes are refined between two looks at the progress.
@@ -37,21 +37,23 @@ struct Workspace<Q> {
 }
 
 /// Returns the lowest layer linked anew: for each node the neighbours are searched for in the layer
-/// as it is, starting at the node, those that lead in different directions are linked, and links
-/// are made to lead both ways. The result depends on the layer alone, not on the threads.
+/// as it is, starting at the node, or from the top for those after the first `placed`, which have no
+/// links; those that lead in different directions are linked, and links are made to lead both ways. The
+/// result depends on the graph alone, not on the threads.
 ///
 /// # Errors
 /// [`DenseError`]: cancelled as the job says; unavailable without memory.
 pub(super) fn refine<S: Pairs>(
     space: &S,
-    layer: &Layer,
+    graph: &Graph,
+    placed: usize,
     choice: Choice,
     pool: &ThreadPool,
     job: &BuildJob<'_>,
     progress: &dyn Fn(usize),
 ) -> Result<Layer, DenseError> {
-    let count = layer.count();
-    let width = choice.width;
+    let (count, width) = (graph.count(), choice.width);
+    let links = graph.links();
     let mut forward = Layer::empty(count, width)?;
     let mut keys = Pages::<f32>::zeroed(count * width)?;
     for start in (0..count).step_by(BATCH) {
@@ -64,11 +66,11 @@ pub(super) fn refine<S: Pairs>(
                 .zip(keys[range.clone()].par_chunks_mut(width))
                 .enumerate()
                 .with_min_len(64)
-                .for_each_init(Workspace::<S::Query>::default, |work, (offset, (links, keys))| {
+                .for_each_init(Workspace::<S::Query>::default, |work, (offset, (row, keys))| {
                     let node = u32::try_from(start + offset).unwrap_or(u32::MAX);
-                    work.search(space, layer, node, choice);
+                    work.search(space, &links, node, start + offset < placed, choice.ef);
                     work.choose(space, choice);
-                    write(&work.chosen, links, keys);
+                    write(&work.chosen, row, keys);
                 });
         });
         progress(end);
@@ -108,10 +110,18 @@ fn write(chosen: &[Candidate], links: &mut [u32], keys: &mut [f32]) {
 
 impl<Q: Default> Workspace<Q> {
     /// Gathers what is near the node.
-    fn search<S: Pairs<Query = Q>>(&mut self, space: &S, layer: &Layer, node: u32, choice: Choice) {
-        space.prepare_row(node, &mut self.query);
-        let room = Room::exact(choice.ef);
-        walk(space, &self.query, layer.rows(), &[node], room, &mut self.scratch);
+    fn search<S: Pairs<Query = Q>>(
+        &mut self,
+        space: &S,
+        links: &Links<'_>,
+        node: u32,
+        is_placed: bool,
+        ef: usize,
+    ) {
+        let Self { query, scratch, .. } = self;
+        space.prepare_row(node, query);
+        let entry = if is_placed { node } else { descend(space, query, links, scratch) };
+        walk(space, query, links.layers[0], &[entry], Room::exact(ef), scratch);
         self.candidates.clear();
         self.candidates.extend(self.scratch.pool.nearest().filter(|near| near.node != node));
     }

@@ -404,7 +404,9 @@ mod tests {
         assert_eq!(pool.nearest().map(|near| near.node).collect::<Vec<_>>(), [1, 5, 6]);
         assert_eq!([pool.follow(), pool.follow()], [Some(1), None], "5 was followed before");
         pool.begin(Room::with_error(2, 0.0));
-        [(0.5, 5), (0.6, 6), (0.6, 7)].map(|(key, node)| pool.offer(key, node));
+        for (key, node) in [(0.5, 5), (0.6, 6), (0.6, 7)] {
+            pool.offer(key, node);
+        }
         assert_eq!(pool.nearest().count(), 2, "what is exact needs no more");
     }
 

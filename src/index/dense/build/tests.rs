@@ -5,6 +5,7 @@ use super::super::graph::{Layer, linked};
 use super::super::tests::{METRICS, QUANTISATIONS, all, clustered, hard_sets, options, with_job};
 use super::*;
 use crate::cancel::Cancellation;
+use crate::vector::Metric;
 
 fn drafted(vectors: &[Vec<f32>], options: &DenseOptions, seed: u64, threads: usize) -> Draft {
     let rows: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
