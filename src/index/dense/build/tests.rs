@@ -1,5 +1,7 @@
 use std::cell::RefCell;
 
+use rand::Rng as _;
+
 use super::super::Quantisation;
 use super::super::graph::{Layer, linked};
 use super::super::tests::{METRICS, QUANTISATIONS, all, clustered, hard_sets, options, with_job};
@@ -60,6 +62,30 @@ fn every_node_is_reached_from_the_first_one() {
         let lost = is_reached.iter().filter(|reached| !**reached).count();
         assert_eq!(lost, 0, "{name}: nodes that no walk reaches");
     }
+}
+
+#[test]
+fn nodes_that_hnsw_rs_was_not_given_are_linked_to_those_beside_them() {
+    // Of most groups of three, `hnsw_rs` is given one node or none.
+    let mut random = StdRng::seed_from_u64(8);
+    let mut vectors = Vec::new();
+    for _ in 0..1_500 {
+        let centre: Vec<f32> = (0..8).map(|_| random.random_range(-1.0..1.0)).collect();
+        for _ in 0..3 {
+            let beside = centre.iter().map(|value| value + random.random_range(-0.01..0.01));
+            vectors.push(beside.collect::<Vec<f32>>());
+        }
+    }
+    let draft = drafted(&vectors, &options(8, Metric::Euclidean, Quantisation::Int8), 1, 2);
+    assert!(draft.graph.layers[1].count() < vectors.len() / SEED_DIVISOR / 2);
+    let mut linked = 0;
+    for (place, &node) in draft.nodes.iter().enumerate() {
+        let group = place / 3 * 3;
+        let others = (group..group + 3).filter(|&other| other != place);
+        let links = draft.graph.layers[0].of(node);
+        linked += others.filter(|&other| links.contains(&draft.nodes[other])).count();
+    }
+    assert!(linked * 100 >= 2 * vectors.len() * 99, "{linked} of {}", 2 * vectors.len());
 }
 
 #[test]
