@@ -78,14 +78,15 @@ fn nodes_that_hnsw_rs_was_not_given_are_linked_to_those_beside_them() {
     }
     let draft = drafted(&vectors, &options(8, Metric::Euclidean, Quantisation::Int8), 1, 2);
     assert!(draft.graph.layers[1].count() < vectors.len() / SEED_DIVISOR / 2);
-    let mut linked = 0;
-    for (place, &node) in draft.nodes.iter().enumerate() {
+    // Two of them may be linked through the third.
+    let alone = draft.nodes.iter().enumerate().filter(|&(place, &node)| {
         let group = place / 3 * 3;
-        let others = (group..group + 3).filter(|&other| other != place);
+        let mut others = (group..group + 3).filter(|&other| other != place);
         let links = draft.graph.layers[0].of(node);
-        linked += others.filter(|&other| links.contains(&draft.nodes[other])).count();
-    }
-    assert!(linked * 100 >= 2 * vectors.len() * 99, "{linked} of {}", 2 * vectors.len());
+        !others.any(|other| links.contains(&draft.nodes[other]))
+    });
+    let alone = alone.count();
+    assert!(alone * 200 <= vectors.len(), "{alone} of {}", vectors.len());
 }
 
 #[test]
