@@ -327,7 +327,9 @@ impl Pool {
     fn offer(&mut self, key: f32, node: u32) -> bool {
         let Room { ef, spare, slack } = self.room;
         if let Some(edge) = self.candidates.get(ef - 1) {
-            if !(key < edge.key + slack) {
+            // A key that is not a number is not near, either.
+            let is_near = key < edge.key + slack;
+            if !is_near {
                 return false;
             }
             if self.candidates.len() == ef + spare {
