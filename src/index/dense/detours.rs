@@ -33,13 +33,13 @@ impl Detours {
         node: u32,
         key: impl Fn(u32, u32) -> Result<f32, E>,
     ) -> Result<Self, E> {
-        let mut near = linked(layer.row(node as usize)).to_vec();
+        let mut near = links_of(layer, node).to_vec();
         near.extend(beyond(layer, &near, node));
         near.sort_unstable();
         near.dedup();
         let mut links = Vec::new();
         for linking in near {
-            if linked(layer.row(linking as usize)).contains(&node) {
+            if links_of(layer, linking).contains(&node) {
                 links.push((linking, chosen(layer, linking, node, &key)?));
             }
         }
@@ -53,9 +53,14 @@ impl Detours {
     }
 }
 
+/// Returns the links of a node, none of what is no node.
+fn links_of(layer: Rows<'_, u32>, node: u32) -> &[u32] {
+    if (node as usize) < layer.count() { linked(layer.row(node as usize)) } else { &[] }
+}
+
 /// Returns what the links lead on to, ascending: neither back to `node` nor to one another.
 fn beyond(layer: Rows<'_, u32>, links: &[u32], node: u32) -> Vec<u32> {
-    let ahead = links.iter().flat_map(|&link| linked(layer.row(link as usize)));
+    let ahead = links.iter().flat_map(|&link| links_of(layer, link));
     let mut beyond: Vec<u32> =
         ahead.copied().filter(|other| *other != node && !links.contains(other)).collect();
     beyond.sort_unstable();
@@ -70,7 +75,7 @@ fn chosen<E>(
     without: u32,
     key: &impl Fn(u32, u32) -> Result<f32, E>,
 ) -> Result<Vec<u32>, E> {
-    let mut links = linked(layer.row(node as usize)).to_vec();
+    let mut links = links_of(layer, node).to_vec();
     links.retain(|&link| link != without);
     let mut candidates = Vec::new();
     for other in beyond(layer, &links, node) {
