@@ -133,7 +133,7 @@ pub(crate) mod messages {
         // It answers the next one, however busy the machine is.
         let alive =
             [index_of("grpc.health.v1.Health/Check").to_le_bytes().as_slice(), &[]].concat();
-        wire.ask(&alive, 50 * TIME_MAX).expect("the server is there");
+        assert_eq!(wire.ask(&alive, 50 * TIME_MAX).expect("the server is there"), 1);
     }
 
     fn index_of(method: &str) -> u16 {

@@ -31,7 +31,7 @@ const SHARE: f64 = 0.98;
 const CANDIDATES: usize = 25;
 /// Fewer components have to do it among as many as a narrow walk keeps: to compare rows half as long saves
 /// less than a wider walk costs. Measured on word vectors of 100 components, all of them found 0.95 and 0.99
-/// 1.2 times as fast as 56, among whose first 15 candidates were 0.93 of the nearest, and of the first 25
+/// 1.1 to 1.2 times as fast as 56, among whose first 15 candidates were 0.93 of the nearest, and of the first 25
 /// 0.99.
 const CANDIDATES_OF_FEWER: usize = 15;
 /// Over the links of how many nodes the deviation of keys is taken.

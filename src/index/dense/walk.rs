@@ -42,7 +42,7 @@ pub(super) struct Nodes {
 }
 
 /// How many candidates a walk keeps, at least one.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     /// So many of the nearest are followed.
     ef: usize,
@@ -82,6 +82,12 @@ impl Room {
     pub(super) fn with_error(ef: usize, error: f32) -> Self {
         let spare = if error > 0.0 { ef / SPARE_DIVISOR } else { 0 };
         Self { spare, slack: error, ..Self::exact(ef) }
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::exact(1)
     }
 }
 

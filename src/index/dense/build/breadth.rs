@@ -201,6 +201,7 @@ impl<Q: Default> Workspace<Q> {
         let links = walked.graph.links();
         enter(space, query, &links, walked.stragglers, entries, scratch);
         entries.retain(|&entry| entry != sampled.node);
+        // Without detours a little less is found than would be: at worst the next breadth is taken.
         let without = Detours::none(sampled.node);
         walk_around(space, query, links.layers[0], entries, &without, room, scratch);
         let keys = scratch

@@ -23,6 +23,12 @@ pub(super) enum Values {
     Codes(Pages<u8>, usize),
 }
 
+/// The space of one form or of the other.
+pub(super) enum AnySpace<'a> {
+    Floats(FloatSpace<'a>),
+    Codes(CodeSpace<'a>),
+}
+
 impl Compared {
     /// Puts rows into a form, in their order.
     ///
@@ -58,18 +64,20 @@ impl Compared {
         Ok(Self { values, lifts })
     }
 
-    /// Returns the space of floats; `values` are those of this.
-    pub(super) fn floats<'a>(&'a self, values: &'a Pages<f32>, width: usize) -> FloatSpace<'a> {
-        FloatSpace::new(Rows::new(values, width), self.keys())
-    }
-
-    /// Returns the space of codes; `values` are those of this.
-    pub(super) fn codes<'a>(&'a self, values: &'a Pages<u8>, width: usize) -> CodeSpace<'a> {
-        CodeSpace::new(Rows::new(values, width), self.keys())
-    }
-
-    fn keys(&self) -> Keys<'_> {
-        if self.lifts.is_empty() { Keys::Distances } else { Keys::Lifted(&self.lifts) }
+    /// Returns the rows as a space.
+    pub(super) fn space(&self) -> AnySpace<'_> {
+        let keys = match self.lifts.as_slice() {
+            [] => Keys::Distances,
+            lifts => Keys::Lifted(lifts),
+        };
+        match &self.values {
+            Values::Floats(floats, width) => {
+                AnySpace::Floats(FloatSpace::new(Rows::new(floats, *width), keys))
+            }
+            Values::Codes(codes, width) => {
+                AnySpace::Codes(CodeSpace::new(Rows::new(codes, *width), keys))
+            }
+        }
     }
 }
 
